@@ -1,0 +1,122 @@
+import { LockstepError } from '../errors.ts'
+
+/** A kind as the API server serves it: `/apis/<group>/<version>/<plural>`. */
+export interface Resource {
+  readonly kind: string
+  readonly group: string
+  readonly version: string
+  readonly plural: string
+}
+
+/** The kinds that Lockstep reads, at the versions that Flux 2.9 and tofu-controller 0.16 serve. */
+export const resources = {
+  GitRepository: {
+    kind: 'GitRepository',
+    group: 'source.toolkit.fluxcd.io',
+    version: 'v1',
+    plural: 'gitrepositories',
+  },
+  OCIRepository: {
+    kind: 'OCIRepository',
+    group: 'source.toolkit.fluxcd.io',
+    version: 'v1',
+    plural: 'ocirepositories',
+  },
+  HelmChart: { kind: 'HelmChart', group: 'source.toolkit.fluxcd.io', version: 'v1', plural: 'helmcharts' },
+  Kustomization: {
+    kind: 'Kustomization',
+    group: 'kustomize.toolkit.fluxcd.io',
+    version: 'v1',
+    plural: 'kustomizations',
+  },
+  HelmRelease: { kind: 'HelmRelease', group: 'helm.toolkit.fluxcd.io', version: 'v2', plural: 'helmreleases' },
+  Terraform: { kind: 'Terraform', group: 'infra.contrib.fluxcd.io', version: 'v1alpha2', plural: 'terraforms' },
+} as const satisfies Record<string, Resource>
+
+export type Kind = keyof typeof resources
+
+/** Names one object in one cluster. */
+export interface ObjectRef {
+  readonly kind: Kind
+  readonly namespace: string
+  readonly name: string
+}
+
+/** `Terraform/flux-system/vpc`: how objects are named to people, in annotations and in the ledger. */
+export function refKey(ref: ObjectRef): string {
+  return `${ref.kind}/${ref.namespace}/${ref.name}`
+}
+
+export interface Listing {
+  /** Raw objects: parse before use. */
+  readonly items: readonly unknown[]
+  readonly resourceVersion: string
+}
+
+export interface WatchEvent {
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK'
+  /** Raw object: parse before use. */
+  readonly object: unknown
+}
+
+export type Patch =
+  /** RFC 7396. With `resourceVersion` the patch fails with ClusterConflict when the object has moved on. */
+  | { readonly type: 'merge'; readonly body: object; readonly resourceVersion?: string }
+  /** RFC 6902. A failing `test` operation is a PatchTestFailed, and nothing is changed. */
+  | { readonly type: 'json'; readonly operations: readonly JsonPatchOperation[] }
+
+export type JsonPatchOperation =
+  | { readonly op: 'test' | 'add' | 'replace'; readonly path: string; readonly value: unknown }
+  | { readonly op: 'remove'; readonly path: string }
+
+/**
+ * One Kubernetes cluster, as far as Lockstep needs it. Implementations: `kubernetes-client.ts` over
+ * @kubernetes/client-node. Every method rejects with one of the ClusterError names below.
+ */
+export interface Cluster {
+  readonly name: string
+  /** All objects of one kind in all namespaces, at one resourceVersion. */
+  list(kind: Kind): Promise<Listing>
+  /**
+   * One watch connection. Calls `onEvent` in order; resolves when the server or `signal` ends it.
+   * Rejects with ClusterGone when `resourceVersion` is too old (HTTP 410, or an ERROR event with code 410).
+   */
+  watch(kind: Kind, resourceVersion: string, onEvent: (event: WatchEvent) => void, signal: AbortSignal): Promise<void>
+  /** The raw object. Rejects with ClusterNotFound. */
+  get(ref: ObjectRef): Promise<unknown>
+  /** Patches as field manager `lockstep`; answers the raw object after the patch. */
+  patch(ref: ObjectRef, patch: Patch): Promise<unknown>
+}
+
+export type ClusterErrorName =
+  | 'ClusterUnauthorized' // 401
+  | 'ClusterForbidden' // 403
+  | 'ClusterNotFound' // 404 on an object
+  | 'KindNotServed' // 404 on a list or watch: the CRD is not installed
+  | 'ClusterConflict' // 409
+  | 'ClusterGone' // 410
+  | 'PatchTestFailed' // 422 on a JSON patch
+  | 'ClusterRejected' // any other 4xx
+  | 'ClusterThrottled' // 429
+  | 'ClusterUnavailable' // 5xx, refused, reset, timed out
+
+/** An answer of a cluster's API that is not a success. Never carries a token, a header or a request body. */
+export class ClusterError extends LockstepError {
+  declare readonly name: ClusterErrorName
+  readonly cluster: string
+  /** HTTP status, or 0 where there was no answer. */
+  readonly status: number
+
+  constructor(
+    name: ClusterErrorName,
+    cluster: string,
+    status: number,
+    message: string,
+    next: string,
+    options?: ErrorOptions,
+  ) {
+    super(name, message, next, options)
+    this.cluster = cluster
+    this.status = status
+  }
+}
