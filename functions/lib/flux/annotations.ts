@@ -1,0 +1,20 @@
+/** Asks a Flux controller or tofu-controller for a reconcile: any change of the value triggers. */
+export const requestedAt = 'reconcile.fluxcd.io/requestedAt'
+
+/** Names the rollout that suspended an object. Whoever removes it must know what they do to `spec.suspend`. */
+export const gateAnnotation = 'lockstep.dev/gate'
+
+/** Comma-separated `Kind/namespace/name`: what must be ready before this object, across kinds. */
+export const dependsOnAnnotation = 'lockstep.dev/depends-on'
+
+/** One of the fleet's layer names. */
+export const layerLabel = 'lockstep.dev/layer'
+
+/** The Kustomization that applied an object (set by kustomize-controller on everything it applies). */
+export const ownerLabels = {
+  name: 'kustomize.toolkit.fluxcd.io/name',
+  namespace: 'kustomize.toolkit.fluxcd.io/namespace',
+} as const
+
+/** The field manager that kustomize-controller applies with (its `--field-manager` default). */
+export const gitFieldManager = 'kustomize-controller'

@@ -1,0 +1,159 @@
+import type { Condition } from './object.ts'
+import { condition } from './object.ts'
+import { commitOf, shortCommit } from './revision.ts'
+import type { Source } from './source.ts'
+import type { Workload } from './workload.ts'
+
+/**
+ * What the rollout waits for on one object.
+ * - `revision`: the Git revision itself, in the object's status.
+ * - `origin`: an OCI artifact: what the source serves now, whatever commit it was built from.
+ * - `chart`: a HelmRelease with a chart from Git: the chart was looked at again at the revision.
+ * - `generation`: objects that the push changes only through their manifest.
+ */
+export type Follows = 'revision' | 'origin' | 'chart' | 'generation'
+
+export interface Expectation {
+  readonly follows: Follows
+  /** The effective commit and those that the source has served since. */
+  readonly commits: readonly string[]
+  /** The token that we put on the object; undefined when it was left to react to the artifact alone. */
+  readonly token: string | undefined
+  /** The source that feeds the object, as it is now, where it is known. */
+  readonly source: Source | undefined
+}
+
+/**
+ * - `ready`: reconciled at the revision.
+ * - `reconciling`: a controller is working on it.
+ * - `idle`: not at the revision, and nobody is working on it: it must be asked again.
+ * - `dependency`: the controller refuses to start before a dependency, and will only look again after its interval.
+ * - `approval`: a plan waits for a person.
+ * - `failed`: an attempt at the revision failed; `final` when the controller has given up until something changes.
+ */
+export interface Reading {
+  readonly state: 'ready' | 'reconciling' | 'idle' | 'dependency' | 'approval' | 'failed' | 'suspended' | 'terminating'
+  readonly detail: string
+  readonly final?: boolean
+}
+
+/** Reasons that stand beside Ready=False although no attempt was made or the attempt was interrupted. */
+const notAnAttempt = new Set(['Progressing', 'ProgressingWithRetry', 'HealthCheckCanceled', 'Suspended'])
+const waitsForSource = new Set(['ArtifactFailed', 'SourceNotReady'])
+
+/**
+ * Judges an object at the revision. A token alone proves nothing: it is recorded for suspended objects, on
+ * refusals, and for attempts at an older revision that was still in a cache.
+ */
+export function readWorkload(workload: Workload, expectation: Expectation): Reading {
+  if (workload.deleting) return { state: 'terminating', detail: 'is being deleted' }
+  if (workload.suspended) return { state: 'suspended', detail: 'is suspended' }
+
+  const ready = condition(workload.conditions, 'Ready')
+  const stalled = condition(workload.conditions, 'Stalled')
+  if (stalled?.status === 'True') return { state: 'failed', final: true, detail: told(stalled) }
+
+  const handled = tokenHandled(workload, expectation.token)
+  if (ready?.status === 'True') return readSuccess(workload, expectation, ready, handled)
+  if (ready?.status === 'False') return readFailure(workload, expectation, ready, handled)
+  if (workload.pendingPlan && ready?.reason === 'TerraformPlannedWithChanges') {
+    return { state: 'approval', detail: `waits for approval of plan ${workload.pendingPlan}` }
+  }
+  // tofu-controller records the token when a run returns. Handled and still Unknown means that the run is over
+  // without a result: a runner that never got an address, for one (the token is then recorded and nothing retried).
+  const lost = workload.kind === 'Terraform' && expectation.token !== undefined && handled
+  return { state: lost || !ready ? 'idle' : 'reconciling', detail: ready ? told(ready) : 'has not been reconciled yet' }
+}
+
+function readSuccess(workload: Workload, expectation: Expectation, ready: Condition, handled: boolean): Reading {
+  const running = condition(workload.conditions, 'Reconciling')?.status === 'True'
+  const observed = workload.observedGeneration === workload.generation
+  const behind = whyBehind(workload, expectation, handled)
+  if (!behind && observed && !running) return { state: 'ready', detail: told(ready) }
+  if (running || !handled) return { state: 'reconciling', detail: told(ready) }
+  return { state: 'idle', detail: behind ?? 'its last change has not been seen by its controller yet' }
+}
+
+function readFailure(workload: Workload, expectation: Expectation, ready: Condition, handled: boolean): Reading {
+  const detail = told(ready)
+  if (ready.reason === 'DependencyNotReady') return { state: 'dependency', detail }
+  if (waitsForSource.has(ready.reason)) return { state: 'idle', detail }
+  if (notAnAttempt.has(ready.reason)) return { state: 'reconciling', detail }
+  if (!handled || !attempted(workload, expectation)) return { state: 'reconciling', detail }
+  return { state: 'failed', detail }
+}
+
+/** Whether the failure that the status shows belongs to what we wait for, and not to an earlier revision. */
+function attempted(workload: Workload, { follows, commits, token }: Expectation): boolean {
+  if (follows === 'revision') return includes(commits, workload.lastAttemptedRevision)
+  // Without a revision to compare, a failure counts once our own token was handled, or when the generation was seen.
+  return token !== undefined || workload.observedGeneration === workload.generation
+}
+
+/**
+ * A token is handled when the controller reports it, or reports whatever another writer has put in its place:
+ * then ours will never be reported.
+ */
+function tokenHandled(workload: Workload, token: string | undefined): boolean {
+  if (token === undefined) return true
+  if (workload.handled === token) return true
+  return workload.requested !== token && workload.handled === workload.requested && workload.handled !== undefined
+}
+
+/** Undefined when the object is at the revision; else what it is at. Assumes Ready=True. */
+function whyBehind(workload: Workload, expectation: Expectation, handled: boolean): string | undefined {
+  const { commits, source } = expectation
+  switch (expectation.follows) {
+    case 'revision':
+      return workload.kind === 'Terraform' ? terraformBehind(workload, commits) : kustomizationBehind(workload, commits)
+    case 'origin':
+      return originBehind(workload, source, handled)
+    case 'chart':
+      if (!includes(commits, source?.observedSourceRevision)) return 'its chart has not been built at the revision yet'
+      if (source?.revision !== undefined && workload.lastAttemptedRevision !== source.revision) {
+        return `is at chart ${workload.lastAttemptedRevision ?? 'none'}, not ${source.revision}`
+      }
+      return handled ? undefined : 'has not been reconciled since'
+    case 'generation':
+      return handled ? undefined : 'has not been reconciled since'
+  }
+}
+
+function kustomizationBehind(workload: Workload, commits: readonly string[]): string | undefined {
+  return includes(commits, workload.lastAppliedRevision) ? undefined : at(workload.lastAppliedRevision)
+}
+
+function originBehind(workload: Workload, source: Source | undefined, handled: boolean): string | undefined {
+  if (source?.revision === undefined) return 'its source has no artifact yet'
+  if (workload.kind === 'HelmRelease') return handled ? undefined : 'has not been reconciled since'
+  if ([workload.lastAppliedRevision, workload.lastPlannedRevision].includes(source.revision)) return undefined
+  return `is at ${workload.lastAppliedRevision ?? 'no revision'}, its source serves ${source.revision}`
+}
+
+/** A plan without changes moves lastPlannedRevision only; drift detection alone moves only lastAttemptedRevision. */
+function terraformBehind(workload: Workload, commits: readonly string[]): string | undefined {
+  if (!includes(commits, workload.lastAttemptedRevision)) return at(workload.lastAttemptedRevision)
+  if (workload.pendingPlan) return `has a pending plan ${workload.pendingPlan}`
+  if (workload.driftDetectionOnly) return undefined
+  if (includes(commits, workload.lastAppliedRevision) || includes(commits, workload.lastPlannedRevision))
+    return undefined
+  return at(workload.lastAppliedRevision)
+}
+
+function includes(commits: readonly string[], revision: string | undefined): boolean {
+  const commit = commitOf(revision)
+  return commit !== undefined && commits.includes(commit)
+}
+
+function at(revision: string | undefined): string {
+  const commit = commitOf(revision)
+  return commit ? `is still at ${shortCommit(commit)}` : 'has no revision yet'
+}
+
+/** Longest piece of a controller's message that is kept: they hold whole plans and stack traces at times. */
+const longestDetail = 240
+
+function told({ reason, message }: Condition): string {
+  const text = message ? `${reason}: ${message}` : reason
+  return text.length > longestDetail ? `${text.slice(0, longestDetail - 1)}…` : text
+}
