@@ -40,7 +40,10 @@ export interface StoreEvent {
 export interface ObjectStore {
   /** Makes a kind known (a CRD installed). Kinds that are not registered are 404. */
   register(resource: Resource): void
+  /** Removes a kind and its objects (a CRD deleted). */
   unregister(resource: Resource): void
+  /** Every registered kind, in the order of registration. */
+  served(): readonly Resource[]
   list(resource: Resource): { items: KubernetesObject[]; resourceVersion: string }
   get(resource: Resource, namespace: string, name: string): KubernetesObject | undefined
   /** Throws StoreError 409 when it exists. */
@@ -48,7 +51,8 @@ export interface ObjectStore {
   /**
    * Read-modify-write without a conflict: `change` mutates a copy. `subresource` 'status' keeps only changes of
    * status; without it changes of status are dropped. Nothing is written (and no event sent) when nothing changed.
-   * Answers undefined when the object does not exist.
+   * A `change` that sets another resourceVersion or uid is a StoreError 409. Answers undefined when the object does
+   * not exist.
    */
   update(
     resource: Resource,
@@ -67,6 +71,10 @@ export interface ObjectStore {
   delete(resource: Resource, namespace: string, name: string): void
   /** Every change from now on, in order, synchronously after the write. Returns the unsubscribe function. */
   subscribe(resource: Resource, listener: (event: StoreEvent) => void): () => void
+  /** The remembered changes of a kind after `resourceVersion`, in order. Throws StoreError 410 when it is too old. */
+  since(resource: Resource, resourceVersion: string): StoreEvent[]
+  /** Forgets every change so far: `since` any earlier resourceVersion is 410 from now on. */
+  forgetHistory(): void
 }
 
 /** A refusal, with the HTTP status that the API server would answer. */
