@@ -1,0 +1,289 @@
+import { z } from 'zod'
+import { parseDuration } from './duration.ts'
+import { LockstepError } from './errors.ts'
+import { nearest } from './nearest.ts'
+
+/** One mistake in a fleet. */
+export interface FleetProblem {
+  /** Where: `clusters[1].after[0]`; empty for the fleet as a whole. */
+  readonly path: string
+  /** What is wrong and what would be right, in one sentence without a full stop. */
+  readonly message: string
+}
+
+/** Every mistake of a fleet at once. */
+export class FleetInvalid extends LockstepError {
+  readonly problems: readonly FleetProblem[]
+
+  constructor(problems: readonly FleetProblem[]) {
+    const lines = problems.map(({ path, message }) => `  ${path || 'lockstep'}: ${message}`)
+    const count = problems.length === 1 ? '1 problem' : `${problems.length} problems`
+    super(
+      'FleetInvalid',
+      `The fleet has ${count}:\n${lines.join('\n')}\n`,
+      'Correct them in cdk.json, context "lockstep".',
+    )
+    this.problems = problems
+  }
+}
+
+/** Limits a leaf's message to what fits on a line, whatever was written there. */
+function shown(value: unknown): string {
+  if (Array.isArray(value)) return 'a list'
+  if (typeof value === 'object' && value !== null) return 'an object'
+  const text = JSON.stringify(value) ?? String(value)
+  return text.length > 60 ? `${text.slice(0, 57)}…` : text
+}
+
+/** The message for any mistake in one value: every leaf of the schema says what would be right there. */
+const give = (right: string) => ({
+  error: ({ input }: { readonly input?: unknown }) =>
+    input === undefined ? `is missing; give ${right}` : `is ${shown(input)}; give ${right}`,
+})
+
+const text = (pattern: RegExp, right: string) => z.string(give(right)).regex(pattern, give(right))
+
+// At most 40 characters: execution names are `<delivery id>-<cluster>`, and Step Functions allows 80.
+const label = (what: string) =>
+  text(
+    /^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/,
+    `${what} of at most 40 lower-case letters, digits and hyphens, with a letter or digit at both ends`,
+  )
+
+const list = <T extends z.ZodType>(item: T, right: string) => z.array(item, give(right))
+
+// The longest wait is far below what a timer of Node can hold (24 days) and what an execution may last (one year).
+const longest = 7 * 86_400_000
+const duration = z.string(give('a duration such as "90s", "15m" or "1h30m"')).transform((value, context) => {
+  const ms = parseDuration(value)
+  if (ms !== undefined && ms >= 1_000 && ms <= longest) return ms
+  context.addIssue({
+    code: 'custom',
+    message: `is ${shown(value)}; give a duration from "1s" to "7d", such as "90s", "15m" or "1h30m"`,
+  })
+  return z.NEVER
+})
+
+/** An object that takes no other keys. An unknown one is a mistake at its own path, with the key that was meant. */
+function section<Shape extends z.core.$ZodLooseShape>(shape: Shape, right: string) {
+  const known = Object.keys(shape)
+  const refused = z.custom(() => false, {
+    error: ({ path }) => {
+      const meant = nearest(String(path?.at(-1)), known)
+      return `is not a known key; ${meant ? `did you mean "${meant}"?` : `known here are ${known.join(', ')}`}`
+    },
+  })
+  // For the type it is a strict object; as a catch-all, `refused` gives one problem for each key.
+  return z.object(shape, give(right)).catchall(refused) as unknown as z.ZodObject<Shape, z.core.$strict>
+}
+
+const repository = section(
+  {
+    /** `owner/name`, as GitHub shows it. Compared without regard to case, as GitHub does. */
+    name: text(/^[A-Za-z0-9][A-Za-z0-9-]{0,38}\/[A-Za-z0-9._-]{1,100}$/, 'a repository as "owner/name"'),
+    branches: list(
+      text(
+        /^(?![-/.])(?!.*(?:\.\.|\/\/|@\{))[^\s\p{Cc}~^:?*[\\]{1,200}(?<![/.])$/u,
+        'a branch name, without wildcards',
+      ),
+      'the branches to roll out, such as ["main"]',
+    ).min(1, 'is empty; give the branches to roll out, such as ["main"]'),
+    host: text(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/, 'a host name in lower case, such as "github.com"').default(
+      'github.com',
+    ),
+  },
+  'a repository: {"name": "owner/name", "branches": ["main"]}',
+)
+
+const cluster = section(
+  {
+    name: label('a cluster name'),
+    /** The cluster's name in EKS. */
+    eks: text(/^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$/, "the cluster's name in EKS"),
+    region: text(/^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$/, 'an AWS region such as "us-east-1"'),
+    environment: label('an environment'),
+    /** Clusters whose rollouts end well before this one's begins. */
+    after: list(z.string(give('the name of a cluster')), 'a list of cluster names').default([]),
+    /** Names of the repositories that this cluster follows. */
+    repositories: list(z.string(give('the name of a repository')), 'a list of repository names')
+      .min(1, 'is empty; leave it out for all repositories, or name some')
+      .optional(),
+    /** `strict` holds later layers by spec.suspend; `advisory` only annotates. */
+    ordering: z.enum(['strict', 'advisory'], give('"strict" or "advisory"')).default('strict'),
+  },
+  'a cluster: {"name": …, "eks": …, "region": …, "environment": …}',
+)
+
+const deadlines = section(
+  {
+    /** How long a layer may take, in milliseconds. */
+    layer: duration.prefault('60m'),
+    /** Layers that may take another time than `layer`, in milliseconds. Read it through `layerDeadline`. */
+    layers: z.record(z.string(), duration, give('durations by layer, such as {"database": "90m"}')).default({}),
+    /** How long a source may take to serve the pushed revision, in milliseconds. */
+    fetch: duration.prefault('5m'),
+  },
+  'deadlines: {"layer": "60m", "layers": {"database": "90m"}, "fetch": "5m"}',
+)
+
+const fleetSchema = section(
+  {
+    repositories: list(repository, 'a list of repositories').min(1, 'is empty; give at least one repository'),
+    /** Values of the label lockstep.dev/layer, in order. */
+    layers: list(label('a layer name'), 'a list of layer names, the first one first').default([]),
+    clusters: list(cluster, 'a list of clusters').min(1, 'is empty; give at least one cluster'),
+    deadlines: deadlines.prefault({}),
+    /** How long gates stay held after a failure before a person is told, in milliseconds. */
+    holdFor: duration.prefault('24h'),
+  },
+  'an object with repositories, layers and clusters',
+).transform((fleet) => ({
+  ...fleet,
+  clusters: fleet.clusters.map((each) => ({
+    ...each,
+    repositories: each.repositories ?? fleet.repositories.map(({ name }) => name),
+  })),
+}))
+
+/** The fleet with every default filled in and every duration in milliseconds. */
+export type Fleet = z.output<typeof fleetSchema>
+export type FleetRepository = Fleet['repositories'][number]
+export type FleetCluster = Fleet['clusters'][number]
+
+/**
+ * The fleet as written in cdk.json, context `lockstep`. Throws one FleetInvalid with every mistake in it, those
+ * of single values and those between them.
+ */
+export function parseFleet(raw: unknown): Fleet {
+  const parsed = fleetSchema.safeParse(raw)
+  const problems = [
+    ...(parsed.error?.issues ?? []).map(({ path, message }) => ({ path: pathText(path), message })),
+    ...referenceProblems(namesSchema.parse(raw)),
+  ]
+  if (!parsed.success || problems.length > 0) throw new FleetInvalid(problems)
+  return parsed.data
+}
+
+function pathText(path: readonly PropertyKey[]): string {
+  return path.reduce<string>((before, key) => {
+    if (typeof key === 'number') return `${before}[${key}]`
+    return before === '' ? String(key) : `${before}.${String(key)}`
+  }, '')
+}
+
+// What refers to what, read past all other mistakes, so that these problems are in the same error.
+const name = z.string().optional().catch(undefined)
+const names = z.array(name).catch([])
+const namesSchema = z
+  .object({
+    repositories: z.array(z.object({ name, branches: names }).catch({ name: undefined, branches: [] })).catch([]),
+    layers: names,
+    clusters: z
+      .array(
+        z
+          .object({ name, eks: name, region: name, after: names, repositories: names })
+          .catch({ name: undefined, eks: undefined, region: undefined, after: [], repositories: [] }),
+      )
+      .catch([]),
+    deadlines: z.object({ layers: z.record(z.string(), z.unknown()).catch({}) }).catch({ layers: {} }),
+  })
+  .catch({ repositories: [], layers: [], clusters: [], deadlines: { layers: {} } })
+
+type Names = z.output<typeof namesSchema>
+
+function referenceProblems(fleet: Names): FleetProblem[] {
+  const repositories = fleet.repositories.map((each) => each.name)
+  const clusters = fleet.clusters.map((each) => each.name)
+  return [
+    // GitHub does not tell names apart by case.
+    ...duplicates(
+      repositories.map((each) => each?.toLowerCase()),
+      (index) => `repositories[${index}].name`,
+    ),
+    ...fleet.repositories.flatMap(({ branches }, at) =>
+      duplicates(branches, (index) => `repositories[${at}].branches[${index}]`),
+    ),
+    ...duplicates(fleet.layers, (index) => `layers[${index}]`),
+    ...duplicates(clusters, (index) => `clusters[${index}].name`),
+    // Two names for one cluster would let two rollouts claim it at once.
+    ...duplicates(
+      fleet.clusters.map(({ eks, region }) => (eks && region ? `${eks} in ${region}` : undefined)),
+      (index) => `clusters[${index}].eks`,
+    ),
+    ...fleet.clusters.flatMap((each, at) => [
+      ...unknownNames('cluster', each.after, clusters, (index) => `clusters[${at}].after[${index}]`),
+      ...unknownNames(
+        'repository',
+        each.repositories,
+        repositories,
+        (index) => `clusters[${at}].repositories[${index}]`,
+      ),
+      ...duplicates(each.after, (index) => `clusters[${at}].after[${index}]`),
+      ...duplicates(each.repositories, (index) => `clusters[${at}].repositories[${index}]`),
+    ]),
+    ...cycles(fleet.clusters),
+    ...Object.keys(fleet.deadlines.layers).flatMap((layer) =>
+      unknownNames('layer', [layer], fleet.layers, () => `deadlines.layers.${layer}`),
+    ),
+  ]
+}
+
+function duplicates(values: readonly (string | undefined)[], path: (index: number) => string): FleetProblem[] {
+  return values.flatMap((value, index) => {
+    const first = values.indexOf(value)
+    if (value === undefined || first === index) return []
+    return [{ path: path(index), message: `is ${shown(value)} again, as in ${path(first)}; give each one once` }]
+  })
+}
+
+function unknownNames(
+  what: string,
+  values: readonly (string | undefined)[],
+  known: readonly (string | undefined)[],
+  path: (index: number) => string,
+): FleetProblem[] {
+  const candidates = known.filter((each) => each !== undefined)
+  return values.flatMap((value, index) => {
+    if (value === undefined || candidates.includes(value)) return []
+    const meant = nearest(value, candidates)
+    const hint = meant ? `did you mean "${meant}"?` : `known are ${candidates.slice(0, 10).join(', ') || 'none'}`
+    return [{ path: path(index), message: `names ${shown(value)}, which is no ${what} of this fleet; ${hint}` }]
+  })
+}
+
+/** Each cycle of `after` once, at the cluster that closes it. */
+function cycles(clusters: Names['clusters']): FleetProblem[] {
+  const problems: FleetProblem[] = []
+  const done = new Set<string>()
+  const visit = (cluster: string, path: readonly string[]) => {
+    if (done.has(cluster)) return
+    const index = clusters.findIndex((each) => each.name === cluster)
+    const way = [...path, cluster]
+    for (const before of clusters[index]?.after ?? []) {
+      if (before === undefined) continue
+      const start = way.indexOf(before)
+      if (start < 0) {
+        visit(before, way)
+        continue
+      }
+      const cycle = [...way.slice(start), before].join(' after ')
+      problems.push({ path: `clusters[${index}].after`, message: `closes a cycle: ${cycle}; remove one of these` })
+    }
+    done.add(cluster)
+  }
+  for (const { name } of clusters) if (name !== undefined) visit(name, [])
+  return problems
+}
+
+/** How long a layer may take, in milliseconds. Objects without a label are in a layer without a name. */
+export function layerDeadline(fleet: Fleet, layer?: string): number {
+  const own = layer !== undefined && Object.hasOwn(fleet.deadlines.layers, layer) && fleet.deadlines.layers[layer]
+  return own || fleet.deadlines.layer
+}
+
+/** The fleet's repository of that name on that host; GitHub and host names are the same in any case. */
+export function findRepository(fleet: Fleet, name: string, host: string): FleetRepository | undefined {
+  return fleet.repositories.find(
+    (each) => each.name.toLowerCase() === name.toLowerCase() && each.host === host.toLowerCase(),
+  )
+}

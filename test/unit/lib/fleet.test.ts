@@ -1,0 +1,145 @@
+import { describe, expect, it } from 'vitest'
+import { FleetInvalid, findRepository, layerDeadline, parseFleet } from '../../../functions/lib/fleet.ts'
+
+const staging = { name: 'staging', eks: 'staging-eks-01', region: 'us-east-1', environment: 'staging' }
+const production = { name: 'production', eks: 'prod-eks-01', region: 'us-east-1', environment: 'production' }
+const written = {
+  repositories: [{ name: 'my-org/fleet-infra', branches: ['main'] }],
+  layers: ['network', 'apps'],
+  clusters: [staging, { ...production, after: ['staging'] }],
+}
+
+function problemsOf(raw: unknown): Record<string, string> {
+  try {
+    parseFleet(raw)
+  } catch (error) {
+    if (!(error instanceof FleetInvalid)) throw error
+    return Object.fromEntries(error.problems.map(({ path, message }) => [path, message]))
+  }
+  return {}
+}
+
+describe('parseFleet', () => {
+  it('fills in every default', () => {
+    expect(parseFleet(written)).toEqual({
+      repositories: [{ name: 'my-org/fleet-infra', branches: ['main'], host: 'github.com' }],
+      layers: ['network', 'apps'],
+      clusters: [
+        { ...staging, after: [], repositories: ['my-org/fleet-infra'], ordering: 'strict' },
+        { ...production, after: ['staging'], repositories: ['my-org/fleet-infra'], ordering: 'strict' },
+      ],
+      deadlines: { layer: 3_600_000, layers: {}, fetch: 300_000 },
+      holdFor: 86_400_000,
+    })
+  })
+
+  it('lists every mistake in one error, with its path and what would be right', () => {
+    const raw = {
+      repositories: [
+        { name: 'fleet-infra', branches: ['feature/*'], brnches: [] },
+        { name: 'my-org/a', branches: [] },
+        { name: 'My-Org/A', branches: ['main'] },
+      ],
+      layers: ['network', 'network', 'Apps'],
+      clusters: [
+        { ...staging, name: 'x'.repeat(41), region: 'Virginia', ordering: 'loose' },
+        { ...staging, after: ['prodution'] },
+        { ...production, repositories: ['my-org/b'], environment: undefined },
+        { ...production, name: 'copy' },
+        7,
+      ],
+      deadlines: { layer: 'soon', layers: { netwrok: '5m', network: '0s' } },
+      holdfor: '1h',
+    }
+    expect(problemsOf(raw)).toEqual({
+      'repositories[0].name': 'is "fleet-infra"; give a repository as "owner/name"',
+      'repositories[0].branches[0]': 'is "feature/*"; give a branch name, without wildcards',
+      'repositories[0].brnches': 'is not a known key; did you mean "branches"?',
+      'repositories[1].branches': 'is empty; give the branches to roll out, such as ["main"]',
+      'repositories[2].name': 'is "my-org/a" again, as in repositories[1].name; give each one once',
+      'layers[1]': 'is "network" again, as in layers[0]; give each one once',
+      'layers[2]': expect.stringContaining('is "Apps"; give a layer name of at most 40 lower-case letters'),
+      'clusters[0].name': expect.stringContaining('give a cluster name of at most 40'),
+      'clusters[0].region': 'is "Virginia"; give an AWS region such as "us-east-1"',
+      'clusters[0].ordering': 'is "loose"; give "strict" or "advisory"',
+      'clusters[1].after[0]': 'names "prodution", which is no cluster of this fleet; did you mean "production"?',
+      'clusters[2].environment': expect.stringContaining('is missing; give an environment'),
+      'clusters[2].repositories[0]': expect.stringContaining('did you mean "my-org/a"?'),
+      'clusters[3].eks': 'is "prod-eks-01 in us-east-1" again, as in clusters[2].eks; give each one once',
+      'clusters[4]': expect.stringContaining('is 7; give a cluster'),
+      'deadlines.layer': expect.stringContaining('is "soon"; give a duration from "1s" to "7d"'),
+      'deadlines.layers.network': expect.stringContaining('is "0s"; give a duration'),
+      'deadlines.layers.netwrok': 'names "netwrok", which is no layer of this fleet; did you mean "network"?',
+      holdfor: 'is not a known key; did you mean "holdFor"?',
+    })
+  })
+
+  it('says so in the error that a person reads', () => {
+    expect(() => parseFleet({ ...written, clusters: [{ ...staging, after: ['stagin'] }] })).toThrow(
+      [
+        'The fleet has 1 problem:',
+        '  clusters[0].after[0]: names "stagin", which is no cluster of this fleet; did you mean "staging"?',
+        ' Correct them in cdk.json, context "lockstep".',
+      ].join('\n'),
+    )
+  })
+
+  it('names the path of a cycle, once', () => {
+    const one = { ...staging, name: 'one', eks: 'one', after: ['three'] }
+    const two = { ...staging, name: 'two', eks: 'two', after: ['one'] }
+    const three = { ...staging, name: 'three', eks: 'three', after: ['two'] }
+    const four = { ...staging, name: 'four', eks: 'four', after: ['one', 'four'] }
+    expect(problemsOf({ ...written, clusters: [one, two, three, four] })).toEqual({
+      'clusters[1].after': 'closes a cycle: one after three after two after one; remove one of these',
+      'clusters[3].after': 'closes a cycle: four after four; remove one of these',
+    })
+  })
+
+  it.each([[undefined], [null], ['fleet'], [[]], [7]])('refuses %j as a whole', (raw) => {
+    expect(Object.keys(problemsOf(raw))).toEqual([''])
+  })
+
+  it('needs repositories and clusters', () => {
+    expect(problemsOf({ repositories: [], clusters: [] })).toEqual({
+      repositories: 'is empty; give at least one repository',
+      clusters: 'is empty; give at least one cluster',
+    })
+    expect(Object.keys(problemsOf({}))).toEqual(['repositories', 'clusters'])
+  })
+
+  it('shows at most a line of a wrong value', () => {
+    const problems = problemsOf({ ...written, holdFor: 'x'.repeat(10_000) })
+    expect(problems.holdFor?.length).toBeLessThan(200)
+  })
+
+  it.each(['feature/new-vpc', 'release-1.2', 'ümlaut'])('takes the branch %s', (branch) => {
+    const repositories = [{ name: 'my-org/fleet-infra', branches: [branch] }]
+    expect(problemsOf({ ...written, repositories })).toEqual({})
+  })
+
+  it.each(['', '-main', 'a..b', 'a//b', 'a b', 'a\n', 'v[1]', 'main/', 'main.'])('refuses the branch %j', (branch) => {
+    const repositories = [{ name: 'my-org/fleet-infra', branches: [branch] }]
+    expect(Object.keys(problemsOf({ ...written, repositories }))).toEqual(['repositories[0].branches[0]'])
+  })
+})
+
+describe('layerDeadline', () => {
+  const fleet = parseFleet({ ...written, deadlines: { layers: { network: '90m' } } })
+
+  it('is the layer’s own, or the one for all', () => {
+    expect(layerDeadline(fleet, 'network')).toBe(90 * 60_000)
+    expect(layerDeadline(fleet, 'apps')).toBe(60 * 60_000)
+    expect(layerDeadline(fleet)).toBe(60 * 60_000)
+    expect(layerDeadline(fleet, 'constructor')).toBe(60 * 60_000)
+  })
+})
+
+describe('findRepository', () => {
+  const fleet = parseFleet(written)
+
+  it('does not tell names apart by case, but by host', () => {
+    expect(findRepository(fleet, 'My-Org/Fleet-Infra', 'GitHub.com')?.name).toBe('my-org/fleet-infra')
+    expect(findRepository(fleet, 'my-org/fleet-infra', 'ghe.example.com')).toBeUndefined()
+    expect(findRepository(fleet, 'my-org/other', 'github.com')).toBeUndefined()
+  })
+})
