@@ -70,10 +70,17 @@ export class MemoryObjectStore implements ObjectStore {
     return [...this.collections.values()].map((collection) => collection.resource)
   }
 
+  currentVersion(): string {
+    return `${this.version}`
+  }
+
   list(resource: Resource): { items: KubernetesObject[]; resourceVersion: string } {
     const objects = this.collection(resource).objects
     const keys = [...objects.keys()].sort()
-    return { items: keys.map((key) => copy(objects.get(key) as KubernetesObject)), resourceVersion: `${this.version}` }
+    return {
+      items: keys.map((key) => copy(objects.get(key) as KubernetesObject)),
+      resourceVersion: this.currentVersion(),
+    }
   }
 
   get(resource: Resource, namespace: string, name: string): KubernetesObject | undefined {
@@ -204,9 +211,10 @@ export class MemoryObjectStore implements ObjectStore {
   private put(collection: Collection, type: 'ADDED' | 'MODIFIED', object: KubernetesObject): KubernetesObject {
     this.version++
     object.metadata.resourceVersion = `${this.version}`
+    const previous = collection.objects.get(key(object))
     collection.objects.set(key(object), object)
     const answer = copy(object)
-    this.announce(collection, { type, object })
+    this.announce(collection, previous ? { type, object, previous } : { type, object })
     return answer
   }
 

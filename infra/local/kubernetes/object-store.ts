@@ -28,6 +28,8 @@ export interface KubernetesObject {
 export interface StoreEvent {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'
   readonly object: KubernetesObject
+  /** What it was before, for MODIFIED. */
+  readonly previous?: KubernetesObject
 }
 
 /**
@@ -44,6 +46,8 @@ export interface ObjectStore {
   unregister(resource: Resource): void
   /** Every registered kind, in the order of registration. */
   served(): readonly Resource[]
+  /** The version that a list would answer now. */
+  currentVersion(): string
   list(resource: Resource): { items: KubernetesObject[]; resourceVersion: string }
   get(resource: Resource, namespace: string, name: string): KubernetesObject | undefined
   /** Throws StoreError 409 when it exists. */
