@@ -280,10 +280,3 @@ export function layerDeadline(fleet: Fleet, layer?: string): number {
   const own = layer !== undefined && Object.hasOwn(fleet.deadlines.layers, layer) && fleet.deadlines.layers[layer]
   return own || fleet.deadlines.layer
 }
-
-/** The fleet's repository of that name on that host; GitHub and host names are the same in any case. */
-export function findRepository(fleet: Fleet, name: string, host: string): FleetRepository | undefined {
-  return fleet.repositories.find(
-    (each) => each.name.toLowerCase() === name.toLowerCase() && each.host === host.toLowerCase(),
-  )
-}

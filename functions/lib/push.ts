@@ -20,7 +20,7 @@ export const pushSchema = z.strictObject({
   /** Who pushed, for people to read. */
   pusher: z.string().min(1).max(100),
   /** GitHub's id of the delivery, a UUID: the name of the fleet's execution. */
-  delivery: z.uuid(),
+  delivery: z.guid(),
 })
 
 export type Push = z.output<typeof pushSchema>

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { FleetInvalid, findRepository, layerDeadline, parseFleet } from '../../../functions/lib/fleet.ts'
+import { FleetInvalid, layerDeadline, parseFleet } from '../../../functions/lib/fleet.ts'
 
 const staging = { name: 'staging', eks: 'staging-eks-01', region: 'us-east-1', environment: 'staging' }
 const production = { name: 'production', eks: 'prod-eks-01', region: 'us-east-1', environment: 'production' }
@@ -131,15 +131,5 @@ describe('layerDeadline', () => {
     expect(layerDeadline(fleet, 'apps')).toBe(60 * 60_000)
     expect(layerDeadline(fleet)).toBe(60 * 60_000)
     expect(layerDeadline(fleet, 'constructor')).toBe(60 * 60_000)
-  })
-})
-
-describe('findRepository', () => {
-  const fleet = parseFleet(written)
-
-  it('does not tell names apart by case, but by host', () => {
-    expect(findRepository(fleet, 'My-Org/Fleet-Infra', 'GitHub.com')?.name).toBe('my-org/fleet-infra')
-    expect(findRepository(fleet, 'my-org/fleet-infra', 'ghe.example.com')).toBeUndefined()
-    expect(findRepository(fleet, 'my-org/other', 'github.com')).toBeUndefined()
   })
 })

@@ -1,0 +1,48 @@
+import { Logger } from '@aws-lambda-powertools/logger'
+import { SecretsProvider } from '@aws-lambda-powertools/parameters/secrets'
+import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager'
+import { ExecutionAlreadyExists, SFNClient, StartExecutionCommand } from '@aws-sdk/client-sfn'
+import type { Push } from '../lib/push.ts'
+import { type Repositories, type Secrets, secretsSchema } from './delivery.ts'
+import { webhook } from './webhook.ts'
+
+// GitHub waits 10 s for an answer: both calls, each tried twice, must end before that.
+const client = { maxAttempts: 2, requestHandler: { connectionTimeout: 1_000, requestTimeout: 2_000 } }
+const states = new SFNClient(client)
+const provider = new SecretsProvider({ awsSdkV3Client: new SecretsManagerClient(client) })
+
+// Read when the function is loaded, not at the first request: Lambda gives more CPU for that. Environment:
+// WEBHOOK_SECRET_ARN, FLEET_STATE_MACHINE_ARN; LOCKSTEP_REPOSITORIES is put into the bundle when it is built, from
+// a fleet that was checked then: to check it again takes a fifth of the time that it takes to load this function.
+const secretArn = required('WEBHOOK_SECRET_ARN', process.env.WEBHOOK_SECRET_ARN)
+const stateMachineArn = required('FLEET_STATE_MACHINE_ARN', process.env.FLEET_STATE_MACHINE_ARN)
+const repositories: Repositories['repositories'] = JSON.parse(
+  required('LOCKSTEP_REPOSITORIES', process.env.LOCKSTEP_REPOSITORIES),
+)
+
+export const handler = webhook({
+  fleet: { repositories },
+  secrets,
+  start,
+  log: new Logger({ serviceName: 'lockstep-webhook' }),
+})
+
+async function secrets(): Promise<Secrets> {
+  // A new secret is good five minutes after it was stored.
+  return secretsSchema.parse(await provider.get(secretArn, { maxAge: 300, transform: 'json' }))
+}
+
+async function start(name: string, input: Push): Promise<'started' | 'exists'> {
+  try {
+    await states.send(new StartExecutionCommand({ stateMachineArn, name, input: JSON.stringify(input) }))
+    return 'started'
+  } catch (error) {
+    if (error instanceof ExecutionAlreadyExists) return 'exists'
+    throw error
+  }
+}
+
+function required(name: string, value: string | undefined): string {
+  if (!value) throw new Error(`${name} is not set for this function. Deploy again.`)
+  return value
+}
