@@ -79,7 +79,9 @@ function readFailure(workload: Workload, expectation: Expectation, ready: Condit
   if (ready.reason === 'DependencyNotReady') return { state: 'dependency', detail }
   if (waitsForSource.has(ready.reason)) return { state: 'idle', detail }
   if (notAnAttempt.has(ready.reason)) return { state: 'reconciling', detail }
-  if (!handled || !attempted(workload, expectation)) return { state: 'reconciling', detail }
+  if (!handled) return { state: 'reconciling', detail }
+  // The failure is of an older attempt. The controller may have given up on that one for a long interval.
+  if (!attempted(workload, expectation)) return { state: 'idle', detail }
   return { state: 'failed', detail }
 }
 

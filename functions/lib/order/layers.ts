@@ -1,13 +1,5 @@
 import type { EdgeReason, OrderProblem, Placement } from './edges.ts'
 
-/** Where an object stands in the order. */
-export interface Rank {
-  /** The layer in which it is opened; 0 is first. */
-  readonly opens: number
-  /** The layer in which it is waited for: later than `opens` only where it waits for the health of others. */
-  readonly settles: number
-}
-
 /**
  * The graph has more nodes than objects. `open` and `done` are the two moments of an object; they differ where a
  * Kustomization waits for the health of what it applies. A `barrier` closes one of the fleet's layers: it keeps the
@@ -28,24 +20,23 @@ interface Edge {
 }
 
 /**
- * Computes the layer of every object: the longest path to it. Objects that are part of a cycle, or come after one,
- * get no rank; each cycle is one problem that names its path.
+ * Computes the layer in which every object is opened, 0 first: the longest path to it. Objects that are part of a
+ * cycle, or come after one, get no rank; each cycle is one problem that names its path.
  */
-export function rankPlacements(placements: ReadonlyMap<string, Placement>): {
-  ranks: Map<string, Rank>
-  problems: OrderProblem[]
-} {
-  const graph = new Graph(placements)
+export function rankPlacements(
+  placements: ReadonlyMap<string, Placement>,
+  layers: readonly string[],
+): { ranks: Map<string, number>; problems: OrderProblem[] } {
+  const graph = new Graph(placements, layers)
   const ordered = graph.topological()
   for (const node of ordered) {
     for (const edge of node.edges) edge.to.rank = Math.max(edge.to.rank, node.rank + edge.step)
   }
   const done = new Set(ordered)
-  const ranks = new Map<string, Rank>()
+  const ranks = new Map<string, number>()
   for (const key of placements.keys()) {
-    const opens = graph.open(key)
-    const settles = graph.done(key)
-    if (done.has(opens) && done.has(settles)) ranks.set(key, { opens: opens.rank, settles: settles.rank })
+    const node = graph.open(key)
+    if (done.has(node)) ranks.set(key, node.rank)
   }
   return { ranks, problems: graph.cycles(done) }
 }
@@ -53,7 +44,7 @@ export function rankPlacements(placements: ReadonlyMap<string, Placement>): {
 class Graph {
   private readonly nodes = new Map<string, Node>()
 
-  constructor(placements: ReadonlyMap<string, Placement>) {
+  constructor(placements: ReadonlyMap<string, Placement>, layers: readonly string[]) {
     const waiting = new Set([...placements.values()].map((placement) => placement.awaitedBy))
     for (const key of placements.keys()) {
       const open = this.node(`open ${key}`)
@@ -67,7 +58,7 @@ class Graph {
       this.connect(this.open(awaitedBy), this.open(key), 0, 'applied by')
       this.connect(this.done(key), this.done(awaitedBy), 0, 'waits for health of')
     }
-    this.connectLayers(placements)
+    this.connectLayers(placements, layers)
   }
 
   open(key: string): Node {
@@ -99,11 +90,11 @@ class Graph {
     return problems
   }
 
-  private connectLayers(placements: ReadonlyMap<string, Placement>): void {
+  private connectLayers(placements: ReadonlyMap<string, Placement>, layers: readonly string[]): void {
     const used = [...new Set([...placements.values()].flatMap(({ fleetLayer }) => fleetLayer ?? []))].sort(
       (a, b) => a - b,
     )
-    const barriers = new Map(used.map((layer) => [layer, this.node(`layer ${layer}`)]))
+    const barriers = new Map(used.map((layer) => [layer, this.node(`layer ${layers[layer]}`)]))
     const previous = new Map(used.slice(1).map((layer, index) => [layer, barriers.get(used[index] ?? -1)]))
     for (const [layer, barrier] of barriers) {
       const before = previous.get(layer)

@@ -1,0 +1,81 @@
+import { type Clock, sleep } from '../lib/clock.ts'
+import { LockstepError } from '../lib/errors.ts'
+import { shortCommit } from '../lib/flux/revision.ts'
+import type { Claim, Claimant, Ledger } from '../lib/ledger/ledger.ts'
+import type { Push } from '../lib/push.ts'
+import { branchOf } from '../lib/rollout/branch.ts'
+import { leaseMs } from '../lib/rollout/lease.ts'
+import { isOlder } from './order-pushes.ts'
+
+/** A newer push has been seen: this rollout has nothing to do. */
+export class Superseded extends LockstepError {
+  constructor(push: Push, by: Claimant) {
+    super(
+      'Superseded',
+      `The push of ${shortCommit(push.after)} is older than ${shortCommit(by.after)}, which rollout ${by.rollout} takes care of.`,
+      'Nothing has to be done.',
+    )
+  }
+}
+
+/** An older rollout has been asked to stop and has not stopped yet. */
+export class ClaimBusy extends LockstepError {
+  constructor(claim: Claim) {
+    super(
+      'ClaimBusy',
+      `Rollout ${claim.holder?.rollout} holds ${claim.branch} in ${claim.cluster} and has not let go yet.`,
+      'It stops at its next safe point; the claim is tried again.',
+    )
+  }
+}
+
+const lookAgainMs = 250
+
+/**
+ * Claims one branch in one cluster for `claimant`. The newest push wins: a holder that is older is asked to stop and
+ * hands over, gates and all; a holder whose lease has run out is taken over. Waits up to `patienceMs`.
+ * Throws Superseded when a newer push is known, ClaimBusy when the holder has not let go in time. Claiming again
+ * what one holds is success.
+ */
+export async function claimBranch(
+  { cluster, push, claimant, patienceMs }: { cluster: string; push: Push; claimant: Claimant; patienceMs: number },
+  { ledger, clock }: { ledger: Ledger; clock: Clock },
+): Promise<void> {
+  const branch = branchOf(push)
+  const giveUpAt = clock.now() + patienceMs
+  for (;;) {
+    const claim = (await ledger.readClaim(cluster, branch)) ?? { cluster, branch, version: 0, leaseUntil: 0 }
+    const newer = newerThan(claimant, claim)
+    if (newer) throw new Superseded(push, newer)
+    if (claim.holder?.rollout === claimant.rollout) return
+    const free = !claim.holder || clock.now() > claim.leaseUntil
+    const wanted = free ? taken(claim, claimant, clock.now()) : asked(claim, claimant)
+    // When somebody was faster, their write is looked at in the next turn.
+    const written = wanted === undefined || (await ledger.writeClaim(wanted))
+    if (written && free) return
+    if (clock.now() >= giveUpAt) throw new ClaimBusy(claim)
+    if (written) await sleep(clock, lookAgainMs)
+  }
+}
+
+/**
+ * The push that makes this one superfluous, if there is one. Of two that neither can tell apart, the one that waits
+ * already stays: its fetch is still to come and brings the branch's head, whichever of the two that is.
+ */
+function newerThan(claimant: Claimant, { holder, next, newest }: Claim): Claimant | undefined {
+  const others = [newest, next, holder].filter((other) => other && other.rollout !== claimant.rollout)
+  const newer = others.find((other) => other && isOlder(claimant, other))
+  if (newer) return newer
+  return next && next.rollout !== claimant.rollout && !isOlder(next, claimant) ? next : undefined
+}
+
+function taken(claim: Claim, claimant: Claimant, now: number): Claim {
+  const { cluster, branch, version } = claim
+  return { cluster, branch, version: version + 1, holder: claimant, leaseUntil: now + leaseMs, newest: claimant }
+}
+
+/** Undefined when the holder has been asked already. */
+function asked(claim: Claim, claimant: Claimant): Claim | undefined {
+  if (claim.next?.rollout === claimant.rollout) return undefined
+  return { ...claim, version: claim.version + 1, next: claimant, newest: claimant }
+}

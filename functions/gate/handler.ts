@@ -1,0 +1,29 @@
+import { countObjects } from '../lib/rollout/rollout.ts'
+import {
+  busyBranchesBeside,
+  countsSchema,
+  logCounts,
+  rolloutInputSchema,
+  updateRollout,
+} from '../lib/rollout/rollout-step.ts'
+import { takeSnapshot } from '../lib/rollout/snapshot.ts'
+import { serve } from '../lib/serve.ts'
+import { defineStep } from '../lib/step.ts'
+import { closeGates } from './gate.ts'
+
+/** Holds the objects of later layers before the source brings them the push. */
+export const step = defineStep({
+  name: 'gate',
+  input: rolloutInputSchema,
+  output: countsSchema,
+  run: async ({ rollout: id, cluster: name }, ports) =>
+    updateRollout(ports.ledger, id, async (rollout) => {
+      const cluster = await ports.clusters.connect(name)
+      const [snapshot, busyBranches] = await Promise.all([takeSnapshot(cluster), busyBranchesBeside(rollout, ports)])
+      await closeGates(rollout, snapshot, busyBranches, cluster)
+      logCounts(ports, 'gates closed', rollout)
+      return countObjects(rollout)
+    }),
+})
+
+export const handler = serve(step)

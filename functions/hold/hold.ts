@@ -1,0 +1,33 @@
+import { type FollowPorts, follow } from '../lib/rollout/follow.ts'
+import { afterFollowing, afterSettling, type NextState, phasesOf } from '../lib/rollout/next-state.ts'
+import { note, type Rollout } from '../lib/rollout/rollout.ts'
+import { turnOf } from '../lib/rollout/turn.ts'
+
+/**
+ * Keeps gates closed behind failures and waits for one of four ends: what failed recovers, and the rollout goes on;
+ * a newer push takes over; a person releases the gates; `holdForMs` runs out, and the rollout fails, which tells a
+ * person. Updates `rollout`; answers the state that comes next. Throws ClaimLost, ClusterError, ObjectUnreadable.
+ */
+export async function holdGates(rollout: Rollout, holdForMs: number, ports: FollowPorts): Promise<NextState> {
+  const heldSince = rollout.heldSince ?? ports.clock.now()
+  rollout.heldSince = heldSince
+  const before = phasesOf(rollout)
+  const decide = (now: number): NextState | undefined => {
+    const next = afterSettling(rollout, before)
+    if (next !== 'HoldGates') return next
+    if (now < heldSince + holdForMs) return undefined
+    rollout.failure = `Gates were held for ${Math.round(holdForMs / 60_000)} minutes behind ${failures(rollout)} and nobody came.`
+    note(rollout, `${rollout.failure} They are opened now, without an order.`)
+    return 'Report'
+  }
+  const ending = await follow(rollout, ports, decide, () => heldSince + holdForMs)
+  const next = afterFollowing(rollout, ending, 'HoldGates')
+  if (next === 'OpenLayer' || next === 'PlanAgain') delete rollout.heldSince
+  return next
+}
+
+function failures(rollout: Rollout): string {
+  const failed = rollout.objects.filter((object) => object.phase === 'failed').map((object) => object.key)
+  const more = failed.length > 3 ? ` and ${failed.length - 3} more` : ''
+  return turnOf(rollout).blocked.length > 0 ? failed.slice(0, 3).join(', ') + more : 'objects that are not ready'
+}

@@ -1,0 +1,209 @@
+import { randomUUID } from 'node:crypto'
+import { gunzipSync, gzipSync } from 'node:zlib'
+import { ConditionalCheckFailedException } from '@aws-sdk/client-dynamodb'
+import { type DynamoDBDocumentClient, GetCommand, PutCommand, QueryCommand } from '@aws-sdk/lib-dynamodb'
+import { z } from 'zod'
+import type { Clock } from '../clock.ts'
+import { type Rollout, rolloutSchema } from '../rollout/rollout.ts'
+import {
+  type Claim,
+  claimSchema,
+  type Ledger,
+  LedgerUnavailable,
+  LedgerUnreadable,
+  RolloutMoved,
+  type RolloutSummary,
+  rolloutSummarySchema,
+  type Versioned,
+} from './ledger.ts'
+
+/** An item holds at most 400 KB (DynamoDB, "Item size"); the rest is room for keys and the other attributes. */
+const chunkBytes = 350_000
+
+/** Records of ended rollouts are of no use after this; claims never expire. */
+const keptForMs = 90 * 86_400_000
+
+const headSchema = z.looseObject({
+  version: z.number(),
+  chunks: z.number(),
+  inline: z.instanceof(Uint8Array).optional(),
+})
+const chunkSchema = z.looseObject({ data: z.instanceof(Uint8Array) })
+
+/**
+ * The ledger on DynamoDB. Items of one table (string keys `pk` and `sk`, TTL attribute `expiresAt` in seconds):
+ * - `cluster#<name>` / `claim#<branch>`: a claim.
+ * - `cluster#<name>` / `rollout#<start>#<id>`: a line of the cluster's history.
+ * - `rollout#<id>` / `head`: version and, gzipped, the rollout; one that is too large for an item is cut into
+ *   `rollout#<id>` / `chunk#<set>#<n>`, written before the head that names their set: a set is never written twice, so
+ *   that a writer who loses the race for the head damages nothing.
+ */
+export class DynamoDbLedger implements Ledger {
+  private readonly client: DynamoDBDocumentClient
+  private readonly table: string
+  private readonly clock: Clock
+
+  constructor({ client, table, clock }: { client: DynamoDBDocumentClient; table: string; clock: Clock }) {
+    this.client = client
+    this.table = table
+    this.clock = clock
+  }
+
+  async readClaim(cluster: string, branch: string): Promise<Claim | undefined> {
+    const item = await this.get(`cluster#${cluster}`, `claim#${branch}`)
+    return item && parse(claimSchema, item, `the claim on ${branch} in ${cluster}`)
+  }
+
+  async listClaims(cluster: string): Promise<Claim[]> {
+    const items = await this.query(`cluster#${cluster}`, 'claim#', {})
+    return items.map((item) => parse(claimSchema, item, `a claim in ${cluster}`))
+  }
+
+  async writeClaim(claim: Claim): Promise<boolean> {
+    return this.put({ pk: `cluster#${claim.cluster}`, sk: `claim#${claim.branch}`, ...claim }, claim.version - 1)
+  }
+
+  async readRollout(id: string): Promise<Versioned<Rollout> | undefined> {
+    const item = await this.get(`rollout#${id}`, 'head')
+    if (!item) return undefined
+    const head = parse(headSchema, item, `rollout ${id}`)
+    const data = head.inline ?? (await this.readChunks(id, head.set, head.chunks))
+    const text = gunzipSync(data).toString('utf8')
+    return { value: parse(rolloutSchema, JSON.parse(text), `rollout ${id}`), version: head.version }
+  }
+
+  async writeRollout(rollout: Rollout, expected: number): Promise<number> {
+    const version = expected + 1
+    const data = gzipSync(JSON.stringify(rollout))
+    const expiresAt = Math.floor((this.clock.now() + keptForMs) / 1000)
+    const chunks = data.length <= chunkBytes ? 0 : Math.ceil(data.length / chunkBytes)
+    const set = randomUUID()
+    for (let index = 0; index < chunks; index++) {
+      await this.put({
+        pk: `rollout#${rollout.id}`,
+        sk: chunkKey(set, index),
+        data: data.subarray(index * chunkBytes, (index + 1) * chunkBytes),
+        expiresAt,
+      })
+    }
+    const head = { pk: `rollout#${rollout.id}`, sk: 'head', version, chunks, set, expiresAt }
+    const written = await this.put(chunks === 0 ? { ...head, inline: data } : head, expected)
+    if (!written) throw new RolloutMoved(rollout.id)
+    if (expected === 0 || rollout.endedAt !== undefined) await this.writeSummary(rollout, expiresAt)
+    return version
+  }
+
+  async listRollouts(cluster: string, limit: number): Promise<RolloutSummary[]> {
+    const items = await this.query(`cluster#${cluster}`, 'rollout#', { ScanIndexForward: false, Limit: limit })
+    return items.map((item) => parse(rolloutSummarySchema, item, `the history of ${cluster}`) as RolloutSummary)
+  }
+
+  private async writeSummary(rollout: Rollout, expiresAt: number): Promise<void> {
+    const { id, execution, cluster, startedAt, endedAt, outcome } = rollout
+    await this.put({
+      pk: `cluster#${cluster}`,
+      sk: `rollout#${new Date(startedAt).toISOString()}#${id}`,
+      ...{ id, execution, cluster, startedAt, expiresAt },
+      ...(endedAt !== undefined && { endedAt }),
+      ...(outcome !== undefined && { outcome }),
+      ...(rollout.commit !== undefined && { commit: rollout.commit }),
+    })
+  }
+
+  private async readChunks(id: string, set: string, count: number): Promise<Buffer> {
+    const parts: Uint8Array[] = []
+    for (let index = 0; index < count; index++) {
+      const item = await this.get(`rollout#${id}`, chunkKey(set, index))
+      parts.push(parse(chunkSchema, item, `rollout ${id}`).data)
+    }
+    return Buffer.concat(parts)
+  }
+
+  private async get(pk: string, sk: string): Promise<Record<string, unknown> | undefined> {
+    const command = new GetCommand({ TableName: this.table, Key: { pk, sk }, ConsistentRead: true })
+    return (await this.tried('GetItem', () => this.client.send(command))).Item
+  }
+
+  /** All items of a partition whose sort key begins with `prefix`, or the first `Limit` of them. */
+  private async query(
+    pk: string,
+    prefix: string,
+    options: { ScanIndexForward?: boolean; Limit?: number },
+  ): Promise<Record<string, unknown>[]> {
+    const items: Record<string, unknown>[] = []
+    let ExclusiveStartKey: Record<string, unknown> | undefined
+    do {
+      const command = new QueryCommand({
+        TableName: this.table,
+        KeyConditionExpression: 'pk = :pk AND begins_with(sk, :prefix)',
+        ExpressionAttributeValues: { ':pk': pk, ':prefix': prefix },
+        ConsistentRead: true,
+        ...options,
+        ...(ExclusiveStartKey && { ExclusiveStartKey }),
+      })
+      const page = await this.tried('Query', () => this.client.send(command))
+      items.push(...(page.Items ?? []))
+      ExclusiveStartKey = page.LastEvaluatedKey
+    } while (ExclusiveStartKey && (options.Limit === undefined || items.length < options.Limit))
+    return items
+  }
+
+  /** False when the stored version is not `expected` (0: no item); without `expected` it always writes. */
+  private async put(item: Record<string, unknown>, expected?: number): Promise<boolean> {
+    const condition =
+      expected === undefined
+        ? {}
+        : expected === 0
+          ? { ConditionExpression: 'attribute_not_exists(pk)' }
+          : {
+              ConditionExpression: '#version = :expected',
+              ExpressionAttributeNames: { '#version': 'version' },
+              ExpressionAttributeValues: { ':expected': expected },
+            }
+    try {
+      await this.tried('PutItem', () =>
+        this.client.send(new PutCommand({ TableName: this.table, Item: item, ...condition })),
+      )
+      return true
+    } catch (error) {
+      if (error instanceof ConditionalCheckFailedException) return false
+      throw error
+    }
+  }
+
+  private async tried<T>(operation: string, call: () => Promise<T>): Promise<T> {
+    try {
+      return await call()
+    } catch (error) {
+      if (error instanceof ConditionalCheckFailedException || !canPass(error)) throw error
+      throw new LedgerUnavailable(operation, error)
+    }
+  }
+}
+
+const passing = new Set([
+  'ProvisionedThroughputExceededException',
+  'RequestLimitExceeded',
+  'ThrottlingException',
+  'InternalServerError',
+  'ServiceUnavailable',
+  'TimeoutError',
+])
+
+/** Throttling, 5xx, and connections that break; the SDK has tried three times by itself before this is asked. */
+function canPass(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  const status = (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode
+  const code = (error as { code?: string }).code ?? ''
+  return passing.has(error.name) || (status ?? 0) >= 500 || /^(ECONN|EPIPE|ETIMEDOUT|EAI_AGAIN|ENOTFOUND)/.test(code)
+}
+
+function chunkKey(set: string, index: number): string {
+  return `chunk#${set}#${index}`
+}
+
+function parse<T>(schema: z.ZodType<T>, item: unknown, what: string): T {
+  const parsed = schema.safeParse(item)
+  if (!parsed.success) throw new LedgerUnreadable(what, parsed.error)
+  return parsed.data
+}

@@ -1,0 +1,93 @@
+import { z } from 'zod'
+import { LockstepError } from '../errors.ts'
+import type { Outcome, Rollout } from '../rollout/rollout.ts'
+
+/** A rollout that wants, or has, the claim on one branch of one repository in one cluster. */
+export const claimantSchema = z.object({
+  rollout: z.string(),
+  execution: z.string(),
+  before: z.string(),
+  after: z.string(),
+  /** Milliseconds since the epoch, GitHub's clock. */
+  pushedAt: z.number(),
+})
+export type Claimant = z.infer<typeof claimantSchema>
+
+/** Who may change the objects of one cluster that follow one branch. */
+export const claimSchema = z.object({
+  cluster: z.string(),
+  /** `host/owner/name#branch` */
+  branch: z.string(),
+  /** Counts the writes: every write is conditional on it. */
+  version: z.number().int(),
+  holder: claimantSchema.optional(),
+  /** After this time (milliseconds since the epoch) the holder is taken for dead. It renews while it works. */
+  leaseUntil: z.number(),
+  /** A newer push that waits for the holder to stop at its next safe point. */
+  next: claimantSchema.optional(),
+  /** The newest push that ever claimed: an older one that arrives late is superseded. */
+  newest: claimantSchema.optional(),
+  /** A person asked the holder to let go of its gates. */
+  release: z.object({ by: z.string(), at: z.number() }).optional(),
+})
+export type Claim = z.infer<typeof claimSchema>
+
+/** A line of a cluster's history. */
+export const rolloutSummarySchema = z.object({
+  id: z.string(),
+  execution: z.string(),
+  cluster: z.string(),
+  startedAt: z.number(),
+  endedAt: z.number().optional(),
+  commit: z.string().optional(),
+  outcome: z.string().optional(),
+})
+export type RolloutSummary = z.infer<typeof rolloutSummarySchema> & { outcome?: Outcome | undefined }
+
+export interface Versioned<T> {
+  readonly value: T
+  readonly version: number
+}
+
+/**
+ * The ledger: claims and rollouts, in one DynamoDB table. Every write is one conditional put, so that two writers
+ * never overwrite each other. Contract suite: test/contracts/ledger.contract.ts.
+ * Every method may reject with LedgerUnavailable.
+ */
+export interface Ledger {
+  readClaim(cluster: string, branch: string): Promise<Claim | undefined>
+  /** All claims of a cluster. */
+  listClaims(cluster: string): Promise<Claim[]>
+  /** Writes `claim` if the stored version is `claim.version - 1` (0: none stored). False when somebody was faster. */
+  writeClaim(claim: Claim): Promise<boolean>
+  readRollout(id: string): Promise<Versioned<Rollout> | undefined>
+  /**
+   * Writes the rollout if the stored version is `expected` (0: none stored); answers the new version.
+   * Rejects with RolloutMoved when another step wrote in between.
+   */
+  writeRollout(rollout: Rollout, expected: number): Promise<number>
+  /** Newest first. */
+  listRollouts(cluster: string, limit: number): Promise<RolloutSummary[]>
+}
+
+/** The table did not answer, or throttled: it can pass. */
+export class LedgerUnavailable extends LockstepError {
+  constructor(operation: string, cause: unknown) {
+    const reason = cause instanceof Error ? cause.name : 'unknown error'
+    super('LedgerUnavailable', `The ledger did not answer ${operation} (${reason}).`, 'It is tried again.', { cause })
+  }
+}
+
+/** Two steps of one rollout wrote at the same time: one of them is a leftover of an earlier try. */
+export class RolloutMoved extends LockstepError {
+  constructor(id: string) {
+    super('RolloutMoved', `Rollout ${id} was changed by another step meanwhile.`, 'The step is tried again.')
+  }
+}
+
+/** A record that cannot be read back: written by another version, or damaged. */
+export class LedgerUnreadable extends LockstepError {
+  constructor(what: string, cause: unknown) {
+    super('LedgerUnreadable', `The ledger's record of ${what} cannot be read.`, 'Start the rollout again.', { cause })
+  }
+}

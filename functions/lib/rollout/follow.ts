@@ -1,0 +1,213 @@
+import type { Clock } from '../clock.ts'
+import { each } from '../each.ts'
+import { nameOf } from '../flux/object.ts'
+import { isSourceKind, parseSource, type Source } from '../flux/source.ts'
+import { isWorkloadKind, parseWorkload, type Workload } from '../flux/workload.ts'
+import type { Cluster, Kind } from '../kubernetes/cluster.ts'
+import { mirror } from '../kubernetes/mirror.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import { nextToken, patchesAtOnce, refOf, requestReconcile } from './gates.ts'
+import { checkClaim, type Wish } from './lease.ts'
+import { observe, observeSource } from './observe.ts'
+import type { PlannedObject, Rollout } from './rollout.ts'
+
+/** Why following ended. */
+export type Ending<T> =
+  | { readonly why: 'decided'; readonly decision: T }
+  | { readonly why: Exclude<Wish, 'go on'> | 'slice' }
+
+export interface FollowPorts {
+  readonly cluster: Cluster
+  readonly ledger: Ledger
+  readonly clock: Clock
+  /** How long to follow at most, in milliseconds. */
+  readonly sliceMs: number
+}
+
+const lookAtClaimMs = 2_000
+
+/** How long an object may be idle before it is asked: longer each time, so that a broken one is not flooded. */
+const pauses = { soon: [250, 1_000, 2_000, 4_000, 8_000, 15_000], patiently: [5_000, 10_000, 20_000, 40_000, 60_000] }
+
+/**
+ * Follows the rollout's objects with one LIST and one WATCH per kind, until `decide` answers, somebody wants the
+ * rollout to stop, or the slice is over. `decide` is asked after every change that matters and at the time that it
+ * names itself by `wakeAt`. Objects that nobody works on are asked to reconcile again.
+ * Updates `rollout`. Throws ClaimLost, ClusterError, ObjectUnreadable.
+ */
+export async function follow<T>(
+  rollout: Rollout,
+  ports: FollowPorts,
+  decide: (now: number) => T | undefined,
+  wakeAt: () => number | undefined,
+): Promise<Ending<T>> {
+  const { clock, cluster, ledger, sliceMs } = ports
+  const ending = new AbortController()
+  const attention = new Attention(rollout, clock)
+  let wake: () => void = () => {}
+  let dirty = true
+  const cancels = new Set<() => void>()
+  const pause = (ms: number) => {
+    const cancel = clock.after(ms, () => {
+      cancels.delete(cancel)
+      wake()
+    })
+    cancels.add(cancel)
+    return cancel
+  }
+  try {
+    const view = await mirror(cluster, kindsOf(rollout), {
+      clock,
+      signal: ending.signal,
+      onEvent: ({ kind, object, type }) => {
+        if (attention.see(kind, object, type === 'DELETED')) dirty = true
+        wake()
+      },
+    })
+    attention.seeAll(view)
+    // Its failure is seen in the race below; until then it must not count as unhandled.
+    view.closed.catch(() => {})
+    const endAt = clock.now() + sliceMs
+    let lookedAt = Number.NEGATIVE_INFINITY
+    for (;;) {
+      const now = clock.now()
+      // Armed before anything is read: an event during the work below must not be slept over.
+      const moved = new Promise<void>((resolve) => {
+        wake = resolve
+      })
+      if (now - lookedAt >= lookAtClaimMs) {
+        const wish = await checkClaim(rollout, { ledger, clock })
+        if (wish !== 'go on') return { why: wish }
+        lookedAt = now
+      }
+      if (dirty || now >= (wakeAt() ?? Number.POSITIVE_INFINITY)) {
+        dirty = false
+        const decision = decide(now)
+        if (decision !== undefined) return { why: 'decided', decision }
+      }
+      if (now >= endAt) return { why: 'slice' }
+      await attention.askDue(cluster, now)
+      const until = Math.min(endAt, lookedAt + lookAtClaimMs, wakeAt() ?? endAt, attention.nextDue() ?? endAt)
+      const cancel = pause(Math.max(1, until - clock.now()))
+      await Promise.race([moved, view.closed])
+      cancel()
+      cancels.delete(cancel)
+    }
+  } finally {
+    for (const cancel of cancels) cancel()
+    ending.abort()
+  }
+}
+
+/** Only kinds that the rollout has objects or sources of: a watch for each. */
+function kindsOf(rollout: Rollout): Kind[] {
+  const kinds = new Set<Kind>(['GitRepository'])
+  for (const object of rollout.objects) {
+    kinds.add(refOf(object.key).kind)
+    const source = object.source?.split('/', 1)[0]
+    if (object.follows === 'chart' && source === 'HelmChart') kinds.add('HelmChart')
+    if (object.follows === 'origin' && source === 'OCIRepository') kinds.add('OCIRepository')
+  }
+  return [...kinds]
+}
+
+interface Due {
+  readonly at: number
+  readonly asked: number
+  readonly how: 'soon' | 'patiently'
+}
+
+/** The rollout's objects as the cluster shows them, and which of them have to be asked again, and when. */
+class Attention {
+  private readonly rollout: Rollout
+  private readonly clock: Clock
+  private readonly objects: ReadonlyMap<string, PlannedObject>
+  private readonly fed = new Map<string, PlannedObject[]>()
+  private readonly sources = new Map<string, Source>()
+  private readonly workloads = new Map<string, Workload>()
+  private readonly due = new Map<string, Due>()
+
+  constructor(rollout: Rollout, clock: Clock) {
+    this.rollout = rollout
+    this.clock = clock
+    this.objects = new Map(rollout.objects.map((object) => [object.key, object]))
+    for (const object of rollout.objects) {
+      if (object.source === undefined) continue
+      const siblings = this.fed.get(object.source)
+      if (siblings) siblings.push(object)
+      else this.fed.set(object.source, [object])
+    }
+  }
+
+  /** Takes in the initial lists; objects that are in none of them are gone. */
+  seeAll(view: { objects(kind: Kind): ReadonlyMap<string, unknown> }): void {
+    const kinds = kindsOf(this.rollout)
+    for (const kind of [...kinds.filter(isSourceKind), ...kinds.filter(isWorkloadKind)]) {
+      for (const raw of view.objects(kind).values()) this.see(kind, raw, false)
+    }
+    for (const object of this.objects.values()) {
+      if (!this.workloads.has(object.key)) this.judge(object)
+    }
+  }
+
+  /** Takes in one object; answers whether something changed that matters to the rollout. */
+  see(kind: Kind, raw: unknown, deleted: boolean): boolean {
+    if (isSourceKind(kind)) return this.seeSource(parseSource(kind, raw))
+    if (!isWorkloadKind(kind)) return false
+    const key = `${kind}/${nameOf(raw)}`
+    const object = this.objects.get(key)
+    if (!object) return false
+    if (deleted) this.workloads.delete(key)
+    else this.workloads.set(key, parseWorkload(kind, raw))
+    return this.judge(object)
+  }
+
+  private seeSource(source: Source): boolean {
+    this.sources.set(source.key, source)
+    if (observeSource(this.rollout, source)) {
+      // A newly accepted commit can make any object ready.
+      for (const object of this.objects.values()) this.judge(object)
+      return true
+    }
+    let changed = false
+    for (const object of this.fed.get(source.key) ?? []) {
+      if (this.workloads.has(object.key) && this.judge(object)) changed = true
+    }
+    return changed
+  }
+
+  private judge(object: PlannedObject): boolean {
+    const source = this.sources.get(object.source ?? '')
+    const seen = observe(this.rollout, object, this.workloads.get(object.key), source, this.clock.now())
+    if (seen.ask === 'no') this.due.delete(object.key)
+    else this.schedule(object, seen.ask)
+    return seen.changed
+  }
+
+  private schedule(object: PlannedObject, how: Due['how']): void {
+    const known = this.due.get(object.key)
+    if (known && known.how === how && known.asked === object.asked) return
+    const steps = pauses[how]
+    const pause = steps[Math.min(object.asked, steps.length) - 1] ?? steps[0] ?? 0
+    this.due.set(object.key, { at: this.clock.now() + pause, asked: object.asked, how })
+  }
+
+  nextDue(): number | undefined {
+    let next: number | undefined
+    for (const { at } of this.due.values()) next = Math.min(next ?? at, at)
+    return next
+  }
+
+  /** Asks every object whose time has come. An object with a dependency of ours that is not ready is left alone. */
+  async askDue(cluster: Cluster, now: number): Promise<void> {
+    const keys = [...this.due].filter(([, due]) => due.at <= now).map(([key]) => key)
+    await each(keys, patchesAtOnce, async (key) => {
+      this.due.delete(key)
+      const object = this.objects.get(key)
+      if (object?.phase !== 'open') return
+      const token = nextToken(this.rollout, object, now)
+      object.token = token
+      await requestReconcile(cluster, refOf(key), token)
+    })
+  }
+}

@@ -1,0 +1,47 @@
+import { z } from 'zod'
+import type { Ending } from './follow.ts'
+import type { PlannedObject, Rollout } from './rollout.ts'
+import { turnOf } from './turn.ts'
+
+/** The states of the rollout's state machine that a wait can lead to, by name. */
+export const nextStateSchema = z.enum(['OpenLayer', 'WaitForLayer', 'PlanAgain', 'HoldGates', 'Report'])
+export type NextState = z.infer<typeof nextStateSchema>
+
+export type Phases = ReadonlyMap<string, PlannedObject['phase']>
+
+/** The objects' phases now, to see later what has changed. */
+export function phasesOf(rollout: Rollout): Phases {
+  return new Map(rollout.objects.map((object) => [object.key, object.phase]))
+}
+
+/**
+ * Where the rollout goes when nothing that is open is waited for any more. `before` are the phases when waiting began:
+ * if an object that applies others has run since, or one has gone, the plan is made again first.
+ */
+export function afterSettling(rollout: Rollout, before: Phases): NextState {
+  const changed = rollout.objects.filter((object) => before.get(object.key) !== object.phase)
+  // A failed apply may have changed the cluster too, up to the object that it failed on.
+  if (changed.some((object) => object.phase === 'gone' || object.appliesWorkloads)) return 'PlanAgain'
+  const { next, blocked } = turnOf(rollout)
+  if (next.length > 0) return 'OpenLayer'
+  return blocked.some((object) => object.gated) ? 'HoldGates' : 'Report'
+}
+
+/**
+ * Where the rollout goes when following has ended. A newer push or a person ends it: that is written down as its
+ * outcome. `again` is the state that goes on waiting.
+ */
+export function afterFollowing(rollout: Rollout, ending: Ending<NextState>, again: NextState): NextState {
+  switch (ending.why) {
+    case 'decided':
+      return ending.decision
+    case 'slice':
+      return again
+    case 'stop for a newer push':
+      rollout.outcome = 'superseded'
+      return 'Report'
+    case 'release the gates':
+      rollout.outcome = 'released'
+      return 'Report'
+  }
+}

@@ -1,0 +1,96 @@
+import type { PlannedObject, Rollout } from './rollout.ts'
+
+/** Whose turn it is, and what stands in the way of the others. Built from one rollout; build it again after changes. */
+export interface Turn {
+  /** The pending objects whose predecessors are all ready, of the earliest layer that has any. */
+  readonly next: readonly PlannedObject[]
+  /** Pending objects that cannot be opened because something before them has failed. */
+  readonly blocked: readonly PlannedObject[]
+  /**
+   * Open objects that are waited for now. A Kustomization that waits for the health of objects whose turn has not
+   * come cannot be ready before them, and is waited for with the last of them.
+   */
+  readonly unsettled: readonly PlannedObject[]
+}
+
+/**
+ * Decides what may be opened. An object's turn comes when all that it depends on is ready at the revision: the
+ * objects that it names, its owner, and every object of the fleet's earlier layers.
+ */
+export function turnOf(rollout: Rollout): Turn {
+  const byKey = new Map(rollout.objects.map((object) => [object.key, object]))
+  const unready = earliestUnreadyLayer(rollout.objects)
+  const openable: PlannedObject[] = []
+  const waiting: PlannedObject[] = []
+  for (const object of rollout.objects) {
+    if (object.phase !== 'pending') continue
+    const first = object.fleetLayer === undefined || object.fleetLayer <= unready
+    const clear = first && object.after.every((key) => isPassed(byKey.get(key))) && ownerApplied(object, byKey)
+    if (clear) openable.push(object)
+    else waiting.push(object)
+  }
+  const awaiting = new Set(waiting.concat(openable).map((object) => object.awaitedBy))
+  const unsettled = rollout.objects.filter((object) => object.phase === 'open' && !awaiting.has(object.key))
+  const layer = Math.min(...openable.map((object) => object.layer))
+  return {
+    next: openable.filter((object) => object.layer === layer),
+    blocked: openable.length === 0 && unsettled.length === 0 ? waiting : [],
+    unsettled,
+  }
+}
+
+/** Ready, or deleted: a predecessor that no longer exists holds nobody back (the plan is made again without it). */
+function isPassed(object: PlannedObject | undefined): boolean {
+  return object === undefined || object.phase === 'ready' || object.phase === 'gone'
+}
+
+/** The lowest of the fleet's layers that has an object which is not ready: nothing labelled later may open. */
+function earliestUnreadyLayer(objects: readonly PlannedObject[]): number {
+  let lowest = Number.POSITIVE_INFINITY
+  for (const object of objects) {
+    if (object.fleetLayer === undefined || isPassed(object)) continue
+    lowest = Math.min(lowest, object.fleetLayer)
+  }
+  return lowest
+}
+
+/**
+ * A Kustomization that waits for the health of what it applies is ready only after them: for its own objects it is
+ * enough that it has applied. It may even have failed, if what failed is the very health that it waits for.
+ */
+function ownerApplied(object: PlannedObject, byKey: ReadonlyMap<string, PlannedObject>): boolean {
+  const owner = byKey.get(object.awaitedBy ?? '')
+  if (!owner) return true
+  if (owner.phase === 'failed') return owner.reason === 'HealthCheckFailed'
+  return owner.phase !== 'pending'
+}
+
+/**
+ * The failed objects that hold `object` back, directly or through others. For the report: "held behind …".
+ */
+export function heldBehind(rollout: Rollout, object: PlannedObject): string[] {
+  const byKey = new Map(rollout.objects.map((candidate) => [candidate.key, candidate]))
+  const causes = new Set<string>()
+  const seen = new Set<string>()
+  const layersSeen = new Set<number>()
+  const queue = [object]
+  for (let current = queue.pop(); current; current = queue.pop()) {
+    if (seen.has(current.key)) continue
+    seen.add(current.key)
+    if (current.phase === 'failed') {
+      causes.add(current.key)
+      continue
+    }
+    for (const key of [...current.after, ...(current.awaitedBy ? [current.awaitedBy] : [])]) {
+      const before = byKey.get(key)
+      if (before && !isPassed(before)) queue.push(before)
+    }
+    const layer = current.fleetLayer
+    if (layer === undefined || layersSeen.has(layer)) continue
+    layersSeen.add(layer)
+    for (const earlier of rollout.objects) {
+      if (earlier.fleetLayer !== undefined && earlier.fleetLayer < layer && !isPassed(earlier)) queue.push(earlier)
+    }
+  }
+  return [...causes].sort()
+}

@@ -1,0 +1,69 @@
+import { each } from '../lib/each.ts'
+import { type Fleet, layerDeadline } from '../lib/fleet.ts'
+import { parseWorkload } from '../lib/flux/workload.ts'
+import type { Cluster } from '../lib/kubernetes/cluster.ts'
+import { gateMark } from '../lib/rollout/gate-mark.ts'
+import { nextToken, openGate, patchesAtOnce, refOf, requestReconcile } from '../lib/rollout/gates.ts'
+import { note, type PlannedLayer, type PlannedObject, type Rollout } from '../lib/rollout/rollout.ts'
+import { turnOf } from '../lib/rollout/turn.ts'
+
+/**
+ * Opens the next layer: the objects whose turn it is. An object that we hold is opened and asked to reconcile in one
+ * patch. One that was never held has been started by the new artifact already; it is asked only when the source
+ * served the commit before we asked it to fetch, because a second request would make its controller run twice.
+ * Updates `rollout`; answers the layer, or undefined when nothing can be opened. Throws ClusterError.
+ */
+export async function openLayer(
+  rollout: Rollout,
+  { cluster, fleet, now }: { cluster: Cluster; fleet: Fleet; now: number },
+): Promise<PlannedLayer | undefined> {
+  const { next } = turnOf(rollout)
+  const layer = rollout.layers.find(({ index }) => index === next[0]?.layer)
+  if (!layer) return undefined
+  await each(next, patchesAtOnce, (object) => openObject(rollout, object, cluster, now))
+  layer.openedAt ??= now
+  layer.deadlineAt = now + Math.max(...next.map((object) => deadlineOf(fleet, object)))
+  return layer
+}
+
+async function openObject(rollout: Rollout, object: PlannedObject, cluster: Cluster, now: number): Promise<void> {
+  const gone = object.gated
+    ? await openHeld(rollout, object, cluster, now)
+    : shouldAsk(rollout, object) && !(await ask(rollout, object, cluster, now))
+  object.phase = gone ? 'gone' : 'open'
+  object.openedAt = now
+}
+
+/** Answers whether the object is gone. */
+async function openHeld(rollout: Rollout, object: PlannedObject, cluster: Cluster, now: number): Promise<boolean> {
+  const token = nextToken(rollout, object, now)
+  const result = await openGate(cluster, object.key, gateMark(rollout), token)
+  object.gated = false
+  if (result === 'opened') object.token = token
+  if (result === 'not ours any more') await seeWhoOpened(rollout, object, cluster)
+  return result === 'gone'
+}
+
+/** This very step may have opened it before it was cut off: then our own request is on the object. */
+async function seeWhoOpened(rollout: Rollout, object: PlannedObject, cluster: Cluster): Promise<void> {
+  const ref = refOf(object.key)
+  const { requested } = parseWorkload(ref.kind, await cluster.get(ref))
+  if (requested?.includes(`/${rollout.id}/`)) object.token = requested
+  else note(rollout, `${object.key} was released by somebody else before its turn.`)
+}
+
+function shouldAsk(rollout: Rollout, object: PlannedObject): boolean {
+  if (object.notHeld === 'advisory') return true
+  if (object.notHeld !== 'first') return false
+  return rollout.sources.every(({ before, served }) => before !== undefined && before === served)
+}
+
+async function ask(rollout: Rollout, object: PlannedObject, cluster: Cluster, now: number): Promise<boolean> {
+  const token = nextToken(rollout, object, now)
+  object.token = token
+  return requestReconcile(cluster, refOf(object.key), token)
+}
+
+function deadlineOf(fleet: Fleet, object: PlannedObject): number {
+  return layerDeadline(fleet, object.fleetLayer === undefined ? undefined : fleet.layers[object.fleetLayer])
+}

@@ -1,0 +1,42 @@
+import { z } from 'zod'
+import { closeGates } from '../gate/gate.ts'
+import { countObjects } from '../lib/rollout/rollout.ts'
+import {
+  busyBranchesBeside,
+  clusterOf,
+  countsSchema,
+  logCounts,
+  rolloutInputSchema,
+  updateRollout,
+} from '../lib/rollout/rollout-step.ts'
+import { takeSnapshot } from '../lib/rollout/snapshot.ts'
+import { serve } from '../lib/serve.ts'
+import { defineStep } from '../lib/step.ts'
+import { makePlan, planAgain } from './plan.ts'
+
+/**
+ * Puts the objects of the push in order. With `again`, after a layer that applied objects: what is new is put in
+ * order behind what has been opened, and held at once.
+ */
+export const step = defineStep({
+  name: 'plan',
+  input: rolloutInputSchema.extend({ again: z.boolean().default(false) }),
+  output: countsSchema,
+  run: async ({ rollout: id, cluster: name, again }, ports) =>
+    updateRollout(ports.ledger, id, async (rollout) => {
+      const cluster = await ports.clusters.connect(name)
+      const { ordering } = clusterOf(ports.fleet, name)
+      const [snapshot, busyBranches] = await Promise.all([takeSnapshot(cluster), busyBranchesBeside(rollout, ports)])
+      const planning = { snapshot, fleet: ports.fleet, ordering, busyBranches }
+      if (again) {
+        planAgain(rollout, planning)
+        await closeGates(rollout, snapshot, busyBranches, cluster)
+      } else {
+        makePlan(rollout, planning)
+      }
+      logCounts(ports, again ? 'planned again' : 'planned', rollout)
+      return countObjects(rollout)
+    }),
+})
+
+export const handler = serve(step)

@@ -1,0 +1,48 @@
+import type { Outcome, Rollout } from '../lib/rollout/rollout.ts'
+
+/** What a state machine caught: an error's name and its text. */
+export interface Failure {
+  readonly error: string
+  readonly cause: string
+}
+
+/**
+ * Ends a rollout: decides its outcome and says why. `failure` is what stopped it, if something did.
+ * Updates `rollout`. Pure.
+ */
+export function concludeRollout(rollout: Rollout, now: number, failure?: Failure): Outcome {
+  rollout.endedAt ??= now
+  if (failure) {
+    rollout.outcome = failure.error === 'ClaimLost' ? 'superseded' : 'failed'
+    rollout.failure = `${failure.error}: ${messageOf(failure.cause)}`.slice(0, 1_000)
+  }
+  rollout.outcome ??= outcomeOf(rollout)
+  if (rollout.outcome === 'failed') rollout.failure ??= whyFailed(rollout)
+  return rollout.outcome
+}
+
+function outcomeOf(rollout: Rollout): Outcome {
+  const unfinished = rollout.objects.some(({ phase }) => phase !== 'ready' && phase !== 'gone')
+  return unfinished || rollout.failure !== undefined ? 'failed' : 'succeeded'
+}
+
+function whyFailed(rollout: Rollout): string {
+  const failed = rollout.objects.filter(({ phase }) => phase === 'failed')
+  const first = failed[0]
+  const held = rollout.objects.filter(({ phase }) => phase === 'pending').length
+  if (!first) return `${held} objects could not be opened.`
+  const others = failed.length > 1 ? ` (and ${failed.length - 1} more)` : ''
+  const behind = held > 0 ? ` ${held} objects behind it were not rolled out.` : ''
+  return `${first.key} ${first.detail}${others}.${behind}`
+}
+
+/** Lambda puts a JSON document with `errorMessage` into Cause; other causes are plain text. */
+function messageOf(cause: string): string {
+  try {
+    const parsed: unknown = JSON.parse(cause)
+    const message = (parsed as { errorMessage?: unknown } | null)?.errorMessage
+    return typeof message === 'string' ? message : cause
+  } catch {
+    return cause
+  }
+}

@@ -1,0 +1,22 @@
+import { nextStateSchema } from '../lib/rollout/next-state.ts'
+import { countObjects } from '../lib/rollout/rollout.ts'
+import { countsSchema, logCounts, rolloutInputSchema, updateRollout } from '../lib/rollout/rollout-step.ts'
+import { serve } from '../lib/serve.ts'
+import { defineStep } from '../lib/step.ts'
+import { waitForLayer } from './wait.ts'
+
+/** Waits for the open objects, for a slice of time at most. */
+export const step = defineStep({
+  name: 'wait',
+  input: rolloutInputSchema,
+  output: countsSchema.extend({ next: nextStateSchema }),
+  run: async ({ rollout: id, cluster: name }, ports) =>
+    updateRollout(ports.ledger, id, async (rollout) => {
+      const cluster = await ports.clusters.connect(name)
+      const next = await waitForLayer(rollout, { ...ports, cluster })
+      logCounts(ports, `waited, next is ${next}`, rollout)
+      return { ...countObjects(rollout), next }
+    }),
+})
+
+export const handler = serve(step)
