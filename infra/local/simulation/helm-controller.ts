@@ -1,0 +1,426 @@
+import { createHash } from 'node:crypto'
+import { z } from 'zod'
+import type { KubernetesObject } from '../kubernetes/object-store.ts'
+import { conditionOf, isTrue, removeConditions, type Status, timestamp } from './conditions.ts'
+import { durationMs } from './durations.ts'
+import type { Failure } from './faults.ts'
+import type { GitServer } from './git-server.ts'
+import { simulatedKinds } from './kinds.ts'
+import type { OciRegistry } from './oci-registry.ts'
+import { type Again, type ControllerContext, ReconcileLoop, type Run } from './reconcile-loop.ts'
+import { dependsOnSchema, SourceCache, sourceKey, sourceRefSchema } from './source-cache.ts'
+
+const manager = 'helm-controller'
+/** Snapshots kept in status.history. */
+const historyLimit = 5
+
+const remediationSchema = z.looseObject({
+  remediation: z.looseObject({ retries: z.number().int().default(0) }).default({ retries: 0 }),
+})
+
+const specSchema = z.looseObject({
+  interval: durationMs,
+  suspend: z.boolean().default(false),
+  chart: z
+    .looseObject({
+      spec: z.looseObject({
+        chart: z.string(),
+        version: z.string().optional(),
+        interval: z.string().optional(),
+        reconcileStrategy: z.enum(['ChartVersion', 'Revision']).optional(),
+        sourceRef: sourceRefSchema,
+      }),
+    })
+    .optional(),
+  chartRef: sourceRefSchema.optional(),
+  dependsOn: dependsOnSchema,
+  releaseName: z.string().optional(),
+  targetNamespace: z.string().optional(),
+  values: z.record(z.string(), z.unknown()).default({}),
+  install: remediationSchema.prefault({}),
+  upgrade: remediationSchema.prefault({}),
+})
+
+type Spec = z.infer<typeof specSchema>
+
+interface Snapshot {
+  readonly name: string
+  readonly namespace: string
+  readonly version: number
+  readonly status: 'deployed' | 'superseded' | 'failed'
+  readonly chartName: string
+  readonly chartVersion: string
+  readonly configDigest: string
+  readonly firstDeployed: string
+  readonly lastDeployed: string
+}
+
+export interface HelmReleaseStatus extends Status {
+  helmChart?: string
+  lastAttemptedRevision?: string
+  lastAttemptedGeneration?: number
+  lastAttemptedConfigDigest?: string
+  lastAttemptedReleaseAction?: 'install' | 'upgrade'
+  lastHandledForceAt?: string
+  lastHandledResetAt?: string
+  history?: Snapshot[]
+  failures?: number
+  installFailures?: number
+  upgradeFailures?: number
+}
+
+/** What a release is to be: a change of any of these makes an action. */
+interface Wanted {
+  readonly chartName: string
+  readonly chartVersion: string
+  readonly configDigest: string
+}
+
+type Action = 'install' | 'upgrade'
+
+const chartArtifactSchema = z.looseObject({
+  revision: z.string(),
+  metadata: z.record(z.string(), z.string()).default({}),
+})
+
+/** Simulates Flux's helm-controller. */
+export class HelmController {
+  private readonly context: ControllerContext
+  private readonly charts: SourceCache
+  private readonly loop: ReconcileLoop<Spec, HelmReleaseStatus>
+
+  constructor(context: ControllerContext, git: GitServer, registry: OciRegistry) {
+    this.context = context
+    this.charts = new SourceCache(context.store, git, registry, [
+      simulatedKinds.HelmChart,
+      simulatedKinds.OCIRepository,
+    ])
+    this.loop = new ReconcileLoop(context, {
+      resource: simulatedKinds.HelmRelease,
+      spec: specSchema,
+      manager,
+      concurrency: 10,
+      reconcile: (run) => this.reconcile(run),
+      references: (spec, namespace, name) => [chartKey(spec, namespace, name)],
+    })
+  }
+
+  start(settled?: ReadonlySet<string>): void {
+    this.charts.start((key) => {
+      for (const release of this.loop.referring(key)) this.loop.enqueue(release, 'artifact')
+    })
+    this.loop.start(settled)
+  }
+
+  stop(): void {
+    this.charts.stop()
+    this.loop.stop()
+  }
+
+  /** Puts a HelmRelease in the state of being deployed; `settleChart` gets its HelmChart first. */
+  settle(object: KubernetesObject, settleChart: (chart: KubernetesObject) => boolean): boolean {
+    const run = this.loop.runOf(object)
+    if (!run || run.spec.suspend) return false
+    const chart = this.applyChart(run)
+    if (chart && !settleChart(chart)) return false
+    const wanted = this.wanted(run)
+    if (!wanted) return false
+    run.write((status) => {
+      attempted(run, status, wanted, 'install')
+      this.deployed(run, status, wanted)
+      releasedConditions(run, status, 'InstallSucceeded', released(run, 1, wanted))
+      status.observedGeneration = run.generation
+    })
+    return true
+  }
+
+  private async reconcile(run: Run<Spec, HelmReleaseStatus>): Promise<Again> {
+    if (run.deleting) return undefined
+    if (run.spec.suspend) {
+      run.write((status) => run.handled(status))
+      return undefined
+    }
+    this.applyChart(run)
+    const unmet = this.unmetDependency(run)
+    if (unmet) return this.waitForDependency(run, unmet)
+    const wanted = this.wanted(run)
+    if (!wanted) {
+      const key = chartKey(run.spec, run.namespace, run.name)
+      run.notReady('SourceNotReady', `${key} is not ready: no artifact of its current generation`)
+      return { after: this.context.durations.requeueDependency, trigger: 'retry' }
+    }
+    return this.run(run, wanted)
+  }
+
+  /** Generation and Ready only: no revision is compared. */
+  private unmetDependency(run: Run<Spec, HelmReleaseStatus>): string | undefined {
+    for (const { name, namespace = run.namespace } of run.spec.dependsOn) {
+      const dependency = this.loop.object(`HelmRelease/${namespace}/${name}`)
+      if (!dependency) return `unable to get '${namespace}/${name}' dependency`
+      const status: HelmReleaseStatus = dependency.status ?? {}
+      if (status.observedGeneration !== dependency.metadata.generation || !isTrue(status, 'Ready')) {
+        return `dependency '${namespace}/${name}' is not ready`
+      }
+    }
+    return undefined
+  }
+
+  private async waitForDependency(run: Run<Spec, HelmReleaseStatus>, unmet: string): Promise<Again> {
+    run.begin(run.status.lastAttemptedRevision ?? '')
+    await run.finish((status) => run.condition(status, 'Ready', 'False', 'DependencyNotReady', unmet))
+    run.end('dependency-not-ready')
+    return { after: this.context.durations.requeueDependency, trigger: 'dependency' }
+  }
+
+  private async run(run: Run<Spec, HelmReleaseStatus>, wanted: Wanted): Promise<Again> {
+    run.begin(wanted.chartVersion)
+    const failure = this.context.faults.takeFailure(run.key)
+    const interval: Again = { after: run.spec.interval, trigger: 'interval' }
+    if (!sameAttempt(run, wanted) || asks(run, 'resetAt', run.status.lastHandledResetAt)) forgetFailures(run)
+    if (isTrue(run.status, 'Stalled') && !asks(run, 'forceAt', run.status.lastHandledForceAt)) {
+      await run.finish(() => {})
+      run.end('failed')
+      return interval
+    }
+    const action = actionFor(run, wanted, failure)
+    if (!action) {
+      await this.inSync(run)
+      return interval
+    }
+    await this.act(run, wanted, action)
+    if (!failure) {
+      await this.succeeded(run, wanted, action)
+      return interval
+    }
+    const final = await this.failed(run, wanted, action, failure)
+    return final ? interval : { after: 1_000, trigger: 'retry' }
+  }
+
+  private async inSync(run: Run<Spec, HelmReleaseStatus>): Promise<void> {
+    await run.hold()
+    const reason = `${titled(run.status.lastAttemptedReleaseAction ?? 'install')}Succeeded`
+    const message = conditionOf(run.status, 'Released')?.message ?? ''
+    await run.finish(
+      (status) => {
+        removeConditions(status, 'Reconciling')
+        run.condition(status, 'Ready', 'True', reason, message)
+      },
+      (status) => {
+        status.observedGeneration = run.generation
+        status.lastAttemptedGeneration = run.generation
+      },
+    )
+    run.end('succeeded')
+  }
+
+  private async act(run: Run<Spec, HelmReleaseStatus>, wanted: Wanted, action: Action): Promise<void> {
+    const { helmAction, statusGap } = this.context.durations
+    const total = helmAction * run.pace(helmAction)
+    const message = `Running '${action}' action with timeout of 5m0s`
+    run.write((status) => run.condition(status, 'Reconciling', 'True', 'Progressing', message))
+    await run.spend(Math.min(statusGap, total))
+    run.write((status) => {
+      run.progressing(status, message)
+      attempted(run, status, wanted, action)
+    })
+    await run.hold()
+    await run.spend(total - 2 * statusGap)
+  }
+
+  private async succeeded(run: Run<Spec, HelmReleaseStatus>, wanted: Wanted, action: Action): Promise<void> {
+    const version = (run.status.history?.[0]?.version ?? 0) + 1
+    await run.finish(
+      (status) => releasedConditions(run, status, `${titled(action)}Succeeded`, released(run, version, wanted)),
+      (status) => {
+        this.deployed(run, status, wanted)
+        status.observedGeneration = run.generation
+        recordForce(run, status)
+      },
+    )
+    run.end('succeeded')
+  }
+
+  /** Answers true when no retry is left: then observedGeneration moves, though nothing was released. */
+  private async failed(
+    run: Run<Spec, HelmReleaseStatus>,
+    wanted: Wanted,
+    action: Action,
+    failure: Failure,
+  ): Promise<boolean> {
+    const attempts = (run.status.failures ?? 0) + 1
+    const { retries } = run.spec[action].remediation
+    const final = retries >= 0 && attempts > retries
+    const reason = failure.reason ?? `${titled(action)}Failed`
+    const message =
+      failure.message ??
+      `Helm ${action} failed for release ${run.namespace}/${run.name} with chart ${wanted.chartName}@${wanted.chartVersion}`
+    await run.finish(
+      (status) => {
+        run.condition(status, 'Released', 'False', reason, message)
+        run.condition(status, 'Ready', 'False', reason, message)
+        if (!final) run.condition(status, 'Reconciling', 'True', 'ProgressingWithRetry', message)
+        if (!final) return
+        removeConditions(status, 'Reconciling')
+        run.condition(status, 'Stalled', 'True', 'RetriesExceeded', `Failed to ${action} after ${attempts} attempt(s)`)
+      },
+      (status) => {
+        status.failures = attempts
+        const counter = `${action}Failures` as const
+        status[counter] = (status[counter] ?? 0) + 1
+        if (final) status.observedGeneration = run.generation
+        recordForce(run, status)
+      },
+    )
+    run.end('failed')
+    return final
+  }
+
+  private deployed(run: Run<Spec, HelmReleaseStatus>, status: HelmReleaseStatus, wanted: Wanted): void {
+    const now = timestamp(this.context.clock)
+    const [latest, ...older] = status.history ?? []
+    const before = latest ? [{ ...latest, status: 'superseded' as const }, ...older] : []
+    const snapshot: Snapshot = {
+      name: run.spec.releaseName ?? run.name,
+      namespace: run.spec.targetNamespace ?? run.namespace,
+      version: (latest?.version ?? 0) + 1,
+      status: 'deployed',
+      ...wanted,
+      firstDeployed: latest?.firstDeployed ?? now,
+      lastDeployed: now,
+    }
+    status.history = [snapshot, ...before].slice(0, historyLimit)
+    delete status.failures
+    delete status.installFailures
+    delete status.upgradeFailures
+  }
+
+  /** The HelmChart object that stands for `spec.chart`; undefined with a chartRef. */
+  private applyChart(run: Run<Spec, HelmReleaseStatus>): KubernetesObject | undefined {
+    const template = run.spec.chart?.spec
+    if (!template) return undefined
+    const key = chartKey(run.spec, run.namespace, run.name)
+    const [, namespace = '', name = ''] = key.split('/')
+    const { kind, name: source } = template.sourceRef
+    const chart: KubernetesObject = {
+      apiVersion: `${simulatedKinds.HelmChart.group}/${simulatedKinds.HelmChart.version}`,
+      kind: 'HelmChart',
+      metadata: {
+        name,
+        namespace,
+        labels: { 'helm.toolkit.fluxcd.io/name': run.name, 'helm.toolkit.fluxcd.io/namespace': run.namespace },
+      },
+      spec: {
+        chart: template.chart,
+        version: template.version ?? '*',
+        interval: template.interval ?? '10m',
+        reconcileStrategy: template.reconcileStrategy ?? 'ChartVersion',
+        sourceRef: { kind, name: source },
+      },
+    }
+    const applied = this.context.store.apply(simulatedKinds.HelmChart, chart, manager)
+    const reference = `${namespace}/${name}`
+    if (run.status.helmChart !== reference)
+      run.write((status) => {
+        status.helmChart = reference
+      })
+    return applied
+  }
+
+  /** Undefined while the chart has no artifact of its present generation. */
+  private wanted(run: Run<Spec, HelmReleaseStatus>): Wanted | undefined {
+    const key = chartKey(run.spec, run.namespace, run.name)
+    const [kind, namespace = '', name = ''] = key.split('/')
+    const resource = kind === 'OCIRepository' ? simulatedKinds.OCIRepository : simulatedKinds.HelmChart
+    const object = this.context.store.get(resource, namespace, name)
+    const artifact = chartArtifactSchema.safeParse(object?.status?.artifact).data
+    if (!object || !artifact || object.status.observedGeneration !== object.metadata.generation) return undefined
+    const configDigest = `sha256:${createHash('sha256').update(JSON.stringify(run.spec.values)).digest('hex')}`
+    const chartVersion = kind === 'OCIRepository' ? ociChartVersion(artifact) : artifact.revision
+    return { chartName: object.status.observedChartName ?? name, chartVersion, configDigest }
+  }
+}
+
+function chartKey(spec: Spec, namespace: string, name: string): string {
+  if (spec.chartRef) return sourceKey(spec.chartRef, namespace)
+  return `HelmChart/${spec.chart?.spec.sourceRef.namespace ?? namespace}/${namespace}-${name}`
+}
+
+/** The chart's version with the digest as its build: a new digest under one tag is a new revision. */
+function ociChartVersion({ revision, metadata }: z.infer<typeof chartArtifactSchema>): string {
+  const version = metadata['org.opencontainers.image.version'] ?? '0.1.0'
+  return `${version}+${(revision.split(':').at(-1) ?? '').slice(0, 12)}`
+}
+
+function actionFor(
+  run: Run<Spec, HelmReleaseStatus>,
+  wanted: Wanted,
+  failure: Failure | undefined,
+): Action | undefined {
+  const latest = run.status.history?.[0]
+  if (!latest) return 'install'
+  const changed =
+    latest.chartName !== wanted.chartName ||
+    latest.chartVersion !== wanted.chartVersion ||
+    latest.configDigest !== wanted.configDigest
+  if (changed || failure || asks(run, 'forceAt', run.status.lastHandledForceAt)) return 'upgrade'
+  return undefined
+}
+
+/** Whether this is another attempt at what was tried last: then its failures count on. */
+function sameAttempt(run: Run<Spec, HelmReleaseStatus>, wanted: Wanted): boolean {
+  const { lastAttemptedGeneration, lastAttemptedRevision, lastAttemptedConfigDigest } = run.status
+  return (
+    lastAttemptedGeneration === run.generation &&
+    lastAttemptedRevision === wanted.chartVersion &&
+    lastAttemptedConfigDigest === wanted.configDigest
+  )
+}
+
+function forgetFailures(run: Run<Spec, HelmReleaseStatus>): void {
+  const reset = run.object.metadata.annotations?.['reconcile.fluxcd.io/resetAt']
+  run.write((status) => {
+    removeConditions(status, 'Stalled')
+    delete status.failures
+    delete status.installFailures
+    delete status.upgradeFailures
+    if (reset !== undefined && reset === run.token) status.lastHandledResetAt = reset
+  })
+}
+
+/** forceAt and resetAt act only when equal to requestedAt, and once. */
+function asks(
+  run: Run<Spec, HelmReleaseStatus>,
+  annotation: 'forceAt' | 'resetAt',
+  handled: string | undefined,
+): boolean {
+  const value = run.object.metadata.annotations?.[`reconcile.fluxcd.io/${annotation}`]
+  return value !== undefined && value === run.token && value !== handled
+}
+
+function recordForce(run: Run<Spec, HelmReleaseStatus>, status: HelmReleaseStatus): void {
+  const force = run.object.metadata.annotations?.['reconcile.fluxcd.io/forceAt']
+  if (force !== undefined && force === run.token) status.lastHandledForceAt = force
+}
+
+function attempted(run: Run<Spec, HelmReleaseStatus>, status: HelmReleaseStatus, wanted: Wanted, action: Action): void {
+  status.lastAttemptedRevision = wanted.chartVersion
+  status.lastAttemptedGeneration = run.generation
+  status.lastAttemptedConfigDigest = wanted.configDigest
+  status.lastAttemptedReleaseAction = action
+}
+
+function releasedConditions(run: Run<Spec, HelmReleaseStatus>, status: Status, reason: string, message: string): void {
+  removeConditions(status, 'Reconciling', 'Stalled')
+  run.condition(status, 'Released', 'True', reason, message)
+  run.condition(status, 'Ready', 'True', reason, message)
+}
+
+function released(run: Run<Spec, HelmReleaseStatus>, version: number, wanted: Wanted): string {
+  const name = run.spec.releaseName ?? run.name
+  const action = version === 1 ? 'install' : 'upgrade'
+  return `Helm ${action} succeeded for release ${run.namespace}/${name}.v${version} with chart ${wanted.chartName}@${wanted.chartVersion}`
+}
+
+function titled(action: Action): 'Install' | 'Upgrade' {
+  return action === 'install' ? 'Install' : 'Upgrade'
+}

@@ -1,0 +1,162 @@
+import type { Clock } from '../../../functions/lib/clock.ts'
+import { requestedAt } from '../../../functions/lib/flux/annotations.ts'
+import type { KubernetesObject, ObjectStore } from '../kubernetes/object-store.ts'
+import { type Durations, defaultDurations } from './durations.ts'
+import { Faults } from './faults.ts'
+import type { GitServer } from './git-server.ts'
+import { HelmController } from './helm-controller.ts'
+import { isServed, keyOf, resourceOf, simulatedKinds } from './kinds.ts'
+import { KustomizeController } from './kustomize-controller.ts'
+import { OciRegistry } from './oci-registry.ts'
+import type { Reconcile } from './reconcile-log.ts'
+import type { ControllerContext } from './reconcile-loop.ts'
+import { SourceController } from './source-controller.ts'
+import { type PlanChanges, TofuController } from './tofu-controller.ts'
+
+export interface ClusterSimulationOptions {
+  readonly name: string
+  readonly clock: Clock
+  readonly git: GitServer
+  readonly store: ObjectStore
+  /** OCI artifacts; several clusters may share one. Default: a registry of its own. */
+  readonly registry?: OciRegistry
+  /** Durations to change from what was measured on real controllers. */
+  readonly speedups?: Partial<Durations>
+  /** Default: every new revision changes every Terraform object's plan. */
+  readonly planChanges?: PlanChanges
+}
+
+export type ControllerName = 'source' | 'kustomize' | 'helm' | 'tofu'
+
+/**
+ * Flux's controllers and tofu-controller over the objects of one simulated cluster, traps included. Nothing runs
+ * before `start`. All time is the clock's.
+ */
+export class ClusterSimulation {
+  readonly name: string
+  readonly store: ObjectStore
+  readonly faults = new Faults()
+  readonly registry: OciRegistry
+  /** What the controllers really did, in the order in which runs began. */
+  readonly reconciles: readonly Reconcile[]
+  private readonly controllers: {
+    readonly source: SourceController
+    readonly kustomize: KustomizeController
+    readonly helm: HelmController
+    readonly tofu: TofuController
+  }
+  private settled = new Set<string>()
+
+  constructor({ name, clock, git, store, registry, speedups, planChanges }: ClusterSimulationOptions) {
+    const reconciles: Reconcile[] = []
+    const durations = { ...defaultDurations, ...speedups }
+    const context: ControllerContext = { store, clock, durations, faults: this.faults, reconciles }
+    this.name = name
+    this.store = store
+    this.reconciles = reconciles
+    this.registry = registry ?? new OciRegistry(git)
+    for (const kind of Object.values(simulatedKinds)) store.register(kind)
+    this.controllers = {
+      source: new SourceController(context, git, this.registry),
+      kustomize: new KustomizeController(context, git, this.registry),
+      helm: new HelmController(context, git, this.registry),
+      tofu: new TofuController(context, git, this.registry, planChanges),
+    }
+  }
+
+  /**
+   * Puts objects in the store as if bootstrapped and reconciled at the head of their branch, together with all that
+   * their Kustomizations apply. What is suspended, or whose source has nothing to serve, has no status. To be called
+   * before `start`.
+   */
+  load(objects: readonly KubernetesObject[]): void {
+    const waiting = new Map<number, KubernetesObject[]>([0, 1, 2].map((rank) => [rank, []]))
+    for (const object of objects) waiting.get(rankOf(object))?.push(object)
+    for (;;) {
+      const next = [...waiting.values()].find((queue) => queue.length > 0)?.shift()
+      if (!next) return
+      for (const child of this.loadOne(next)) waiting.get(rankOf(child))?.push(child)
+    }
+  }
+
+  /** Starts all controllers. What `load` put in is looked at after its interval, all else at once. */
+  start(): void {
+    for (const controller of Object.values(this.controllers)) controller.start(this.settled)
+    this.settled = new Set()
+  }
+
+  stop(): void {
+    for (const controller of Object.values(this.controllers)) controller.stop()
+  }
+
+  /** As a SIGKILL: runs end where they are, what was only in memory is lost, runner pods stay. */
+  stopController(name: ControllerName): void {
+    this.controllers[name].stop()
+  }
+
+  /** A new process: it lists everything and works on it (tofu-controller skips what is settled). */
+  startController(name: ControllerName): void {
+    this.controllers[name].start()
+  }
+
+  /** Another writer sets the token of an object (`Terraform/flux-system/vpc`). */
+  overwriteToken(key: string, token: string): void {
+    const [kind = '', namespace = '', name = ''] = key.split('/')
+    const resource = Object.values(simulatedKinds).find((candidate) => candidate.kind === kind)
+    if (!resource) return
+    this.store.update(
+      resource,
+      namespace,
+      name,
+      ({ metadata }) => {
+        metadata.annotations = { ...metadata.annotations, [requestedAt]: token }
+      },
+      { manager: 'another-writer' },
+    )
+  }
+
+  /** Somebody changed what a Terraform manages: its next plan or drift detection finds changes. */
+  drift(key: string): void {
+    this.controllers.tofu.drift(key)
+  }
+
+  /** Answers what the object applies, when it is a Kustomization. */
+  private loadOne(object: KubernetesObject): readonly KubernetesObject[] {
+    const resource = resourceOf(object.apiVersion, object.kind)
+    if (!isServed(this.store, resource)) return []
+    const apiVersion = resource.group ? `${resource.group}/${resource.version}` : resource.version
+    const placed = this.store.apply(resource, { ...object, apiVersion }, 'kustomize-controller')
+    if (this.settled.has(keyOf(placed))) return []
+    return this.settle(placed)
+  }
+
+  private settle(object: KubernetesObject): readonly KubernetesObject[] {
+    const key = keyOf(object)
+    const { kustomize, helm, tofu } = this.controllers
+    if (object.kind === 'Kustomization') {
+      const applied = kustomize.settle(object)
+      if (applied) this.settled.add(key)
+      return applied ?? []
+    }
+    if (object.kind === 'HelmRelease' && helm.settle(object, (chart) => this.settleSource(chart))) this.settled.add(key)
+    if (object.kind === 'Terraform' && tofu.settle(object)) this.settled.add(key)
+    if (isSource(object)) this.settleSource(object)
+    return []
+  }
+
+  private settleSource(object: KubernetesObject): boolean {
+    const settled = this.controllers.source.settle(object)
+    if (settled) this.settled.add(keyOf(object))
+    return settled
+  }
+}
+
+function isSource({ kind }: KubernetesObject): boolean {
+  return ['GitRepository', 'OCIRepository', 'HelmRepository', 'HelmChart'].includes(kind)
+}
+
+/** Sources first, then what applies objects, then the rest: each is settled from what came before. */
+function rankOf(object: KubernetesObject): number {
+  if (isSource(object)) return 0
+  return object.kind === 'Kustomization' ? 1 : 2
+}

@@ -1,0 +1,4 @@
+import { fluxBehaviourContract } from './flux-behaviour.contract.ts'
+import { SimulatedDriver } from './simulated-driver.ts'
+
+fluxBehaviourContract('simulated', async () => new SimulatedDriver().start())
