@@ -1,11 +1,11 @@
 import { z } from 'zod'
 import type { Claimant } from '../lib/ledger/ledger.ts'
 import { type Push, pushSchema } from '../lib/push.ts'
-import type { Rollout } from '../lib/rollout/rollout.ts'
-import { clusterOf } from '../lib/rollout/rollout-step.ts'
+import { note, type Rollout } from '../lib/rollout/rollout.ts'
+import { clusterOf, updateRollout } from '../lib/rollout/rollout-step.ts'
 import { serve } from '../lib/serve.ts'
 import { defineStep, type Ports } from '../lib/step.ts'
-import { claimBranch } from './claim.ts'
+import { claimBranch, Superseded } from './claim.ts'
 
 const input = z.object({
   /** The execution's name. */
@@ -32,8 +32,14 @@ export const step = defineStep({
       after: push.after,
       pushedAt: push.pushedAt,
     }
-    await claimBranch({ cluster, push, claimant, patienceMs }, ports)
+    // Written first: whatever happens from here on, there is a record to report on and to release by.
     await begin({ rollout, execution, cluster, push }, ports)
+    try {
+      await claimBranch({ cluster, push, claimant, patienceMs }, ports)
+    } catch (error) {
+      if (error instanceof Superseded) await endSuperseded(rollout, error, ports)
+      throw error
+    }
     ports.log.info('claimed', { rollout, cluster })
     return { claimed: true as const }
   },
@@ -58,6 +64,14 @@ async function begin(
     notes: [],
   }
   await ledger.writeRollout(rollout, 0)
+}
+
+async function endSuperseded(id: string, reason: Superseded, { ledger, clock }: Ports): Promise<void> {
+  await updateRollout(ledger, id, async (rollout) => {
+    rollout.outcome = 'superseded'
+    rollout.endedAt = clock.now()
+    note(rollout, reason.message)
+  })
 }
 
 export const handler = serve(step)

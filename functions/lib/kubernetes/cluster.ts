@@ -106,6 +106,8 @@ export class ClusterError extends LockstepError {
   readonly cluster: string
   /** HTTP status, or 0 where there was no answer. */
   readonly status: number
+  /** How long the server asks to wait before the next try, in milliseconds (its Retry-After). */
+  readonly retryAfterMs: number | undefined
 
   constructor(
     name: ClusterErrorName,
@@ -113,10 +115,11 @@ export class ClusterError extends LockstepError {
     status: number,
     message: string,
     next: string,
-    options?: ErrorOptions,
+    options?: ErrorOptions & { readonly retryAfterMs?: number | undefined },
   ) {
     super(name, message, next, options)
     this.cluster = cluster
     this.status = status
+    this.retryAfterMs = options?.retryAfterMs
   }
 }

@@ -26,6 +26,7 @@ const keptForMs = 90 * 86_400_000
 const headSchema = z.looseObject({
   version: z.number(),
   chunks: z.number(),
+  set: z.string(),
   inline: z.instanceof(Uint8Array).optional(),
 })
 const chunkSchema = z.looseObject({ data: z.instanceof(Uint8Array) })

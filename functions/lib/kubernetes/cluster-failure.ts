@@ -1,0 +1,117 @@
+import { z } from 'zod'
+import { ClusterError, type ClusterErrorName } from './cluster.ts'
+
+/** What was asked of which cluster, in words: `PATCH Kustomization/flux-system/app`. */
+export interface Asked {
+  readonly cluster: string
+  readonly what: string
+  /** Whether one object was asked for, not a kind. */
+  readonly object: boolean
+  readonly jsonPatch: boolean
+}
+
+/** An answer that is not a success. */
+export interface Refusal {
+  readonly code: number
+  /** The body as text; a Status object for almost all refusals of an API server, anything for those of a proxy. */
+  readonly body: string
+  readonly retryAfterSeconds?: string | undefined
+}
+
+const statusSchema = z.object({
+  kind: z.literal('Status'),
+  message: z.string().optional(),
+  reason: z.string().optional(),
+  details: z
+    .object({ causes: z.array(z.object({ field: z.string().optional() })).optional() })
+    .nullish()
+    .catch(undefined),
+})
+
+type Status = z.infer<typeof statusSchema>
+
+const nextSteps: Record<ClusterErrorName, string> = {
+  ClusterUnauthorized:
+    'The cluster does not know the credentials: check the access entry of the role (or the user in the kubeconfig).',
+  ClusterForbidden: "The credentials lack this permission: apply infra/cluster, and check the access entry's group.",
+  ClusterNotFound: 'The object does not exist: it was deleted or renamed.',
+  KindNotServed: 'The API server does not serve this kind: install its CRD, or the controller that brings it.',
+  ClusterConflict: 'The object has changed since it was read: read it again and decide anew.',
+  ClusterGone: 'The history that was asked for is gone: list again.',
+  PatchTestFailed: 'The object is not as it was expected to be: read it again and decide anew.',
+  ClusterRejected: 'The API server does not accept the request: compare the versions of the CRD and of Lockstep.',
+  ClusterThrottled: 'The API server is busy: try again later.',
+  ClusterUnavailable: "Check that the cluster's API server is up and can be reached from here, then try again.",
+}
+
+/** The ClusterError for an answer that is not a success. */
+export function refused(asked: Asked, { code, body, retryAfterSeconds }: Refusal): ClusterError {
+  const status = statusOf(body)
+  const name = nameOf(asked, code, status)
+  const seconds = Number(retryAfterSeconds ?? Number.NaN)
+  return new ClusterError(
+    name,
+    asked.cluster,
+    code,
+    `${asked.cluster}: ${asked.what} was answered with ${code}${said(code, status)}.`,
+    nextSteps[name],
+    { retryAfterMs: Number.isFinite(seconds) ? seconds * 1000 : undefined },
+  )
+}
+
+/** The ClusterError where there was no answer, or none that can be read. */
+export function unavailable(asked: Asked, why: string): ClusterError {
+  return new ClusterError(
+    'ClusterUnavailable',
+    asked.cluster,
+    0,
+    `${asked.cluster}: ${asked.what} ${why}.`,
+    nextSteps.ClusterUnavailable,
+  )
+}
+
+/** The ClusterError where no credentials could be had to ask with. */
+export function withoutCredentials(asked: Asked, why: string): ClusterError {
+  return new ClusterError(
+    'ClusterUnauthorized',
+    asked.cluster,
+    0,
+    `${asked.cluster}: ${asked.what} was not sent, because its credentials could not be made (${why}).`,
+    'Check the user of this cluster: run its credential command by hand, or look at its files.',
+  )
+}
+
+function nameOf({ object, jsonPatch }: Asked, code: number, status: Status | undefined): ClusterErrorName {
+  if (code === 401) return 'ClusterUnauthorized'
+  if (code === 403) return 'ClusterForbidden'
+  // A path that is not served is answered in plain text, a missing object with a Status.
+  if (code === 404) return object && status ? 'ClusterNotFound' : 'KindNotServed'
+  if (code === 409) return 'ClusterConflict'
+  if (code === 410) return 'ClusterGone'
+  if (code === 429) return 'ClusterThrottled'
+  // A patch that cannot be applied has no causes; an object that fails validation after the patch has.
+  if (code === 422 && jsonPatch && !status?.details?.causes?.length) return 'PatchTestFailed'
+  if (code >= 400 && code < 500) return 'ClusterRejected'
+  return 'ClusterUnavailable'
+}
+
+/** The server's own words, except where they repeat values of the object that was sent. */
+function said(code: number, status: Status | undefined): string {
+  if (!status) return ''
+  if (code !== 422) return status.message ? `: ${plain(status.message)}` : ''
+  const fields = (status.details?.causes ?? []).flatMap(({ field }) => (field ? [plain(field)] : []))
+  return fields.length > 0 ? ` (${fields.join(', ')})` : ''
+}
+
+function plain(text: string): string {
+  const printable = text.replace(/[^\x20-\x7e\u00a0-\uffff]+/g, ' ').trim()
+  return printable.length > 300 ? `${printable.slice(0, 300)}…` : printable.replace(/\.$/, '')
+}
+
+function statusOf(body: string): Status | undefined {
+  try {
+    return statusSchema.safeParse(JSON.parse(body)).data
+  } catch {
+    return undefined
+  }
+}
