@@ -10,6 +10,8 @@ import { type KubernetesObject, type ObjectStore, StoreError, type StoreEvent } 
 
 /** How often a quiet watch gets a bookmark, as the real API server does it. */
 const bookmarkMs = 60_000
+/** How long before its end a watch gets its last bookmark. */
+const lastBookmarkMs = 2000
 /** How long a watch lasts that names no timeoutSeconds. The real one picks 30 to 60 minutes. */
 const defaultTimeoutSeconds = 1800
 
@@ -67,10 +69,15 @@ export function serveWatch({ store, clock, activity, request, response, fault }:
   if (eventsLeft <= 0 && response.writableLength === 0) response.destroy()
 
   const bookmark = () => write({ type: 'BOOKMARK', object: bookmarkOf(resource, store.currentVersion()) })
-  if (query.get('allowWatchBookmarks') === 'true') response.on('close', every(clock, bookmarkMs, bookmark))
-  const seconds = Number(query.get('timeoutSeconds') ?? defaultTimeoutSeconds)
-  const cancelEnd = clock.after(seconds * 1000, () => response.end())
-  response.on('close', cancelEnd)
+  const lastsMs = Number(query.get('timeoutSeconds') ?? defaultTimeoutSeconds) * 1000
+  const cancels = [clock.after(lastsMs, () => response.end())]
+  if (query.get('allowWatchBookmarks') === 'true') {
+    cancels.push(every(clock, bookmarkMs, bookmark))
+    if (lastsMs > lastBookmarkMs) cancels.push(clock.after(lastsMs - lastBookmarkMs, bookmark))
+  }
+  response.on('close', () => {
+    for (const cancel of cancels) cancel()
+  })
 }
 
 function backlog(store: ObjectStore, resource: Resource, after: string): StoreEvent[] {

@@ -37,17 +37,20 @@ interface Writer {
   readonly applied?: FieldPaths
 }
 
+/** A cluster has always lived before: a watch from its beginning is too old. */
+const firstVersion = 1000
+
 /** An ObjectStore in memory. `historyLimit` is how many changes, over all kinds, a watch can go back (default 10,000). */
 export class MemoryObjectStore implements ObjectStore {
   private readonly clock: Clock
   private readonly historyLimit: number
   private readonly collections = new Map<string, Collection>()
-  private version = 1
+  private version = firstVersion
   private history: Change[] = []
   private readonly undelivered: Change[] = []
   private delivering = false
   /** The oldest resourceVersion after which every change is still remembered. */
-  private remembered = 1
+  private remembered = firstVersion
 
   constructor(options: { clock: Clock; historyLimit?: number }) {
     this.clock = options.clock

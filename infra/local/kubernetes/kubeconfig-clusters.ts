@@ -1,0 +1,73 @@
+import { readFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { KubeConfig } from '@kubernetes/client-node'
+import type { Clock } from '../../../functions/lib/clock.ts'
+import { LockstepError } from '../../../functions/lib/errors.ts'
+import type { Cluster } from '../../../functions/lib/kubernetes/cluster.ts'
+import type { ClusterAccess } from '../../../functions/lib/kubernetes/cluster-access.ts'
+import { KubernetesClient } from '../../../functions/lib/kubernetes/kubernetes-client.ts'
+
+export interface KubeconfigClustersOptions {
+  readonly clock: Clock
+  readonly file: string
+  /** Default: the file's current context. */
+  readonly context?: string
+}
+
+/**
+ * Access to the one cluster that a kubeconfig file's context names, whatever name Lockstep knows it by. The file is
+ * read here. Throws KubeconfigUnreadable (no such file, or no kubeconfig) and KubeconfigContextMissing.
+ */
+export function kubeconfigClusters({ clock, file, context }: KubeconfigClustersOptions): ClusterAccess {
+  const config = readKubeconfig(file)
+  choose(config, file, context)
+  const clusters = new Map<string, Cluster>()
+  return {
+    async connect(name) {
+      const cluster = clusters.get(name) ?? new KubernetesClient({ name, clock, config })
+      clusters.set(name, cluster)
+      return cluster
+    },
+  }
+}
+
+function readKubeconfig(file: string): KubeConfig {
+  const config = new KubeConfig()
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : 'unknown error'
+    throw unreadable(file, `cannot be read (${code})`)
+  }
+  try {
+    config.loadFromString(text)
+  } catch {
+    // The parser quotes what it stumbles over, and the file holds credentials.
+    throw unreadable(file, 'is no kubeconfig')
+  }
+  config.makePathsAbsolute(dirname(file))
+  return config
+}
+
+function choose(config: KubeConfig, file: string, wanted: string | undefined): void {
+  const names = config.getContexts().map((context) => context.name)
+  const name = wanted ?? config.getCurrentContext()
+  if (!name || !names.includes(name)) {
+    throw new LockstepError(
+      'KubeconfigContextMissing',
+      name ? `${file} has no context ${name}.` : `${file} has no current context.`,
+      names.length > 0 ? `Choose one of ${names.join(', ')} with --context.` : 'It has no contexts at all.',
+    )
+  }
+  config.setCurrentContext(name)
+  if (!config.getCurrentCluster()?.server) throw unreadable(file, `has no server for the cluster of context ${name}`)
+}
+
+function unreadable(file: string, why: string): LockstepError {
+  return new LockstepError(
+    'KubeconfigUnreadable',
+    `${file} ${why}.`,
+    'Give the path of a kubeconfig with --kubeconfig.',
+  )
+}

@@ -1,0 +1,394 @@
+import { randomUUID } from 'node:crypto'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { systemClock } from '../../functions/lib/clock.ts'
+import {
+  type Cluster,
+  ClusterError,
+  type ObjectRef,
+  refKey,
+  type WatchEvent,
+} from '../../functions/lib/kubernetes/cluster.ts'
+import { type MirrorEvent, mirror } from '../../functions/lib/kubernetes/mirror.ts'
+
+export interface ClusterUnderTest {
+  /** Serves Kustomization v1 and has the namespace `default`. */
+  readonly cluster: Cluster
+  create(raw: object): Promise<void>
+  /** Replaces an object; its resourceVersion must be the current one. */
+  update(raw: object): Promise<void>
+  delete(ref: ObjectRef): Promise<void>
+  close(): Promise<void>
+}
+
+/** An object as the tests look at it. */
+interface Seen {
+  readonly metadata: {
+    readonly name: string
+    readonly resourceVersion: string
+    readonly generation: number
+    readonly annotations?: Record<string, string>
+    readonly managedFields?: readonly { manager: string; operation: string; fieldsV1: Record<string, object> }[]
+  }
+  readonly spec: Record<string, unknown>
+  readonly status?: unknown
+}
+
+const namespace = 'default'
+
+function manifest(name: string, spec: object = {}): object {
+  return {
+    apiVersion: 'kustomize.toolkit.fluxcd.io/v1',
+    kind: 'Kustomization',
+    metadata: { name, namespace },
+    spec: { interval: '1h', path: './app', prune: true, sourceRef: { kind: 'GitRepository', name: 'app' }, ...spec },
+  }
+}
+
+function refOf(name: string): ObjectRef {
+  return { kind: 'Kustomization', namespace, name }
+}
+
+function nameIn(object: unknown): string {
+  return (object as Seen).metadata.name ?? ''
+}
+
+/** The events of one test's objects. */
+class Events<Event extends { readonly type: string; readonly object: unknown }> {
+  readonly ours: Event[] = []
+  private readonly prefix: string
+  private wake = () => {}
+
+  constructor(prefix: string) {
+    this.prefix = prefix
+  }
+
+  add(event: Event): void {
+    if (nameIn(event.object).startsWith(this.prefix)) this.ours.push(event)
+    this.wake()
+  }
+
+  /** Waits for that many events; answers all so far as `ADDED a`. Throws when `ended` comes first. */
+  async until(count: number, ended: Promise<void>): Promise<string[]> {
+    const over = ended.then(() => {
+      throw new Error(`ended after ${this.ours.length} of ${count} events`)
+    })
+    over.catch(() => {})
+    while (this.ours.length < count) {
+      const moved = new Promise<void>((resolve) => {
+        this.wake = resolve
+      })
+      await Promise.race([moved, over])
+    }
+    return this.ours.map(({ type, object }) => `${type} ${nameIn(object).slice(this.prefix.length + 1)}`)
+  }
+}
+
+/**
+ * What every Cluster does, the one over a real API server included: so nothing is asserted here that only a stand-in
+ * does. Objects get names of their own, and other objects may exist. `watchSeconds` is how long the cluster's
+ * watches shall be asked to last.
+ */
+export function clusterContract(
+  name: string,
+  setup: (options: { watchSeconds: number }) => Promise<ClusterUnderTest>,
+): void {
+  describe(`Cluster contract: ${name}`, () => {
+    let under: ClusterUnderTest
+    let cluster: Cluster
+    let prefix: string
+    let made: string[]
+    let ending: AbortController
+
+    const open = async (watchSeconds: number) => {
+      under = await setup({ watchSeconds })
+      cluster = under.cluster
+    }
+
+    beforeEach(async () => {
+      prefix = `contract-${randomUUID().slice(0, 8)}`
+      made = []
+      ending = new AbortController()
+      await open(300)
+    })
+
+    afterEach(async () => {
+      ending.abort()
+      for (const object of made) await under.delete(refOf(object)).catch(() => {})
+      await under.close()
+    })
+
+    const create = async (suffix: string, spec?: object): Promise<ObjectRef> => {
+      const object = `${prefix}-${suffix}`
+      made.push(object)
+      await under.create(manifest(object, spec))
+      return refOf(object)
+    }
+    const get = async (ref: ObjectRef) => (await cluster.get(ref)) as Seen
+    const merge = async (ref: ObjectRef, body: object, resourceVersion?: string) =>
+      (await cluster.patch(ref, {
+        type: 'merge',
+        body,
+        ...(resourceVersion !== undefined && { resourceVersion }),
+      })) as Seen
+    const failure = async (work: Promise<unknown>): Promise<ClusterError> => {
+      const error = await work.then(
+        () => undefined,
+        (reason) => reason,
+      )
+      expect(error).toBeInstanceOf(ClusterError)
+      return error as ClusterError
+    }
+    const isOurs = (object: unknown) => nameIn(object).startsWith(prefix)
+
+    /** Watches our objects; `until(n)` resolves with the first n events. */
+    const follow = (resourceVersion: string) => {
+      const seen = new Events<WatchEvent>(prefix)
+      const ended = cluster.watch('Kustomization', resourceVersion, (event) => seen.add(event), ending.signal)
+      return { events: seen.ours, ended, until: (count: number) => seen.until(count, ended) }
+    }
+
+    it('lists all objects, at a version', async () => {
+      const ref = await create('a')
+      const { items, resourceVersion } = await cluster.list('Kustomization')
+      const listed = items.filter(isOurs) as Seen[]
+      expect(listed.map(nameIn)).toEqual([ref.name])
+      expect(BigInt(resourceVersion)).toBeGreaterThanOrEqual(BigInt(listed[0]?.metadata.resourceVersion ?? ''))
+    })
+
+    it('answers one object', async () => {
+      const ref = await create('a')
+      expect(await get(ref)).toMatchObject({ metadata: { name: ref.name, generation: 1 }, spec: { interval: '1h' } })
+    })
+
+    it('rejects with ClusterNotFound for an object that does not exist, naming it', async () => {
+      const missing = refOf(`${prefix}-missing`)
+      for (const work of [get(missing), merge(missing, { spec: { suspend: true } })]) {
+        const error = await failure(work)
+        expect(error).toMatchObject({ name: 'ClusterNotFound', status: 404, cluster: cluster.name })
+        expect(error.message).toContain(refKey(missing))
+      }
+    })
+
+    describe('watch', () => {
+      it('tells every change after a version, in order', async () => {
+        const before = await create('before')
+        const { resourceVersion } = await cluster.list('Kustomization')
+        const a = await create('a')
+        await merge(a, { spec: { suspend: true } })
+        await under.delete(before)
+        const watch = follow(resourceVersion)
+        expect(await watch.until(3)).toEqual(['ADDED a', 'MODIFIED a', 'DELETED before'])
+        await under.delete(a)
+        expect(await watch.until(4)).toEqual(['ADDED a', 'MODIFIED a', 'DELETED before', 'DELETED a'])
+        const versions = watch.events.map(({ object }) => BigInt((object as Seen).metadata.resourceVersion))
+        expect(versions).toEqual([...versions].sort((x, y) => (x < y ? -1 : 1)))
+      })
+
+      it('tells of objects as they were after each change', async () => {
+        const { resourceVersion } = await cluster.list('Kustomization')
+        const a = await create('a')
+        await merge(a, { spec: { suspend: true } })
+        await merge(a, { spec: { suspend: null } })
+        const watch = follow(resourceVersion)
+        await watch.until(3)
+        expect(watch.events.map(({ object }) => (object as Seen).spec.suspend)).toEqual([undefined, true, undefined])
+      })
+
+      it('resolves when it is aborted, and tells nothing after', async () => {
+        const { resourceVersion } = await cluster.list('Kustomization')
+        const watch = follow(resourceVersion)
+        await create('a')
+        await watch.until(1)
+        ending.abort()
+        await watch.ended
+        await create('b')
+        expect(await watch.until(1)).toEqual(['ADDED a'])
+      })
+
+      it('resolves at once when it is aborted before it begins', async () => {
+        ending.abort()
+        await follow('1').ended
+      })
+
+      it('gets a bookmark before the server ends it', async () => {
+        await under.close()
+        await open(5)
+        const { resourceVersion } = await cluster.list('Kustomization')
+        const bookmarks: string[] = []
+        const onEvent = ({ type, object }: WatchEvent) => {
+          if (type === 'BOOKMARK') bookmarks.push((object as Seen).metadata.resourceVersion)
+        }
+        await cluster.watch('Kustomization', resourceVersion, onEvent, ending.signal)
+        expect(bookmarks.length).toBeGreaterThan(0)
+        for (const version of bookmarks) expect(BigInt(version)).toBeGreaterThanOrEqual(BigInt(resourceVersion))
+      }, 20_000)
+
+      it('rejects with ClusterGone when the version is too old', async () => {
+        await create('a')
+        const error = await failure(follow('1').ended)
+        expect(error).toMatchObject({ name: 'ClusterGone', status: 410 })
+      })
+    })
+
+    describe('merge patch', () => {
+      it('changes what it names, removes what is null, and answers the object', async () => {
+        const ref = await create('a', { timeout: '5m' })
+        const patched = await merge(ref, {
+          metadata: { annotations: { 'reconcile.fluxcd.io/requestedAt': 'x' } },
+          spec: { suspend: true, timeout: null },
+        })
+        expect(patched.spec).toMatchObject({ suspend: true, interval: '1h' })
+        expect(patched.spec).not.toHaveProperty('timeout')
+        expect(patched.metadata.annotations).toEqual({ 'reconcile.fluxcd.io/requestedAt': 'x' })
+        expect(await get(ref)).toEqual(patched)
+      })
+
+      it('succeeds at the current version and rejects with ClusterConflict at an old one', async () => {
+        const ref = await create('a')
+        const { resourceVersion } = (await get(ref)).metadata
+        await merge(ref, { spec: { suspend: true } }, resourceVersion)
+        const error = await failure(merge(ref, { spec: { suspend: false } }, resourceVersion))
+        expect(error).toMatchObject({ name: 'ClusterConflict', status: 409 })
+        expect((await get(ref)).spec.suspend).toBe(true)
+      })
+
+      it('rejects with ClusterConflict when somebody else has written', async () => {
+        const ref = await create('a')
+        const before = await get(ref)
+        await under.update({ ...before, spec: { ...before.spec, interval: '2h' } })
+        const error = await failure(merge(ref, { spec: { suspend: true } }, before.metadata.resourceVersion))
+        expect(error.name).toBe('ClusterConflict')
+        expect((await get(ref)).spec).toMatchObject({ interval: '2h' })
+      })
+
+      it('keeps the rest of the metadata that it is given beside a version', async () => {
+        const ref = await create('a')
+        const { resourceVersion } = (await get(ref)).metadata
+        const patched = await merge(ref, { metadata: { annotations: { mark: 'x' } } }, resourceVersion)
+        expect(patched.metadata.annotations).toEqual({ mark: 'x' })
+      })
+
+      it('bumps the generation for spec and not for metadata', async () => {
+        const ref = await create('a')
+        expect((await merge(ref, { metadata: { annotations: { mark: 'x' } } })).metadata.generation).toBe(1)
+        expect((await merge(ref, { spec: { suspend: true } })).metadata.generation).toBe(2)
+      })
+
+      it('does not touch status', async () => {
+        const ref = await create('a')
+        const before = (await get(ref)).status
+        const patched = await merge(ref, { spec: { suspend: true }, status: { lastAppliedRevision: 'made-up' } })
+        expect(patched.status).toEqual(before)
+      })
+
+      it('leaves the version alone when nothing changes', async () => {
+        const ref = await create('a')
+        const first = await merge(ref, { spec: { suspend: true } })
+        const second = await merge(ref, { spec: { suspend: true } })
+        expect(second.metadata.resourceVersion).toBe(first.metadata.resourceVersion)
+      })
+
+      it('is recorded as an update by lockstep', async () => {
+        const ref = await create('a')
+        const patched = await merge(ref, { spec: { suspend: true } })
+        const own = patched.metadata.managedFields?.filter(({ manager }) => manager === 'lockstep')
+        expect(own).toMatchObject([{ operation: 'Update', fieldsV1: { 'f:spec': { 'f:suspend': {} } } }])
+      })
+    })
+
+    describe('JSON patch', () => {
+      it('changes the object when its tests hold', async () => {
+        const ref = await create('a', { suspend: true })
+        const patched = (await cluster.patch(ref, {
+          type: 'json',
+          operations: [
+            { op: 'test', path: '/spec/suspend', value: true },
+            { op: 'remove', path: '/spec/suspend' },
+            { op: 'replace', path: '/spec/interval', value: '2h' },
+            { op: 'add', path: '/metadata/annotations', value: { 'a/b': 'x' } },
+            { op: 'test', path: '/metadata/annotations/a~1b', value: 'x' },
+          ],
+        })) as Seen
+        expect(patched.spec).toMatchObject({ interval: '2h' })
+        expect(patched.spec).not.toHaveProperty('suspend')
+        expect(patched.metadata.annotations).toEqual({ 'a/b': 'x' })
+      })
+
+      it.each([
+        { op: 'test', path: '/spec/suspend', value: true },
+        { op: 'test', path: '/metadata/annotations/none', value: 'x' },
+        { op: 'remove', path: '/spec/timeout' },
+      ] as const)('rejects with PatchTestFailed and changes nothing when $op $path fails', async (failing) => {
+        const ref = await create('a')
+        const before = await get(ref)
+        const operations = [{ op: 'replace', path: '/spec/interval', value: '2h' } as const, failing]
+        const error = await failure(cluster.patch(ref, { type: 'json', operations }))
+        expect(error).toMatchObject({ name: 'PatchTestFailed', status: 422 })
+        expect(await get(ref)).toEqual(before)
+      })
+    })
+
+    describe('mirror', () => {
+      const start = async (source: Cluster) => {
+        const seen = new Events<MirrorEvent>(prefix)
+        const onEvent = (event: MirrorEvent) => seen.add(event)
+        const view = await mirror(source, ['Kustomization'], { clock: systemClock, signal: ending.signal, onEvent })
+        return { view, events: seen.ours, until: (count: number) => seen.until(count, view.closed) }
+      }
+
+      it('holds the objects and follows their changes', async () => {
+        const a = await create('a')
+        const { view, events, until } = await start(cluster)
+        expect([...view.objects('Kustomization').keys()]).toContain(`${namespace}/${a.name}`)
+        const b = await create('b')
+        await merge(a, { spec: { suspend: true } })
+        await under.delete(b)
+        expect(await until(3)).toEqual(['ADDED b', 'MODIFIED a', 'DELETED b'])
+        expect(events[1]).toMatchObject({ object: { spec: { suspend: true } }, previous: { spec: { interval: '1h' } } })
+        expect(events[1]?.previous).not.toHaveProperty('spec.suspend')
+        expect([...view.objects('Kustomization').keys()].filter((key) => key.includes(prefix))).toEqual([
+          `${namespace}/${a.name}`,
+        ])
+        ending.abort()
+        await view.closed
+      })
+
+      it('tells what changed while its history was lost, no more and no less', async () => {
+        const [changed, deleted, replaced] = [
+          await create('changed'),
+          await create('deleted'),
+          await create('replaced'),
+        ]
+        await create('same')
+        let watches = 0
+        const forgetful: Cluster = {
+          name: cluster.name,
+          list: (kind) => cluster.list(kind),
+          get: (ref) => cluster.get(ref),
+          patch: (ref, patch) => cluster.patch(ref, patch),
+          watch: async (kind, version, onEvent, signal) => {
+            watches++
+            if (watches > 1) return cluster.watch(kind, version, onEvent, signal)
+            await under.delete(deleted)
+            await under.delete(replaced)
+            await merge(changed, { spec: { suspend: true } })
+            await create('replaced')
+            await create('new')
+            throw new ClusterError('ClusterGone', cluster.name, 410, 'Too old.', 'List again.')
+          },
+        }
+        const { until } = await start(forgetful)
+        await until(5)
+        await create('later')
+        expect(await until(6)).toEqual([
+          'DELETED deleted',
+          'DELETED replaced',
+          'MODIFIED changed',
+          'ADDED replaced',
+          'ADDED new',
+          'ADDED later',
+        ])
+      })
+    })
+  })
+}

@@ -1,0 +1,34 @@
+import { KubeConfig } from '@kubernetes/client-node'
+import { resources } from '../../functions/lib/kubernetes/cluster.ts'
+import { KubernetesClient } from '../../functions/lib/kubernetes/kubernetes-client.ts'
+import { startApiServer } from '../../infra/local/kubernetes/api-server.ts'
+import { MemoryObjectStore } from '../../infra/local/kubernetes/memory-object-store.ts'
+import type { KubernetesObject } from '../../infra/local/kubernetes/object-store.ts'
+import { noActivity, scaledClock } from '../../infra/local/virtual-clock.ts'
+import { clusterContract } from './cluster.contract.ts'
+
+clusterContract('the stand-in API server', async ({ watchSeconds }) => {
+  const clock = scaledClock(20)
+  const store = new MemoryObjectStore({ clock })
+  const kind = resources.Kustomization
+  store.register(kind)
+  const server = await startApiServer({ store, clock, activity: noActivity })
+  const config = new KubeConfig()
+  config.loadFromClusterAndUser(
+    { name: 'stand-in', server: server.url, skipTLSVerify: true },
+    { name: 'tests', token: 'any' },
+  )
+  return {
+    cluster: new KubernetesClient({ name: 'stand-in', config, clock, watchSeconds, requestTimeoutMs: 600_000 }),
+    create: async (raw) => {
+      store.create(kind, raw as KubernetesObject, 'tests')
+    },
+    update: async (raw) => {
+      const object = raw as KubernetesObject
+      const { namespace = '', name } = object.metadata
+      store.update(kind, namespace, name, (current) => Object.assign(current, object), { manager: 'tests' })
+    },
+    delete: async ({ namespace, name }) => store.delete(kind, namespace, name),
+    close: () => server.close(),
+  }
+})
