@@ -10,6 +10,7 @@ import { KustomizeController } from './kustomize-controller.ts'
 import { OciRegistry } from './oci-registry.ts'
 import type { Reconcile } from './reconcile-log.ts'
 import type { ControllerContext } from './reconcile-loop.ts'
+import { SharedTimers } from './shared-timers.ts'
 import { SourceController } from './source-controller.ts'
 import { type PlanChanges, TofuController } from './tofu-controller.ts'
 
@@ -50,7 +51,13 @@ export class ClusterSimulation {
   constructor({ name, clock, git, store, registry, speedups, planChanges }: ClusterSimulationOptions) {
     const reconciles: Reconcile[] = []
     const durations = { ...defaultDurations, ...speedups }
-    const context: ControllerContext = { store, clock, durations, faults: this.faults, reconciles }
+    const context: ControllerContext = {
+      store,
+      clock: new SharedTimers(clock),
+      durations,
+      faults: this.faults,
+      reconciles,
+    }
     this.name = name
     this.store = store
     this.reconciles = reconciles

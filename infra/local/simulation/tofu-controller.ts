@@ -275,11 +275,12 @@ export class TofuController {
       await this.apply(run, revision, phases)
       return false
     }
-    if (run.spec.approvePlan === 'disable' || isPlanned(run, revision)) {
+    const drifts = run.spec.approvePlan === 'disable' || isPlanned(run, revision)
+    if (drifts) {
       const drifted = await this.detectDrift(run, revision, phases)
       if (!drifted) return false
     }
-    const changes = await this.plan(run, revision, phases)
+    const changes = await this.plan(run, revision, phases, drifts)
     if (!changes) return false
     if (run.spec.planOnly && !run.spec.force) return true
     // Before a manual apply there is another plan, and only its id is compared with the approved one.
@@ -306,7 +307,7 @@ export class TofuController {
   }
 
   /** Answers whether the plan has changes. */
-  private async plan(run: TerraformRun, revision: string, phases: Phases): Promise<boolean> {
+  private async plan(run: TerraformRun, revision: string, phases: Phases, forDrift: boolean): Promise<boolean> {
     await withStateLock(() => phases.plan('TFExecPlanFailed'))
     const changes = this.hasChanges(run, revision)
     run.write((status) => {
@@ -314,7 +315,11 @@ export class TofuController {
       status.lastPlannedRevision = revision
       status.lastPlannedGeneration = run.generation
       status.lastPlanAt = timestamp(this.context.clock)
-      status.plan = { lastApplied: status.plan?.lastApplied ?? '', pending: changes ? planId(revision) : '' }
+      status.plan = {
+        lastApplied: status.plan?.lastApplied ?? '',
+        pending: changes ? planId(revision) : '',
+        ...(forDrift && { isDriftDetectionPlan: true }),
+      }
       if (changes) this.planned(run, status, revision)
       else {
         run.condition(status, 'Plan', 'False', 'TerraformPlannedNoChanges', 'Plan no changes')
@@ -337,12 +342,12 @@ export class TofuController {
     this.applied.set(run.key, revision)
     // First the revision, then Ready=True.
     run.write((status) => {
-      const pending = status.plan?.pending ?? ''
+      const { pending = '', isDriftDetectionPlan: byDriftDetection } = status.plan ?? {}
       run.condition(status, 'Apply', 'True', 'TerraformAppliedSucceed', 'Applied successfully')
       status.plan = { lastApplied: pending, pending: '' }
       status.lastAppliedRevision = revision
       status.lastAttemptedRevision = revision
-      if (status.lastDriftDetectedAt) status.lastAppliedByDriftDetectionAt = timestamp(this.context.clock)
+      if (byDriftDetection) status.lastAppliedByDriftDetectionAt = timestamp(this.context.clock)
     })
     await phases.applied()
     const [reason, message] = appliedReason(run.spec, revision)
