@@ -1,0 +1,82 @@
+import { readFileSync } from 'node:fs'
+import { ArnFormat, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib'
+import { PolicyStatement } from 'aws-cdk-lib/aws-iam'
+import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs'
+import { DefinitionBody, LogLevel, StateMachine, StateMachineType } from 'aws-cdk-lib/aws-stepfunctions'
+import { Construct } from 'constructs'
+import type { Steps } from './steps.ts'
+
+/** The two state machines of statemachines/*.asl.json: `fleet` runs one `rollout` for each cluster and waits for it. */
+export class Workflow extends Construct {
+  readonly rollout: StateMachine
+  readonly fleet: StateMachine
+
+  constructor(scope: Construct, id: string, steps: Steps) {
+    super(scope, id)
+    this.rollout = this.machine('rollout', steps, {})
+    this.fleet = this.machine('fleet', steps, { RolloutStateMachine: this.rollout.stateMachineArn })
+    this.allowNested(this.fleet, this.rollout)
+  }
+
+  private machine(name: string, steps: Steps, others: Readonly<Record<string, string>>): StateMachine {
+    // fromString keeps the definition readable in the template; fromFile would hide it in an asset.
+    const definition = readFileSync(`statemachines/${name}.asl.json`, 'utf8')
+    const used = Object.fromEntries(
+      Object.entries({ ...steps.substitutions(), ...others }).filter(([key]) => definition.includes(`\${${key}}`)),
+    )
+    const machine = new StateMachine(this, name, {
+      stateMachineName: nameOf(this, name),
+      definitionBody: DefinitionBody.fromString(definition),
+      definitionSubstitutions: used,
+      stateMachineType: StateMachineType.STANDARD,
+      tracingEnabled: true,
+      logs: {
+        destination: new LogGroup(this, `${name}-logs`, {
+          // Below this prefix, AWS needs no entry of its own in the account's one policy for log deliveries.
+          logGroupName: `/aws/vendedlogs/states/${nameOf(this, name)}`,
+          retention: RetentionDays.THREE_MONTHS,
+          removalPolicy: RemovalPolicy.DESTROY,
+        }),
+        level: LogLevel.ALL,
+        includeExecutionData: false,
+      },
+    })
+    const invoked = Object.values(steps.functions)
+      .map((each) => each.function.functionArn)
+      .filter((arn) => Object.values(used).includes(arn))
+    machine.addToRolePolicy(new PolicyStatement({ actions: ['lambda:InvokeFunction'], resources: invoked }))
+    Validations.of(machine).acknowledge({
+      id: 'AwsSolutions-IAM5[Resource::*]',
+      reason: 'The actions of CloudWatch log deliveries and of X-Ray have no resource level.',
+    })
+    return machine
+  }
+
+  /** What `states:startExecution.sync:2` needs: to start, to hear of the end through a managed rule, and to stop. */
+  private allowNested(outer: StateMachine, inner: StateMachine): void {
+    const stack = Stack.of(this)
+    const executions = stack.formatArn({
+      service: 'states',
+      resource: 'execution',
+      resourceName: `${nameOf(this, 'rollout')}:*`,
+      arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+    })
+    const rule = stack.formatArn({
+      service: 'events',
+      resource: 'rule',
+      resourceName: 'StepFunctionsGetEventsForStepFunctionsExecutionRule',
+    })
+    Validations.of(outer).acknowledge({
+      id: `AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:states:${stack.region}:<AWS::AccountId>:execution:${nameOf(this, 'rollout')}:*]`,
+      reason: 'The executions of one state machine: their names are not known before they start.',
+    })
+    const allow = (actions: string[], resources: string[]) =>
+      outer.addToRolePolicy(new PolicyStatement({ actions, resources }))
+    allow(['states:StartExecution'], [inner.stateMachineArn])
+    allow(['states:DescribeExecution', 'states:StopExecution'], [executions])
+    allow(['events:PutTargets', 'events:PutRule', 'events:DescribeRule'], [rule])
+  }
+}
+
+/** People look for a rollout by this name in the AWS console. */
+const nameOf = (scope: Construct, machine: string) => `${Stack.of(scope).stackName}-${machine}`

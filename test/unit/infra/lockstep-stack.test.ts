@@ -1,0 +1,310 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { App, Validations } from 'aws-cdk-lib'
+import { Annotations, Match, Template } from 'aws-cdk-lib/assertions'
+import { AwsSolutionsChecks } from 'cdk-nag'
+import { describe, expect, it } from 'vitest'
+import { parse, parseAllDocuments } from 'yaml'
+import { parseFleet } from '../../../functions/lib/fleet.ts'
+import { clusterGroup } from '../../../infra/aws/cluster-access.ts'
+import { LockstepStack } from '../../../infra/aws/lockstep-stack.ts'
+import { type FleetFile, readFleet } from '../../../infra/fleet.ts'
+
+/** The flags of cdk.json, and no bundling: these tests look at the template only. */
+function newApp(): App {
+  const { context } = JSON.parse(readFileSync('cdk.json', 'utf8'))
+  return new App({ context: { ...context, 'aws:cdk:bundling-stacks': [] } })
+}
+
+function stackOf(fleet: FleetFile, app = newApp()): LockstepStack {
+  return new LockstepStack(app, 'Lockstep', fleet)
+}
+
+function fleetOf(clusters: readonly object[]): FleetFile {
+  const written = { repositories: [{ name: 'my-org/fleet-infra', branches: ['main'] }], clusters }
+  return { written, fleet: parseFleet(written) }
+}
+
+// Fails to synthesize where cdk-nag or the rules of CloudFormation find something that is not acknowledged.
+const app = newApp()
+Validations.of(app).addPlugins(new AwsSolutionsChecks(app))
+const template = Template.fromStack(stackOf(readFleet(), app))
+
+interface Statement {
+  readonly Effect: string
+  readonly Action: string | readonly string[]
+  readonly Resource: unknown
+}
+const asList = <T>(value: T | readonly T[]): readonly T[] => (Array.isArray(value) ? value : [value as T])
+
+const policies = Object.entries(template.findResources('AWS::IAM::Policy')).map(([id, { Properties }]) => ({
+  id,
+  statements: Properties.PolicyDocument.Statement as Statement[],
+}))
+
+/** What the role of that construct may do, without what every role may: its own log and traces. */
+function rightsOf(prefix: string): string[] {
+  const policy = policies.find(({ id }) => id.startsWith(`${prefix}Role`))
+  const actions = (policy?.statements ?? []).flatMap(({ Action }) => asList(Action))
+  return actions.filter((action) => !/^(logs|xray):/.test(action)).sort()
+}
+
+describe('permissions', () => {
+  const ledger = ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:Query', 'dynamodb:UpdateItem']
+  const clusters = ['eks:DescribeCluster']
+
+  it.each([
+    ['StepsWaves', []],
+    ['StepsClaim', ledger],
+    ['StepsPlan', [...ledger, ...clusters]],
+    ['StepsGate', [...ledger, ...clusters]],
+    ['StepsFetch', [...ledger, ...clusters]],
+    ['StepsOpen', [...ledger, ...clusters]],
+    ['StepsWait', [...ledger, ...clusters]],
+    ['StepsHold', [...ledger, ...clusters]],
+    ['StepsReport', ledger],
+    ['StepsRelease', [...ledger, ...clusters]],
+    ['StepsRestore', [...ledger, ...clusters]],
+    ['WebhookHandler', ['secretsmanager:GetSecretValue', 'states:StartExecution']],
+    ['Workflowrollout', ['lambda:InvokeFunction']],
+    [
+      'Workflowfleet',
+      [
+        'events:DescribeRule',
+        'events:PutRule',
+        'events:PutTargets',
+        'lambda:InvokeFunction',
+        'states:DescribeExecution',
+        'states:StartExecution',
+        'states:StopExecution',
+      ],
+    ],
+  ])('%s has exactly its own', (construct, expected) => {
+    expect(rightsOf(construct)).toEqual(expected)
+  })
+
+  it('are one policy for each role, and no managed ones', () => {
+    expect(policies).toHaveLength(14)
+    for (const role of Object.values(template.findResources('AWS::IAM::Role')))
+      expect(role.Properties).not.toHaveProperty('ManagedPolicyArns')
+  })
+
+  it('have no wildcard but where AWS has no resource level', () => {
+    const withoutResource = new Set([
+      'logs:CreateLogDelivery',
+      'logs:DeleteLogDelivery',
+      'logs:DescribeLogGroups',
+      'logs:DescribeResourcePolicies',
+      'logs:GetLogDelivery',
+      'logs:ListLogDeliveries',
+      'logs:PutResourcePolicy',
+      'logs:UpdateLogDelivery',
+      'xray:GetSamplingRules',
+      'xray:GetSamplingTargets',
+      'xray:PutTelemetryRecords',
+      'xray:PutTraceSegments',
+    ])
+    for (const { Action, Resource } of policies.flatMap(({ statements }) => statements)) {
+      for (const action of asList(Action)) expect(action).not.toContain('*')
+      for (const resource of asList(Resource)) {
+        if (resource === '*') expect([...asList(Action)].filter((action) => !withoutResource.has(action))).toEqual([])
+        // The executions of one state machine have names that are not known before.
+        else if (JSON.stringify(resource).includes('*'))
+          expect(JSON.stringify(resource)).toMatch(/:execution:Lockstep-rollout:\*/)
+      }
+    }
+  })
+
+  it('on clusters name exactly those of the fleet', () => {
+    const statements = policies.flatMap((policy) => policy.statements).filter(({ Action }) => Action === clusters[0])
+    expect(statements).toHaveLength(8)
+    for (const { Resource } of statements) {
+      const arns = asList(Resource).map((arn) => (arn as { 'Fn::Join': [string, unknown[]] })['Fn::Join'][1].at(-1))
+      expect(arns.sort()).toEqual([':cluster/prod-eks-01', ':cluster/staging-eks-01'])
+    }
+  })
+})
+
+describe('access to clusters', () => {
+  it('is an entry for each cluster and each function that reaches them', () => {
+    const entries = Object.values(template.findResources('AWS::EKS::AccessEntry')).map(({ Properties }) => Properties)
+    expect(entries).toHaveLength(16)
+    expect(new Set(entries.map(({ ClusterName }) => ClusterName))).toEqual(new Set(['staging-eks-01', 'prod-eks-01']))
+    for (const entry of entries) expect(entry).toMatchObject({ Type: 'STANDARD', KubernetesGroups: [clusterGroup] })
+    const roles = new Set(entries.map(({ PrincipalArn }) => PrincipalArn['Fn::GetAtt'][0]))
+    expect([...roles].map((role) => role.replace(/^Steps(.*)Role.*/, '$1')).sort()).toEqual(
+      ['Fetch', 'Gate', 'Hold', 'Open', 'Plan', 'Release', 'Restore', 'Wait'].sort(),
+    )
+  })
+
+  it('says which clusters need theirs by hand', () => {
+    const here = { name: 'here', eks: 'here', region: 'eu-central-1', environment: 'test' }
+    const there = { ...here, name: 'there', eks: 'there', region: 'eu-west-1' }
+    const stack = stackOf(fleetOf([here, there]))
+    expect(Object.keys(Template.fromStack(stack).findResources('AWS::EKS::AccessEntry'))).toHaveLength(8)
+    Annotations.fromStack(stack).hasInfo('*', Match.stringLikeRegexp('in eu-central-1. Create those of there by hand'))
+  })
+
+  it('is what the RBAC in infra/cluster binds, and no more than it needs', () => {
+    const { resources } = parse(readFileSync('infra/cluster/kustomization.yaml', 'utf8'))
+    expect(resources).toEqual(['rbac.yaml'])
+    const documents = parseAllDocuments(readFileSync('infra/cluster/rbac.yaml', 'utf8')).map((each) => each.toJS())
+    const [role, binding] = documents
+    expect(documents).toHaveLength(2)
+    expect(binding.roleRef).toEqual({
+      apiGroup: 'rbac.authorization.k8s.io',
+      kind: role.kind,
+      name: role.metadata.name,
+    })
+    expect(binding.subjects).toEqual([{ apiGroup: 'rbac.authorization.k8s.io', kind: 'Group', name: clusterGroup }])
+    const rights = role.rules.flatMap(({ apiGroups, resources: kinds, verbs }: Record<string, string[]>) =>
+      kinds?.map((kind) => `${kind}.${apiGroups?.join()}: ${verbs?.join()}`),
+    )
+    expect(rights).toEqual([
+      'gitrepositories.source.toolkit.fluxcd.io: get,list,watch,patch',
+      'ocirepositories.source.toolkit.fluxcd.io: get,list,watch,patch',
+      'helmcharts.source.toolkit.fluxcd.io: get,list,watch',
+      'kustomizations.kustomize.toolkit.fluxcd.io: get,list,watch,patch',
+      'helmreleases.helm.toolkit.fluxcd.io: get,list,watch,patch',
+      'terraforms.infra.contrib.fluxcd.io: get,list,watch,patch',
+    ])
+  })
+})
+
+describe('functions', () => {
+  const functions = Object.values(template.findResources('AWS::Lambda::Function')).map(({ Properties }) => Properties)
+
+  it('are all built alike, traced, and log to a group that forgets', () => {
+    expect(functions).toHaveLength(12)
+    for (const each of functions)
+      expect(each).toMatchObject({
+        Runtime: 'nodejs24.x',
+        Architectures: ['arm64'],
+        TracingConfig: { Mode: 'Active' },
+        LoggingConfig: { LogFormat: 'JSON' },
+      })
+    const groups = template.findResources('AWS::Logs::LogGroup')
+    for (const { Properties } of Object.values(groups)) expect(Properties.RetentionInDays).toBe(90)
+  })
+
+  it('that wait may take 15 minutes', () => {
+    const slow = functions.filter(({ Timeout }) => Timeout === 900).map(({ Description }) => Description)
+    expect(slow).toEqual([
+      'Lockstep: has the source fetched',
+      'Lockstep: waits for a layer',
+      'Lockstep: keeps what a failure holds',
+    ])
+  })
+
+  it('carry the fleet in the bundle, as their environment holds 4 KB', () => {
+    for (const { Environment } of functions) expect(Environment.Variables).not.toHaveProperty('LOCKSTEP_FLEET')
+  })
+})
+
+describe('the webhook', () => {
+  it('is POST /webhook, throttled, with access logs that hold no header and no body', () => {
+    template.hasResourceProperties('AWS::ApiGatewayV2::Route', { RouteKey: 'POST /webhook' })
+    template.resourceCountIs('AWS::ApiGatewayV2::Route', 1)
+    template.hasResourceProperties('AWS::ApiGatewayV2::Integration', { PayloadFormatVersion: '2.0' })
+    template.hasResourceProperties('AWS::ApiGatewayV2::Stage', {
+      DefaultRouteSettings: { ThrottlingRateLimit: 20, ThrottlingBurstLimit: 40 },
+      AccessLogSettings: {
+        Format: Match.not(Match.stringLikeRegexp('header|body|authorizer|requestOverride')),
+        DestinationArn: Match.anyValue(),
+      },
+    })
+  })
+
+  it('knows its secret and the fleet’s state machine by their names only', () => {
+    template.hasResourceProperties('AWS::Lambda::Function', {
+      Timeout: 10,
+      Environment: {
+        Variables: {
+          WEBHOOK_SECRET_ARN: { Ref: Match.stringLikeRegexp('^WebhookSecret') },
+          FLEET_STATE_MACHINE_ARN: { Ref: Match.stringLikeRegexp('^Workflowfleet') },
+        },
+      },
+    })
+    template.hasResourceProperties('AWS::SecretsManager::Secret', {
+      GenerateSecretString: { GenerateStringKey: 'current', PasswordLength: 48 },
+    })
+  })
+})
+
+describe('the state machines', () => {
+  const machines = Object.values(template.findResources('AWS::StepFunctions::StateMachine')).map(
+    (each) => each.Properties,
+  )
+
+  it('log everything but what goes through them, and are traced', () => {
+    expect(machines.map(({ StateMachineName }) => StateMachineName).sort()).toEqual([
+      'Lockstep-fleet',
+      'Lockstep-rollout',
+    ])
+    for (const machine of machines)
+      expect(machine).toMatchObject({
+        StateMachineType: 'STANDARD',
+        LoggingConfiguration: { Level: 'ALL', IncludeExecutionData: false },
+        TracingConfiguration: { Enabled: true },
+      })
+  })
+
+  it('stay readable in the template, with all that they name', () => {
+    for (const { StateMachineName, DefinitionString, DefinitionSubstitutions } of machines) {
+      const source = readFileSync(`statemachines/${StateMachineName.replace('Lockstep-', '')}.asl.json`, 'utf8')
+      expect(DefinitionString).toBe(source)
+      const named = [...source.matchAll(/\$\{(\w+)\}/g)].map(([, name]) => name)
+      expect(Object.keys(DefinitionSubstitutions).sort()).toEqual([...new Set(named)].sort())
+    }
+    expect(JSON.stringify(machines)).toContain('WaitForLayer')
+  })
+
+  const validate: (definition: unknown) => { isValid: boolean; errorsText: () => string } = createRequire(
+    import.meta.url,
+  )('asl-validator')
+
+  it.each(readdirSync('statemachines').filter((file) => file.endsWith('.asl.json')))('%s passes the linter', (file) => {
+    const { isValid, errorsText } = validate(JSON.parse(readFileSync(`statemachines/${file}`, 'utf8')))
+    expect(isValid ? '' : errorsText()).toBe('')
+  })
+})
+
+it('keeps the ledger, whatever happens to the stack', () => {
+  template.hasResource('AWS::DynamoDB::Table', {
+    DeletionPolicy: 'Retain',
+    UpdateReplacePolicy: 'Retain',
+    Properties: {
+      KeySchema: [
+        { AttributeName: 'pk', KeyType: 'HASH' },
+        { AttributeName: 'sk', KeyType: 'RANGE' },
+      ],
+      BillingMode: 'PAY_PER_REQUEST',
+      DeletionProtectionEnabled: true,
+      PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
+      TimeToLiveSpecification: { AttributeName: 'expiresAt', Enabled: true },
+    },
+  })
+})
+
+it('restores after every end of a rollout that is not a success', () => {
+  template.hasResourceProperties('AWS::Events::Rule', {
+    EventPattern: {
+      source: ['aws.states'],
+      'detail-type': ['Step Functions Execution Status Change'],
+      detail: {
+        stateMachineArn: [{ Ref: Match.stringLikeRegexp('^Workflowrollout') }],
+        status: ['ABORTED', 'FAILED', 'TIMED_OUT'],
+      },
+    },
+    Targets: [Match.objectLike({ Arn: { 'Fn::GetAtt': [Match.stringLikeRegexp('^StepsRestoreFunction'), 'Arn'] } })],
+  })
+})
+
+it('needs no account and looks nothing up', () => {
+  const plain = newApp()
+  const stack = stackOf(readFleet(), plain)
+  expect(stack.region).toBe('us-east-1')
+  const assembly = plain.synth()
+  expect(assembly.manifest.missing).toBeUndefined()
+  expect(/:\d{12}:/.test(JSON.stringify(assembly.getStackByName('Lockstep').template))).toBe(false)
+})
