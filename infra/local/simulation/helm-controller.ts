@@ -167,8 +167,9 @@ export class HelmController {
 
   private async waitForDependency(run: Run<Spec, HelmReleaseStatus>, unmet: string): Promise<Again> {
     run.begin(run.status.lastAttemptedRevision ?? '')
-    await run.finish((status) => run.condition(status, 'Ready', 'False', 'DependencyNotReady', unmet))
-    run.end('dependency-not-ready')
+    await run.finish('dependency-not-ready', (status) =>
+      run.condition(status, 'Ready', 'False', 'DependencyNotReady', unmet),
+    )
     return { after: this.context.durations.requeueDependency, trigger: 'dependency' }
   }
 
@@ -178,8 +179,7 @@ export class HelmController {
     const interval: Again = { after: run.spec.interval, trigger: 'interval' }
     if (!sameAttempt(run, wanted) || asks(run, 'resetAt', run.status.lastHandledResetAt)) forgetFailures(run)
     if (isTrue(run.status, 'Stalled') && !asks(run, 'forceAt', run.status.lastHandledForceAt)) {
-      await run.finish(() => {})
-      run.end('failed')
+      await run.finish('failed', () => {})
       return interval
     }
     const action = actionFor(run, wanted, failure)
@@ -201,6 +201,7 @@ export class HelmController {
     const reason = `${titled(run.status.lastAttemptedReleaseAction ?? 'install')}Succeeded`
     const message = conditionOf(run.status, 'Released')?.message ?? ''
     await run.finish(
+      'succeeded',
       (status) => {
         removeConditions(status, 'Reconciling')
         run.condition(status, 'Ready', 'True', reason, message)
@@ -210,7 +211,6 @@ export class HelmController {
         status.lastAttemptedGeneration = run.generation
       },
     )
-    run.end('succeeded')
   }
 
   private async act(run: Run<Spec, HelmReleaseStatus>, wanted: Wanted, action: Action): Promise<void> {
@@ -230,6 +230,7 @@ export class HelmController {
   private async succeeded(run: Run<Spec, HelmReleaseStatus>, wanted: Wanted, action: Action): Promise<void> {
     const version = (run.status.history?.[0]?.version ?? 0) + 1
     await run.finish(
+      'succeeded',
       (status) => releasedConditions(run, status, `${titled(action)}Succeeded`, released(run, version, wanted)),
       (status) => {
         this.deployed(run, status, wanted)
@@ -237,7 +238,6 @@ export class HelmController {
         recordForce(run, status)
       },
     )
-    run.end('succeeded')
   }
 
   /** Answers true when no retry is left: then observedGeneration moves, though nothing was released. */
@@ -255,6 +255,7 @@ export class HelmController {
       failure.message ??
       `Helm ${action} failed for release ${run.namespace}/${run.name} with chart ${wanted.chartName}@${wanted.chartVersion}`
     await run.finish(
+      'failed',
       (status) => {
         run.condition(status, 'Released', 'False', reason, message)
         run.condition(status, 'Ready', 'False', reason, message)
@@ -271,7 +272,6 @@ export class HelmController {
         recordForce(run, status)
       },
     )
-    run.end('failed')
     return final
   }
 
@@ -312,7 +312,7 @@ export class HelmController {
       spec: {
         chart: template.chart,
         version: template.version ?? '*',
-        interval: template.interval ?? '10m',
+        interval: template.interval ?? run.object.spec.interval,
         reconcileStrategy: template.reconcileStrategy ?? 'ChartVersion',
         sourceRef: { kind, name: source },
       },

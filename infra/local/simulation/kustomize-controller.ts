@@ -177,8 +177,9 @@ export class KustomizeController {
     unmet: string,
   ): Promise<Again> {
     run.begin(revision)
-    await run.finish((status) => run.condition(status, 'Ready', 'False', 'DependencyNotReady', unmet))
-    run.end('dependency-not-ready')
+    await run.finish('dependency-not-ready', (status) =>
+      run.condition(status, 'Ready', 'False', 'DependencyNotReady', unmet),
+    )
     return { after: this.context.durations.requeueDependency, trigger: 'dependency' }
   }
 
@@ -192,10 +193,10 @@ export class KustomizeController {
       return { after: retryInterval(run.spec), trigger: 'retry' }
     }
     await run.finish(
+      'succeeded',
       (status) => readyConditions(run, status, artifact.revision),
       (status) => settled(run, status, artifact),
     )
-    run.end('succeeded')
     return { after: run.spec.interval, trigger: 'interval' }
   }
 
@@ -313,12 +314,11 @@ export class KustomizeController {
   }
 
   private async failed(run: Run<Spec, KustomizationStatus>, { reason, message }: RunFailed): Promise<void> {
-    await run.finish((status) => {
+    await run.finish('failed', (status) => {
       run.condition(status, 'Reconciling', 'True', 'ProgressingWithRetry', message)
       run.condition(status, 'Ready', 'False', reason, message)
       if (reason === 'HealthCheckFailed') run.condition(status, 'Healthy', 'False', reason, message)
     })
-    run.end('failed')
   }
 
   private addFinalizer(run: Run<Spec, KustomizationStatus>): void {

@@ -231,7 +231,10 @@ export class ReconcileLoop<Spec, S extends Status> {
     }
     run.spec = spec.data
     try {
-      return await this.options.reconcile(run)
+      const again = await this.options.reconcile(run)
+      // Only of an object that was deleted meanwhile the outcome was never written.
+      run.end('interrupted')
+      return again
     } catch (error) {
       if (signal.aborted) {
         run.end('interrupted')
@@ -337,9 +340,10 @@ export class Run<Spec, S extends Status> {
   }
 
   /** The two patches at the end of a Flux run: conditions first, the rest of status and the token a moment later. */
-  async finish(conditions: (status: S) => void, rest: (status: S) => void = () => {}): Promise<void> {
+  async finish(outcome: Outcome, conditions: (status: S) => void, rest: (status: S) => void = () => {}): Promise<void> {
     this.write(conditions)
     await this.spend(this.context.durations.statusGap)
+    this.end(outcome)
     this.write((status) => {
       rest(status)
       this.handled(status)
@@ -379,10 +383,14 @@ export class Run<Spec, S extends Status> {
     faults.started(this.key)
   }
 
-  /** A source knows its revision only when it has fetched. */
-  end(outcome: Outcome, revision?: string): void {
+  /** A source knows the revision of its run only when it has fetched. */
+  fetched(revision: string): void {
+    if (this.record) this.record.revision = revision
+  }
+
+  /** To be called before the write that shows the outcome, so that whoever sees it finds it in the log. */
+  end(outcome: Outcome): void {
     if (!this.record || this.record.outcome) return
-    if (revision !== undefined) this.record.revision = revision
     this.record.outcome = outcome
     this.record.finishedAt = this.context.clock.now()
   }

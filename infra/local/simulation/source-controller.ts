@@ -200,14 +200,15 @@ export class SourceController {
     this.failures.delete(run.key)
     const isNew = run.status.artifact?.revision !== fetched.revision
     const artifact = this.artifact(run, fetched)
+    run.fetched(fetched.revision)
     await run.finish(
+      'succeeded',
       (status) => storedConditions(run, status, fetched.revision),
       (status) => {
         status.observedGeneration = run.generation
         if (isNew) status.artifact = artifact
       },
     )
-    run.end('succeeded', fetched.revision)
     return { after: run.spec.interval, trigger: 'interval' }
   }
 
@@ -218,12 +219,11 @@ export class SourceController {
   ): Promise<Again> {
     const failures = this.failures.get(run.key) ?? 0
     this.failures.set(run.key, failures + 1)
-    await run.finish((status) => {
+    await run.finish('failed', (status) => {
       run.condition(status, 'Reconciling', 'True', 'ProgressingWithRetry', message)
       run.condition(status, 'FetchFailed', 'True', reason, message)
       run.condition(status, 'Ready', 'False', reason, message)
     })
-    run.end('failed')
     const { fetchRetry, fetchRetryLimit } = this.context.durations
     return { after: Math.min(fetchRetry * 2 ** failures, fetchRetryLimit), trigger: 'retry' }
   }
@@ -284,10 +284,10 @@ export class SourceController {
   private async storeChart(run: Run<ChartSpec, SourceStatus>, sourceRevision: string, version: string): Promise<void> {
     this.failures.delete(run.key)
     await run.finish(
+      'succeeded',
       (status) => chartConditions(run, status, version),
       (status) => this.chartStatus(run, status, sourceRevision, version),
     )
-    run.end('succeeded')
   }
 
   /** The source revision moves with every build, the artifact only with the chart's version. */

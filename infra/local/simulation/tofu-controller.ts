@@ -169,8 +169,8 @@ export class TofuController {
     const unmet = this.unmetDependency(run, revision)
     if (unmet) {
       run.begin(revision)
-      this.notReady(run, revision, 'DependencyNotReady', unmet)
       run.end('dependency-not-ready')
+      this.notReady(run, revision, 'DependencyNotReady', unmet)
       return { after: run.spec.retryInterval, trigger: 'dependency' }
     }
     return this.runIfDue(run, revision)
@@ -226,8 +226,8 @@ export class TofuController {
     run.write((status) => run.progressing(status, 'Reconciliation in progress'))
     this.createRunner(run, 'Pending')
     await run.spend(this.context.durations.runnerCreationTimeout)
-    run.write((status) => run.handled(status))
     run.end('lost')
+    run.write((status) => run.handled(status))
     return { after: run.spec.interval, trigger: 'interval' }
   }
 
@@ -253,12 +253,11 @@ export class TofuController {
       this.createRunner(run, 'Running')
       await phases.init()
       const waits = await this.planAndApply(run, revision, phases)
-      run.end(waits ? 'waiting-for-approval' : 'succeeded')
       return waits ? undefined : { after: run.spec.interval, trigger: 'interval' }
     } catch (error) {
       if (!(error instanceof PhaseFailed)) throw error
-      run.write((status) => this.fail(run, status, revision, error))
       run.end('failed')
+      run.write((status) => this.fail(run, status, revision, error))
       return { after: run.spec.retryInterval, trigger: 'retry' }
     }
   }
@@ -334,7 +333,9 @@ export class TofuController {
     run.condition(status, 'Plan', 'True', reason, 'Plan generated')
     run.condition(status, 'Ready', 'Unknown', reason, plannedMessage(run.spec, revision))
     status.observedGeneration = run.generation
-    if (!mayApply(run.spec, planId(revision))) removeConditions(status, 'Reconciling')
+    if (mayApply(run.spec, planId(revision))) return
+    run.end('waiting-for-approval')
+    removeConditions(status, 'Reconciling')
   }
 
   private async apply(run: TerraformRun, revision: string, phases: Phases): Promise<void> {
@@ -360,6 +361,7 @@ export class TofuController {
   }
 
   private succeed(run: TerraformRun, status: TerraformStatus, reason: string, message: string): void {
+    run.end('succeeded')
     removeConditions(status, 'Reconciling', 'Stalled', 'StateLocked')
     run.condition(status, 'Ready', 'True', reason, message)
     status.observedGeneration = run.generation
