@@ -104,7 +104,6 @@ const payloadSchema = z.object({
   ref: z.string(),
   before: pushSchema.shape.before,
   after: pushSchema.shape.after,
-  deleted: z.boolean().optional(),
   repository: z.object({ full_name: z.string().min(1), html_url: z.url(), pushed_at: time }),
   pusher: z.object({ name: z.string().min(1) }),
 })
@@ -117,7 +116,7 @@ const branchPrefix = 'refs/heads/'
 function decidePush(payload: z.output<typeof payloadSchema>, delivery: string, fleet: Repositories): Decision {
   const { ref, before, after, repository, pusher } = payload
   if (!ref.startsWith(branchPrefix)) return { kind: 'ignore', reason: 'Only branches are rolled out, no tags.' }
-  if (payload.deleted || /^0+$/.test(after)) return { kind: 'ignore', reason: 'The branch was deleted.' }
+  if (/^0+$/.test(after)) return { kind: 'ignore', reason: 'The branch was deleted.' }
 
   const ours = findRepository(fleet, repository.full_name, new URL(repository.html_url).hostname)
   if (!ours) return { kind: 'ignore', reason: 'The repository is not in the fleet.' }

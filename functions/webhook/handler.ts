@@ -1,13 +1,17 @@
-import { Logger } from '@aws-lambda-powertools/logger'
 import { SecretsProvider } from '@aws-lambda-powertools/parameters/secrets'
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager'
 import { ExecutionAlreadyExists, SFNClient, StartExecutionCommand } from '@aws-sdk/client-sfn'
+import { required } from '../lib/environment.ts'
+import { powertoolsLog } from '../lib/powertools-log.ts'
 import type { Push } from '../lib/push.ts'
 import { type Repositories, type Secrets, secretsSchema } from './delivery.ts'
 import { webhook } from './webhook.ts'
 
 // GitHub waits 10 s for an answer: both calls, each tried twice, must end before that.
-const client = { maxAttempts: 2, requestHandler: { connectionTimeout: 1_000, requestTimeout: 2_000 } }
+const client = {
+  maxAttempts: 2,
+  requestHandler: { connectionTimeout: 1_000, requestTimeout: 2_000, throwOnRequestTimeout: true },
+}
 const states = new SFNClient(client)
 const provider = new SecretsProvider({ awsSdkV3Client: new SecretsManagerClient(client) })
 
@@ -24,7 +28,7 @@ export const handler = webhook({
   fleet: { repositories },
   secrets,
   start,
-  log: new Logger({ serviceName: 'lockstep-webhook' }),
+  log: powertoolsLog('lockstep-webhook'),
 })
 
 async function secrets(): Promise<Secrets> {
@@ -40,9 +44,4 @@ async function start(name: string, input: Push): Promise<'started' | 'exists'> {
     if (error instanceof ExecutionAlreadyExists) return 'exists'
     throw error
   }
-}
-
-function required(name: string, value: string | undefined): string {
-  if (!value) throw new Error(`${name} is not set for this function. Deploy again.`)
-  return value
 }

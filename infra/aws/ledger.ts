@@ -20,8 +20,8 @@ export class Ledger extends Construct {
     })
   }
 
-  /** Single items by key, and a partition's items in order: no scan, no delete, no transaction. */
+  /** The calls of functions/lib/ledger/dynamodb-ledger.ts: no scan, no delete, no transaction. */
   grant(to: HandlerFunction): void {
-    to.allow(['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:Query'], [this.table.tableArn])
+    to.allow(['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:Query'], [this.table.tableArn])
   }
 }

@@ -50,7 +50,7 @@ function rightsOf(prefix: string): string[] {
 }
 
 describe('permissions', () => {
-  const ledger = ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:Query', 'dynamodb:UpdateItem']
+  const ledger = ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:Query']
   const clusters = ['eks:DescribeCluster']
 
   it.each([
@@ -81,6 +81,13 @@ describe('permissions', () => {
     ],
   ])('%s has exactly its own', (construct, expected) => {
     expect(rightsOf(construct)).toEqual(expected)
+  })
+
+  it('on the ledger are the calls that its code makes', () => {
+    const source = readFileSync('functions/lib/ledger/dynamodb-ledger.ts', 'utf8')
+    const calls = new Set([...source.matchAll(/new (\w+)Command\(/g)].map(([, call]) => call))
+    const actions: Record<string, string> = { Get: 'GetItem', Put: 'PutItem', Update: 'UpdateItem', Query: 'Query' }
+    expect([...calls].map((call) => `dynamodb:${actions[call ?? ''] ?? call}`).sort()).toEqual(ledger)
   })
 
   it('are one policy for each role, and no managed ones', () => {
