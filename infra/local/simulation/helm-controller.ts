@@ -83,7 +83,10 @@ const chartArtifactSchema = z.looseObject({
   metadata: z.record(z.string(), z.string()).default({}),
 })
 
-/** Simulates Flux's helm-controller. */
+/**
+ * Simulates Flux's helm-controller. Left out: what a chart renders, valuesFrom, tests, drift detection, rollback and
+ * uninstall (a failed action is tried again as it is), and the uninstall of a deleted release.
+ */
 export class HelmController {
   private readonly context: ControllerContext
   private readonly charts: SourceCache

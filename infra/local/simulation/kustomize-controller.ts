@@ -66,7 +66,10 @@ class RunFailed extends Error {
   }
 }
 
-/** Simulates Flux's kustomize-controller. */
+/**
+ * Simulates Flux's kustomize-controller. Left out: targetNamespace, postBuild, patches, decryption, readyExpr, and the
+ * field manager of objects that others own.
+ */
 export class KustomizeController {
   private readonly context: ControllerContext
   private readonly sources: SourceCache
@@ -297,11 +300,13 @@ export class KustomizeController {
     const deadline = clock.now() + timeout
     run.write((status) => run.progressing(status, `Running health checks for revision ${revision}`))
     for (let waiting = targets; ; ) {
-      waiting = waiting.filter((candidate) => healthOf(this.context.store, candidate) !== 'Current')
+      const health = new Map(waiting.map((candidate) => [candidate, healthOf(this.context.store, candidate)]))
+      waiting = waiting.filter((candidate) => health.get(candidate) !== 'Current')
       if (waiting.length === 0) return
-      const failed = waiting.filter((candidate) => healthOf(this.context.store, candidate) === 'Failed')
-      if (failed.length > 0)
+      const failed = waiting.filter((candidate) => health.get(candidate) === 'Failed')
+      if (failed.length > 0) {
         throw new RunFailed('HealthCheckFailed', `failed early due to stalled resources: [${named(failed)}]`)
+      }
       const left = deadline - clock.now()
       if (left <= 0) {
         throw new RunFailed(

@@ -6,7 +6,7 @@ import type { KubernetesObject, ObjectStore, StoreEvent } from '../kubernetes/ob
 import { type Condition, removeConditions, type Status, setCondition, timestamp } from './conditions.ts'
 import { type Durations, durationMs } from './durations.ts'
 import type { Faults } from './faults.ts'
-import { keyOf } from './kinds.ts'
+import { isServed, keyOf } from './kinds.ts'
 import type { Outcome, Reconcile, Trigger } from './reconcile-log.ts'
 
 /** What all controllers of one simulated cluster share. */
@@ -70,7 +70,7 @@ export class ReconcileLoop<Spec, S extends Status> {
 
   /** Lists, watches, and works on every object; on those in `settled` only after their interval. */
   start(settled: ReadonlySet<string> = new Set()): void {
-    if (!this.stopping.signal.aborted) return
+    if (!this.stopping.signal.aborted || !isServed(this.context.store, this.options.resource)) return
     this.stopping = new AbortController()
     this.unsubscribe = this.context.store.subscribe(this.options.resource, (event) => this.observe(event))
     for (const object of this.context.store.list(this.options.resource).items) {
@@ -292,8 +292,9 @@ export class Run<Spec, S extends Status> {
     return tokenOf(this.object)
   }
 
-  /** One patch of the status subresource. */
+  /** One patch of the status subresource. Does nothing when the object, or its CRD, is gone. */
   write(change: (status: S) => void): void {
+    if (!isServed(this.context.store, this.options.resource)) return
     const written = this.context.store.update(
       this.options.resource,
       this.namespace,
@@ -360,10 +361,13 @@ export class Run<Spec, S extends Status> {
   async hold(): Promise<void> {
     const released = this.context.faults.takeHold(this.key)
     if (!released) return
-    const stopped = new Promise<void>((resolve) =>
-      this.signal.addEventListener('abort', () => resolve(), { once: true }),
-    )
+    let stop = () => {}
+    const stopped = new Promise<void>((resolve) => {
+      stop = resolve
+    })
+    this.signal.addEventListener('abort', stop, { once: true })
     await Promise.race([released, stopped])
+    this.signal.removeEventListener('abort', stop)
     this.signal.throwIfAborted()
   }
 

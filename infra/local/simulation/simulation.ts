@@ -1,5 +1,6 @@
 import type { Clock } from '../../../functions/lib/clock.ts'
 import { requestedAt } from '../../../functions/lib/flux/annotations.ts'
+import type { Resource } from '../../../functions/lib/kubernetes/cluster.ts'
 import type { KubernetesObject, ObjectStore } from '../kubernetes/object-store.ts'
 import { type Durations, defaultDurations } from './durations.ts'
 import { Faults } from './faults.ts'
@@ -9,7 +10,7 @@ import { isServed, keyOf, resourceOf, simulatedKinds } from './kinds.ts'
 import { KustomizeController } from './kustomize-controller.ts'
 import { OciRegistry } from './oci-registry.ts'
 import type { Reconcile } from './reconcile-log.ts'
-import type { ControllerContext } from './reconcile-loop.ts'
+import { type ControllerContext, tokenOf } from './reconcile-loop.ts'
 import { SharedTimers } from './shared-timers.ts'
 import { SourceController } from './source-controller.ts'
 import { type PlanChanges, TofuController } from './tofu-controller.ts'
@@ -108,9 +109,7 @@ export class ClusterSimulation {
 
   /** Another writer sets the token of an object (`Terraform/flux-system/vpc`). */
   overwriteToken(key: string, token: string): void {
-    const [kind = '', namespace = '', name = ''] = key.split('/')
-    const resource = Object.values(simulatedKinds).find((candidate) => candidate.kind === kind)
-    if (!resource) return
+    const { resource, namespace, name } = target(key)
     this.store.update(
       resource,
       namespace,
@@ -120,6 +119,18 @@ export class ClusterSimulation {
       },
       { manager: 'another-writer' },
     )
+  }
+
+  /** Another writer overwrites the next token of an object before any controller can handle it. */
+  contestToken(key: string, token: string): void {
+    const { resource, namespace, name } = target(key)
+    const found = this.store.get(resource, namespace, name)
+    const before = found && tokenOf(found)
+    const unsubscribe = this.store.subscribe(resource, ({ object }) => {
+      if (keyOf(object) !== key || tokenOf(object) === before) return
+      unsubscribe()
+      this.overwriteToken(key, token)
+    })
   }
 
   /** Somebody changed what a Terraform manages: its next plan or drift detection finds changes. */
@@ -156,6 +167,13 @@ export class ClusterSimulation {
     if (settled) this.settled.add(keyOf(object))
     return settled
   }
+}
+
+function target(key: string): { resource: Resource; namespace: string; name: string } {
+  const [kind = '', namespace = '', name = ''] = key.split('/')
+  const resource = Object.values(simulatedKinds).find((candidate) => candidate.kind === kind)
+  if (!resource) throw new Error(`${key} is not Kind/namespace/name of a kind that the simulation knows.`)
+  return { resource, namespace, name }
 }
 
 function isSource({ kind }: KubernetesObject): boolean {

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { Resource } from '../../../functions/lib/kubernetes/cluster.ts'
 import type { KubernetesObject, ObjectStore } from '../kubernetes/object-store.ts'
 import type { GitServer, Tree } from './git-server.ts'
-import { keyOf } from './kinds.ts'
+import { isServed, keyOf } from './kinds.ts'
 import type { OciRegistry } from './oci-registry.ts'
 
 const artifactSchema = z.looseObject({
@@ -40,7 +40,8 @@ export class SourceCache {
 
   /** `onArtifact` gets the source's key whenever its artifact has a new revision, inside the store's event. */
   start(onArtifact: (key: string, artifact: Artifact) => void): void {
-    for (const kind of this.kinds) {
+    if (this.unsubscribe.length > 0) return
+    for (const kind of this.kinds.filter((candidate) => isServed(this.store, candidate))) {
       for (const object of this.store.list(kind).items) this.remember(object)
       const stop = this.store.subscribe(kind, ({ type, object }) => {
         if (type === 'DELETED') {

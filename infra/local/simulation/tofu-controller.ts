@@ -74,7 +74,10 @@ const phaseOf: Record<string, Phase> = {
 
 type Phase = 'init' | 'plan' | 'apply'
 
-/** Simulates tofu-controller v0.16.5. */
+/**
+ * Simulates tofu-controller v0.16.5. Left out: state locks, destroy, the deletion of what a deleted object manages,
+ * health checks, outputs and workspaces.
+ */
 export class TofuController {
   private readonly context: ControllerContext
   private readonly sources: SourceCache

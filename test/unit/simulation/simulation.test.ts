@@ -190,6 +190,17 @@ describe('faults', () => {
     expect((await driver.get(fleet))?.status?.artifact.revision).toBe(later)
   })
 
+  it('lets another writer win a race for the token: ours is never reported', async () => {
+    await bootstrapped()
+    driver.start()
+    const seen = driver.observe(app)
+    driver.simulation.contestToken('Kustomization/flux-system/app', 'theirs')
+    await driver.request(app, 'ours')
+    await driver.until(app, handled('theirs'))
+    await driver.wait(10_000)
+    expect(seen.map(({ object }) => object.status?.lastHandledReconcileAt)).not.toContain('ours')
+  })
+
   it('loses a run whose runner gets no address: token recorded, nothing counted, nothing more until the interval', async () => {
     await bootstrapped()
     driver.start()
@@ -297,6 +308,19 @@ describe('a run', () => {
     expect(conditionOf(failed.object, 'Ready')?.message).toContain('no matches for kind "HelmRelease"')
   })
 
+  it('goes on where a CRD is missing from the start, or goes away in the middle', async () => {
+    driver.store.unregister(resources.HelmRelease)
+    await driver.push({ 'app/a.yaml': [configMap('a')] })
+    load(gitRepository(driver.url), kustomization('app'), terraform('vpc'))
+    driver.start()
+    const revision = await pushed()
+    await driver.until(vpc, (object) => conditionOf(object, 'Ready')?.message === 'Applying')
+    driver.store.unregister(resources.Terraform)
+    await driver.until(app, at(revision))
+    await driver.wait(60_000)
+    expect(runs('Terraform/flux-system/vpc')).toHaveLength(1)
+  })
+
   it('of an object whose spec cannot be read says so in its status', async () => {
     driver.start()
     await driver.apply(manifest('Kustomization', 'app', { interval: 'soon', sourceRef: 1 }))
@@ -367,6 +391,22 @@ describe('an OCIRepository', () => {
 })
 
 describe('the log of reconciles', () => {
+  it('shows one run for each of 1,000 objects on a source that has a new artifact', async () => {
+    const files: Record<string, object[]> = { 'leaf/a.yaml': [configMap('a')] }
+    for (let index = 0; index < 500; index++) {
+      files[`cluster/k${index}.yaml`] = [kustomization(`k${index}`, { path: './leaf' })]
+      files[`cluster/t${index}.yaml`] = [terraform(`t${index}`)]
+    }
+    await driver.push(files)
+    load(gitRepository(driver.url), kustomization('cluster'))
+    driver.start()
+    await pushed({ 'leaf/a.yaml': [configMap('a', { a: '1' })] })
+    await driver.wait(10 * 60_000)
+    const { reconciles } = driver.simulation
+    expect(new Set(reconciles.map(({ key }) => key)).size).toBe(1_002)
+    expect(reconciles.map(({ outcome }) => outcome)).toEqual(Array(1_002).fill('succeeded'))
+  })
+
   it('never has two runs of one object at the same time, whatever is asked meanwhile', async () => {
     await bootstrapped()
     driver.start()
