@@ -13,7 +13,6 @@ export type Outcome =
   | 'succeeded'
   | 'failed'
   | 'dependency-not-ready'
-  | 'source-not-ready'
   /** A Terraform plan that a person has to approve. */
   | 'waiting-for-approval'
   /** The runner never got an address: nothing ran. */
