@@ -286,6 +286,14 @@ export function fluxBehaviourContract(name: string, setup: () => Promise<Control
         expect(object.status?.history).toHaveLength(1)
       })
 
+      it('handles a token without a release when nothing changed', async () => {
+        await released()
+        await driver.request(release, 't1')
+        const { object } = await driver.until(release, handled('t1'))
+        expect(ready(object)).toBe('True')
+        expect(object.status?.history).toHaveLength(1)
+      })
+
       it('is looked at again 30 s after an unmet dependency', async () => {
         const first = ref('HelmRelease', 'first')
         await driver.push({ 'charts/app/Chart.yaml': [chartFile] })

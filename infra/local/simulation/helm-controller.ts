@@ -200,7 +200,10 @@ export class HelmController {
   }
 
   private async inSync(run: Run<Spec, HelmReleaseStatus>): Promise<void> {
+    const { statusGap } = this.context.durations
+    run.write((status) => run.condition(status, 'Reconciling', 'True', 'Progressing', 'Fulfilling prerequisites'))
     await run.hold()
+    await run.spend(2 * statusGap * run.pace(2 * statusGap) - statusGap)
     const reason = `${titled(run.status.lastAttemptedReleaseAction ?? 'install')}Succeeded`
     const message = conditionOf(run.status, 'Released')?.message ?? ''
     await run.finish(
