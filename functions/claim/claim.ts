@@ -29,7 +29,9 @@ export class ClaimBusy extends LockstepError {
   }
 }
 
-const lookAgainMs = 250
+/** The holder lets go within seconds, or not at all: the first looks are close together, the later ones are not. */
+const firstPauseMs = 200
+const longestPauseMs = 2_000
 
 /**
  * Claims one branch in one cluster for `claimant`. The newest push wins: a holder that is older is asked to stop and
@@ -43,18 +45,21 @@ export async function claimBranch(
 ): Promise<void> {
   const branch = branchOf(push)
   const giveUpAt = clock.now() + patienceMs
-  for (;;) {
+  for (let pauseMs = firstPauseMs; ; ) {
     const claim = (await ledger.readClaim(cluster, branch)) ?? { cluster, branch, version: 0, leaseUntil: 0 }
+    // Even if a newer push waits already: what was handed over must be handed on, at the next safe point.
+    if (claim.holder?.rollout === claimant.rollout) return
     const newer = newerThan(claimant, claim)
     if (newer) throw new Superseded(push, newer)
-    if (claim.holder?.rollout === claimant.rollout) return
     const free = !claim.holder || clock.now() > claim.leaseUntil
     const wanted = free ? taken(claim, claimant, clock.now()) : asked(claim, claimant)
     // When somebody was faster, their write is looked at in the next turn.
     const written = wanted === undefined || (await ledger.writeClaim(wanted))
     if (written && free) return
     if (clock.now() >= giveUpAt) throw new ClaimBusy(claim)
-    if (written) await sleep(clock, lookAgainMs)
+    if (!written) continue
+    await sleep(clock, pauseMs)
+    pauseMs = Math.min(longestPauseMs, pauseMs * 1.3)
   }
 }
 

@@ -20,14 +20,19 @@ export interface Turn {
 export function turnOf(rollout: Rollout): Turn {
   const byKey = new Map(rollout.objects.map((object) => [object.key, object]))
   const unready = earliestUnreadyLayer(rollout.objects)
+  const isClear = (object: PlannedObject): boolean => {
+    const inTime = object.fleetLayer === undefined || object.fleetLayer <= unready
+    return inTime && object.after.every((key) => isPassed(byKey.get(key))) && ownerApplies(object)
+  }
+  // An owner that is opened in the same turn is as good as one that is open: the two share a layer.
+  const ownerApplies = (object: PlannedObject): boolean => {
+    const owner = byKey.get(object.awaitedBy ?? '')
+    return owner === undefined || hasApplied(owner) || (owner.phase === 'pending' && isClear(owner))
+  }
   const openable: PlannedObject[] = []
   const waiting: PlannedObject[] = []
   for (const object of rollout.objects) {
-    if (object.phase !== 'pending') continue
-    const first = object.fleetLayer === undefined || object.fleetLayer <= unready
-    const clear = first && object.after.every((key) => isPassed(byKey.get(key))) && ownerApplied(object, byKey)
-    if (clear) openable.push(object)
-    else waiting.push(object)
+    if (object.phase === 'pending') (isClear(object) ? openable : waiting).push(object)
   }
   const awaiting = new Set(waiting.concat(openable).map((object) => object.awaitedBy))
   const unsettled = rollout.objects.filter((object) => object.phase === 'open' && !awaiting.has(object.key))
@@ -58,9 +63,7 @@ function earliestUnreadyLayer(objects: readonly PlannedObject[]): number {
  * A Kustomization that waits for the health of what it applies is ready only after them: for its own objects it is
  * enough that it has applied. It may even have failed, if what failed is the very health that it waits for.
  */
-function ownerApplied(object: PlannedObject, byKey: ReadonlyMap<string, PlannedObject>): boolean {
-  const owner = byKey.get(object.awaitedBy ?? '')
-  if (!owner) return true
+function hasApplied(owner: PlannedObject): boolean {
   if (owner.phase === 'failed') return owner.reason === 'HealthCheckFailed'
   return owner.phase !== 'pending'
 }

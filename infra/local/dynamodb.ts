@@ -1,0 +1,63 @@
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { CreateTableCommand, DynamoDBClient, ResourceInUseException } from '@aws-sdk/client-dynamodb'
+import dynalite from 'dynalite'
+import type { Activity } from './virtual-clock.ts'
+
+/** Any name and key do: the stand-ins check no signatures. */
+export const localCredentials = { accessKeyId: 'local', secretAccessKey: 'local' }
+
+export interface LocalDynamoDb {
+  /** Endpoint for @aws-sdk/client-dynamodb. */
+  readonly url: string
+  close(): Promise<void>
+}
+
+/** DynamoDB on loopback, with the ledger's table. `directory` keeps the data; without it they live in memory. */
+export async function startDynamoDb(options: {
+  readonly activity: Activity
+  readonly table: string
+  readonly directory?: string
+}): Promise<LocalDynamoDb> {
+  const server = dynalite({ createTableMs: 0, ...(options.directory && { path: options.directory }) })
+  server.on('request', (_request, response) => {
+    response.on('close', options.activity.begin())
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  await createTable(url, options.table)
+  return {
+    url,
+    close: async () => {
+      const closed = new Promise((resolve) => server.close(resolve))
+      server.closeAllConnections()
+      await closed
+    },
+  }
+}
+
+async function createTable(endpoint: string, table: string): Promise<void> {
+  const client = new DynamoDBClient({ endpoint, region: 'us-east-1', credentials: localCredentials })
+  try {
+    await client.send(
+      new CreateTableCommand({
+        TableName: table,
+        KeySchema: [
+          { AttributeName: 'pk', KeyType: 'HASH' },
+          { AttributeName: 'sk', KeyType: 'RANGE' },
+        ],
+        AttributeDefinitions: [
+          { AttributeName: 'pk', AttributeType: 'S' },
+          { AttributeName: 'sk', AttributeType: 'S' },
+        ],
+        BillingMode: 'PAY_PER_REQUEST',
+      }),
+    )
+  } catch (error) {
+    // The directory is one of an earlier run.
+    if (!(error instanceof ResourceInUseException)) throw error
+  } finally {
+    client.destroy()
+  }
+}
