@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { ClusterError, type ClusterErrorName } from './cluster.ts'
 
 /** What was asked of which cluster, in words: `PATCH Kustomization/flux-system/app`. */

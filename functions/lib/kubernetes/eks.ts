@@ -1,6 +1,6 @@
 import { DescribeClusterCommand, EKSClient } from '@aws-sdk/client-eks'
 import { KubeConfig } from '@kubernetes/client-node'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Clock } from '../clock.ts'
 import { LockstepError } from '../errors.ts'
 import { type Cluster, ClusterError } from './cluster.ts'

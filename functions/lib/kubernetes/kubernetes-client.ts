@@ -5,7 +5,7 @@ import {
   RequestContext,
   type ResponseContext,
 } from '@kubernetes/client-node'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Clock } from '../clock.ts'
 import { LockstepError } from '../errors.ts'
 import {

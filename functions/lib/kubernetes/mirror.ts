@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { type Clock, sleep } from '../clock.ts'
 import { type Cluster, ClusterError, type Kind, type Listing, type WatchEvent } from './cluster.ts'
 
@@ -124,6 +124,7 @@ class Replica {
       for (const item of listing.items) this.put(this.entryOf(item))
       this.seen(listing.resourceVersion)
     })
+    this.failures = 0
   }
 
   /** Watches, and lists again where it must, until the signal. */
@@ -140,8 +141,8 @@ class Replica {
     const worked = () => told || clock.now() - began >= lastedMs
     try {
       const onEvent = (event: WatchEvent) => {
-        told = true
         this.take(event)
+        told = true
       }
       await this.cluster.watch(this.kind, from, onEvent, signal)
     } finally {

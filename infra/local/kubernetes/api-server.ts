@@ -36,6 +36,8 @@ export interface ApiServer {
   requests(): Readonly<Record<string, Readonly<Record<string, number>>>>
   /** How many TCP connections were accepted. */
   connections(): number
+  /** How many watches are open now. */
+  openWatches(): number
   /** Sets requests and connections to zero. */
   resetCounters(): void
   /** Cuts every open watch. */
@@ -98,6 +100,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     faults,
     requests: () => structuredClone(requests),
     connections: () => connections,
+    openWatches: () => watches.size,
     resetCounters: () => {
       requests = {}
       connections = 0
