@@ -46,6 +46,7 @@ function readKubeconfig(file: string): KubeConfig {
     // The parser quotes what it stumbles over, and the file holds credentials.
     throw unreadable(file, 'is no kubeconfig')
   }
+  if (config.getContexts().length === 0) throw unreadable(file, 'is no kubeconfig: it has no contexts')
   config.makePathsAbsolute(dirname(file))
   return config
 }
@@ -57,7 +58,7 @@ function choose(config: KubeConfig, file: string, wanted: string | undefined): v
     throw new LockstepError(
       'KubeconfigContextMissing',
       name ? `${file} has no context ${name}.` : `${file} has no current context.`,
-      names.length > 0 ? `Choose one of ${names.join(', ')} with --context.` : 'It has no contexts at all.',
+      `Choose one of ${names.join(', ')} with --context.`,
     )
   }
   config.setCurrentContext(name)
