@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Claimant } from '../lib/ledger/ledger.ts'
 import { type Push, pushSchema } from '../lib/push.ts'
 import { note, type Rollout } from '../lib/rollout/rollout.ts'

@@ -1,11 +1,11 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { rolloutInputSchema, updateRollout } from '../lib/rollout/rollout-step.ts'
-import { serve } from '../lib/serve.ts'
-import { defineStep } from '../lib/step.ts'
+import { serveClusters } from '../lib/serve-clusters.ts'
+import { defineClusterStep } from '../lib/step.ts'
 import { fetchSources } from './fetch.ts'
 
 /** Has the cluster's source fetch the push. */
-export const step = defineStep({
+export const step = defineClusterStep({
   name: 'fetch',
   input: rolloutInputSchema,
   output: z.object({ commit: z.string().optional() }),
@@ -20,4 +20,4 @@ export const step = defineStep({
     }),
 })
 
-export const handler = serve(step)
+export const handler = serveClusters(step)

@@ -7,12 +7,12 @@ import {
   updateRollout,
 } from '../lib/rollout/rollout-step.ts'
 import { takeSnapshot } from '../lib/rollout/snapshot.ts'
-import { serve } from '../lib/serve.ts'
-import { defineStep } from '../lib/step.ts'
+import { serveClusters } from '../lib/serve-clusters.ts'
+import { defineClusterStep } from '../lib/step.ts'
 import { closeGates } from './gate.ts'
 
 /** Holds the objects of later layers before the source brings them the push. */
-export const step = defineStep({
+export const step = defineClusterStep({
   name: 'gate',
   input: rolloutInputSchema,
   output: countsSchema,
@@ -26,4 +26,4 @@ export const step = defineStep({
     }),
 })
 
-export const handler = serve(step)
+export const handler = serveClusters(step)

@@ -1,12 +1,12 @@
 import { nextStateSchema } from '../lib/rollout/next-state.ts'
 import { countObjects } from '../lib/rollout/rollout.ts'
 import { countsSchema, logCounts, rolloutInputSchema, updateRollout } from '../lib/rollout/rollout-step.ts'
-import { serve } from '../lib/serve.ts'
-import { defineStep } from '../lib/step.ts'
+import { serveClusters } from '../lib/serve-clusters.ts'
+import { defineClusterStep } from '../lib/step.ts'
 import { holdGates } from './hold.ts'
 
 /** Keeps gates closed behind what failed, for a slice of time at most. */
-export const step = defineStep({
+export const step = defineClusterStep({
   name: 'hold',
   input: rolloutInputSchema,
   output: countsSchema.extend({ next: nextStateSchema }),
@@ -19,4 +19,4 @@ export const step = defineStep({
     }),
 })
 
-export const handler = serve(step)
+export const handler = serveClusters(step)

@@ -1,56 +1,39 @@
-import { Logger } from '@aws-lambda-powertools/logger'
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb'
 import { systemClock } from './clock.ts'
+import { required } from './environment.ts'
 import { parseFleet } from './fleet.ts'
-import { eksClusters } from './kubernetes/eks.ts'
 import { DynamoDbLedger } from './ledger/dynamodb-ledger.ts'
-import type { Log } from './log.ts'
+import { powertoolsLog } from './powertools-log.ts'
 import { bindStep, type Invocation, type Ports, type Step } from './step.ts'
 
-/** Lambda ends a function after 15 minutes; what is left is for the slice's last requests. */
-const sliceMs = 10 * 60_000
-
-let shared: Ports | undefined
-
 /**
- * Makes a Lambda handler of a step. Clients are made at the first invocation and kept while the function is warm.
- * Environment: LEDGER_TABLE; LOCKSTEP_FLEET is put into the bundle when it is built.
+ * Makes a Lambda handler of a step that needs no cluster. Clients are made at the first invocation and kept while the
+ * function is warm. Environment: LEDGER_TABLE; LOCKSTEP_FLEET is put into the bundle when it is built.
  */
-export function serve<Input, Output>(step: Step<Input, Output>): Invocation {
+export function serve<Input, Output>(step: Step<Input, Output, Ports>): Invocation {
+  let ports: Ports | undefined
   return bindStep(step, () => {
-    shared ??= portsFromEnvironment(step.name)
-    return shared
+    ports ??= portsFromEnvironment(step.name)
+    return ports
   })
 }
 
-function portsFromEnvironment(step: string): Ports {
+/** The ports of every function, from its environment. Throws FleetInvalid, and an error that names what is not set. */
+export function portsFromEnvironment(step: string): Ports {
   const fleet = parseFleet(JSON.parse(required('LOCKSTEP_FLEET', process.env.LOCKSTEP_FLEET)))
-  const client = DynamoDBDocumentClient.from(new DynamoDBClient({}), {
-    marshallOptions: { removeUndefinedValues: true },
-  })
+  const client = DynamoDBDocumentClient.from(
+    // A request that hangs is given up and tried again: a step's own timeout is minutes away.
+    new DynamoDBClient({
+      requestHandler: { connectionTimeout: 2_000, requestTimeout: 5_000, throwOnRequestTimeout: true },
+    }),
+    { marshallOptions: { removeUndefinedValues: true } },
+  )
+  const table = required('LEDGER_TABLE', process.env.LEDGER_TABLE)
   return {
     clock: systemClock,
     fleet,
-    ledger: new DynamoDbLedger({
-      client,
-      table: required('LEDGER_TABLE', process.env.LEDGER_TABLE),
-      clock: systemClock,
-    }),
-    clusters: eksClusters({ clock: systemClock, fleet }),
-    log: logTo(new Logger({ serviceName: `lockstep-${step}` })),
-    sliceMs,
+    ledger: new DynamoDbLedger({ client, table, clock: systemClock }),
+    log: powertoolsLog(`lockstep-${step}`),
   }
-}
-
-function logTo(logger: Logger): Log {
-  return {
-    info: (message, fields) => logger.info(message, fields ?? {}),
-    warn: (message, fields) => logger.warn(message, fields ?? {}),
-  }
-}
-
-function required(name: string, value: string | undefined): string {
-  if (!value) throw new Error(`${name} is not set for this function. Deploy again.`)
-  return value
 }

@@ -1,4 +1,4 @@
-import type { z } from 'zod'
+import type * as z from 'zod'
 import type { Clock } from './clock.ts'
 import { LockstepError } from './errors.ts'
 import type { Fleet } from './fleet.ts'
@@ -6,23 +6,27 @@ import type { ClusterAccess } from './kubernetes/cluster-access.ts'
 import type { Ledger } from './ledger/ledger.ts'
 import type { Log } from './log.ts'
 
-/** What a step may use. Domain functions get the ones that they need. */
+/** What every step may use. */
 export interface Ports {
   readonly clock: Clock
   readonly fleet: Fleet
   readonly ledger: Ledger
-  readonly clusters: ClusterAccess
   readonly log: Log
+}
+
+/** What a step may use that talks to clusters. */
+export interface ClusterPorts extends Ports {
+  readonly clusters: ClusterAccess
   /** How long a step that waits may take before it answers with what it has seen, in milliseconds. */
   readonly sliceMs: number
 }
 
 /** One step of a state machine: its contract and what it does. */
-export interface Step<Input, Output> {
+export interface Step<Input, Output, Needs extends Ports> {
   readonly name: string
   readonly input: z.ZodType<Input>
   readonly output: z.ZodType<Output>
-  readonly run: (input: Input, ports: Ports) => Promise<Output>
+  readonly run: (input: Input, ports: Needs) => Promise<Output>
 }
 
 /** A step as anything that invokes it sees it: JSON in, JSON out. */
@@ -36,13 +40,23 @@ export class StepInputInvalid extends LockstepError {
   }
 }
 
-/** Declares a step; keeps its types together. */
-export function defineStep<Input, Output>(step: Step<Input, Output>): Step<Input, Output> {
+/** Declares a step that needs no cluster. */
+export function defineStep<Input, Output>(step: Step<Input, Output, Ports>): Step<Input, Output, Ports> {
+  return step
+}
+
+/** Declares a step that talks to clusters. */
+export function defineClusterStep<Input, Output>(
+  step: Step<Input, Output, ClusterPorts>,
+): Step<Input, Output, ClusterPorts> {
   return step
 }
 
 /** Binds a step to its ports: parses the input, runs it, checks the output. */
-export function bindStep<Input, Output>(step: Step<Input, Output>, ports: () => Ports): Invocation {
+export function bindStep<Input, Output, Needs extends Ports>(
+  step: Step<Input, Output, Needs>,
+  ports: () => Needs,
+): Invocation {
   return async (payload) => {
     const input = step.input.safeParse(payload)
     if (!input.success) throw new StepInputInvalid(step.name, input.error)

@@ -1,13 +1,13 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { checkClaim } from '../lib/rollout/lease.ts'
 import { countObjects } from '../lib/rollout/rollout.ts'
 import { countsSchema, logCounts, rolloutInputSchema, updateRollout } from '../lib/rollout/rollout-step.ts'
-import { serve } from '../lib/serve.ts'
-import { defineStep } from '../lib/step.ts'
+import { serveClusters } from '../lib/serve-clusters.ts'
+import { defineClusterStep } from '../lib/step.ts'
 import { openLayer } from './open.ts'
 
 /** Opens the next layer and asks its objects to reconcile. */
-export const step = defineStep({
+export const step = defineClusterStep({
   name: 'open',
   input: rolloutInputSchema,
   output: countsSchema.extend({ layer: z.string().optional() }),
@@ -22,4 +22,4 @@ export const step = defineStep({
     }),
 })
 
-export const handler = serve(step)
+export const handler = serveClusters(step)

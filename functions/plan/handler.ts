@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { closeGates } from '../gate/gate.ts'
 import { countObjects } from '../lib/rollout/rollout.ts'
 import {
@@ -10,15 +10,15 @@ import {
   updateRollout,
 } from '../lib/rollout/rollout-step.ts'
 import { takeSnapshot } from '../lib/rollout/snapshot.ts'
-import { serve } from '../lib/serve.ts'
-import { defineStep } from '../lib/step.ts'
+import { serveClusters } from '../lib/serve-clusters.ts'
+import { defineClusterStep } from '../lib/step.ts'
 import { makePlan, planAgain } from './plan.ts'
 
 /**
  * Puts the objects of the push in order. With `again`, after a layer that applied objects: what is new is put in
  * order behind what has been opened, and held at once.
  */
-export const step = defineStep({
+export const step = defineClusterStep({
   name: 'plan',
   input: rolloutInputSchema.extend({ again: z.boolean().default(false) }),
   output: countsSchema,
@@ -39,4 +39,4 @@ export const step = defineStep({
     }),
 })
 
-export const handler = serve(step)
+export const handler = serveClusters(step)

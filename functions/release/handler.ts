@@ -1,12 +1,12 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { branchOf } from '../lib/rollout/branch.ts'
 import { RolloutUnknown, rolloutInputSchema } from '../lib/rollout/rollout-step.ts'
-import { serve } from '../lib/serve.ts'
-import { defineStep } from '../lib/step.ts'
+import { serveClusters } from '../lib/serve-clusters.ts'
+import { defineClusterStep } from '../lib/step.ts'
 import { releaseBranch } from './release.ts'
 
 /** Lets go of the branch and of every gate. */
-export const step = defineStep({
+export const step = defineClusterStep({
   name: 'release',
   input: rolloutInputSchema,
   output: z.object({ opened: z.number().int(), handedTo: z.string().optional() }),
@@ -22,4 +22,4 @@ export const step = defineStep({
   },
 })
 
-export const handler = serve(step)
+export const handler = serveClusters(step)

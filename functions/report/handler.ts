@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { countObjects, outcomeSchema } from '../lib/rollout/rollout.ts'
 import { countsSchema, logCounts, rolloutInputSchema, updateRollout } from '../lib/rollout/rollout-step.ts'
 import { serve } from '../lib/serve.ts'

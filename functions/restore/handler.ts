@@ -1,7 +1,7 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { branchOf } from '../lib/rollout/branch.ts'
-import { serve } from '../lib/serve.ts'
-import { defineStep } from '../lib/step.ts'
+import { serveClusters } from '../lib/serve-clusters.ts'
+import { defineClusterStep } from '../lib/step.ts'
 import { releaseBranch } from '../release/release.ts'
 import { concludeRollout } from '../report/report.ts'
 
@@ -19,7 +19,7 @@ const statusChangeSchema = z.object({
  * Puts back what an execution left behind that did not end by itself: opens its gates and frees its claim, or hands
  * both to the push that waits. One that failed in good order has done so already: then nothing changes.
  */
-export const step = defineStep({
+export const step = defineClusterStep({
   name: 'restore',
   input: statusChangeSchema,
   output: z.object({ opened: z.number().int(), handedTo: z.string().optional() }),
@@ -42,4 +42,4 @@ export const step = defineStep({
   },
 })
 
-export const handler = serve(step)
+export const handler = serveClusters(step)

@@ -1,12 +1,12 @@
 import { nextStateSchema } from '../lib/rollout/next-state.ts'
 import { countObjects } from '../lib/rollout/rollout.ts'
 import { countsSchema, logCounts, rolloutInputSchema, updateRollout } from '../lib/rollout/rollout-step.ts'
-import { serve } from '../lib/serve.ts'
-import { defineStep } from '../lib/step.ts'
+import { serveClusters } from '../lib/serve-clusters.ts'
+import { defineClusterStep } from '../lib/step.ts'
 import { waitForLayer } from './wait.ts'
 
 /** Waits for the open objects, for a slice of time at most. */
-export const step = defineStep({
+export const step = defineClusterStep({
   name: 'wait',
   input: rolloutInputSchema,
   output: countsSchema.extend({ next: nextStateSchema }),
@@ -19,4 +19,4 @@ export const step = defineStep({
     }),
 })
 
-export const handler = serve(step)
+export const handler = serveClusters(step)

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { pushSchema } from '../lib/push.ts'
 import { serve } from '../lib/serve.ts'
 import { defineStep } from '../lib/step.ts'

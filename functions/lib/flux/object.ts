@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { LockstepError } from '../errors.ts'
 import type { Kind } from '../kubernetes/cluster.ts'
 import { gateAnnotation } from './annotations.ts'

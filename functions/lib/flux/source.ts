@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Kind } from '../kubernetes/cluster.ts'
 import { requestedAt } from './annotations.ts'
 import { type Condition, objectSchema, parseObject, statusFields } from './object.ts'

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { LockstepError } from '../errors.ts'
 import type { Outcome, Rollout } from '../rollout/rollout.ts'
 

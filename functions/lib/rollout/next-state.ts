@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Ending } from './follow.ts'
 import type { PlannedObject, Rollout } from './rollout.ts'
 import { turnOf } from './turn.ts'

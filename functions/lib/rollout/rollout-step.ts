@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { LockstepError } from '../errors.ts'
 import type { Fleet, FleetCluster } from '../fleet.ts'
 import type { Ledger } from '../ledger/ledger.ts'

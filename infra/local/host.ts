@@ -1,0 +1,160 @@
+import { mkdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
+import { ExecutionAlreadyExists, SFNClient, StartExecutionCommand } from '@aws-sdk/client-sfn'
+import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb'
+import { step as claim } from '../../functions/claim/handler.ts'
+import { step as fetch } from '../../functions/fetch/handler.ts'
+import { step as gate } from '../../functions/gate/handler.ts'
+import { step as hold } from '../../functions/hold/handler.ts'
+import type { Clock } from '../../functions/lib/clock.ts'
+import type { Fleet } from '../../functions/lib/fleet.ts'
+import type { ClusterAccess } from '../../functions/lib/kubernetes/cluster-access.ts'
+import { DynamoDbLedger } from '../../functions/lib/ledger/dynamodb-ledger.ts'
+import type { Ledger } from '../../functions/lib/ledger/ledger.ts'
+import type { Log } from '../../functions/lib/log.ts'
+import type { Push } from '../../functions/lib/push.ts'
+import { bindStep, type ClusterPorts, type Invocation } from '../../functions/lib/step.ts'
+import { step as open } from '../../functions/open/handler.ts'
+import { step as plan } from '../../functions/plan/handler.ts'
+import { step as release } from '../../functions/release/handler.ts'
+import { step as report } from '../../functions/report/handler.ts'
+import { step as restore } from '../../functions/restore/handler.ts'
+import { step as wait } from '../../functions/wait/handler.ts'
+import { step as waves } from '../../functions/waves/handler.ts'
+import type { WebhookRequest } from '../../functions/webhook/delivery.ts'
+import { type WebhookResponse, webhook } from '../../functions/webhook/webhook.ts'
+import { localCredentials, startDynamoDb } from './dynamodb.ts'
+import { type Definition, loadDefinition } from './states/definition.ts'
+import { DirectoryExecutionStore } from './states/directory-execution-store.ts'
+import { MemoryExecutionStore } from './states/execution-store.ts'
+import { Interpreter } from './states/interpreter.ts'
+import { startStepFunctionsServer } from './states/step-functions-server.ts'
+import type { Activity } from './virtual-clock.ts'
+
+const account = '000000000000'
+const region = 'us-east-1'
+const table = 'lockstep-ledger'
+
+/** Where the state machines lie, from this file. */
+const statemachines = new URL('../../statemachines/', import.meta.url)
+
+export interface HostOptions {
+  readonly fleet: Fleet
+  readonly clusters: ClusterAccess
+  readonly clock: Clock
+  readonly activity: Activity
+  /** What GitHub signs deliveries with. */
+  readonly webhookSecret: string
+  readonly log: Log
+  /** Keeps the ledger and the executions; without it they live in memory. */
+  readonly directory?: string
+  /** Default: ten minutes, as in Lambda. */
+  readonly sliceMs?: number
+}
+
+/** Lockstep without an AWS account: its functions and state machines, with stand-ins around them. */
+export interface Host {
+  readonly ledger: Ledger
+  readonly interpreter: Interpreter
+  /** Endpoint for @aws-sdk/client-sfn. */
+  readonly stepFunctionsUrl: string
+  /** The webhook function, as API Gateway calls it. */
+  readonly webhook: (request: WebhookRequest) => Promise<WebhookResponse>
+  close(): Promise<void>
+}
+
+/** Starts the host. Executions of an earlier run over the same directory go on where they were. */
+export async function startHost(options: HostOptions): Promise<Host> {
+  const { fleet, clock, activity, directory, log } = options
+  if (directory) mkdirSync(directory, { recursive: true })
+  const dynamodb = await startDynamoDb({ activity, table, ...(directory && { directory: join(directory, 'ledger') }) })
+  const client = new DynamoDBClient({ endpoint: dynamodb.url, region, credentials: localCredentials })
+  const documents = DynamoDBDocumentClient.from(client, { marshallOptions: { removeUndefinedValues: true } })
+  const ledger = new DynamoDbLedger({ client: documents, table, clock })
+  const ports = { fleet, clock, ledger, clusters: options.clusters, log, sliceMs: options.sliceMs ?? 10 * 60_000 }
+
+  const restoreLeftovers = bindStep(restore, () => ports)
+  const interpreter = new Interpreter({
+    clock,
+    activity,
+    account,
+    region,
+    machines: readMachines(),
+    handlers: handlersOf(ports),
+    store: directory ? new DirectoryExecutionStore(join(directory, 'executions')) : new MemoryExecutionStore(),
+  })
+  // What the EventBridge rule does on AWS (infra/aws/restore-rule.ts).
+  interpreter.onStatus((event) => {
+    const { stateMachineArn, status, name } = event.detail
+    if (!stateMachineArn.endsWith(':rollout') || !['ABORTED', 'TIMED_OUT', 'FAILED'].includes(status)) return
+    restoreLeftovers(event).catch((error: Error) => log.warn('restore failed', { execution: name, error: error.name }))
+  })
+  const server = await startStepFunctionsServer({ interpreter, activity })
+  const states = new SFNClient({ endpoint: server.url, region, credentials: localCredentials })
+
+  return {
+    ledger,
+    interpreter,
+    stepFunctionsUrl: server.url,
+    webhook: webhook({
+      fleet,
+      log,
+      secrets: async () => ({ current: options.webhookSecret }),
+      start: (name, push) => startExecution(states, name, push),
+    }),
+    close: async () => {
+      await interpreter.close()
+      states.destroy()
+      client.destroy()
+      await server.close()
+      await dynamodb.close()
+    },
+  }
+}
+
+async function startExecution(states: SFNClient, name: string, push: Push): Promise<'started' | 'exists'> {
+  const stateMachineArn = machineArn('fleet')
+  try {
+    await states.send(new StartExecutionCommand({ stateMachineArn, name, input: JSON.stringify(push) }))
+    return 'started'
+  } catch (error) {
+    if (error instanceof ExecutionAlreadyExists) return 'exists'
+    throw error
+  }
+}
+
+function machineArn(name: string): string {
+  return `arn:aws:states:${region}:${account}:stateMachine:${name}`
+}
+
+/** The names under which the state machines know the functions: `${ClaimFunction}` and so on. */
+const functionNames = [
+  ...['waves', 'claim', 'plan', 'gate', 'fetch', 'open', 'wait', 'hold', 'report', 'release', 'restore'],
+] as const
+
+/** The state machines as they are deployed, with the local functions' names filled in. */
+export function readMachines(): Record<string, Definition> {
+  const functions = functionNames.map((name) => [`${name.charAt(0).toUpperCase()}${name.slice(1)}Function`, name])
+  const substitutions = { ...Object.fromEntries(functions), RolloutStateMachine: machineArn('rollout') }
+  const load = (name: string) =>
+    loadDefinition(readFileSync(new URL(`${name}.asl.json`, statemachines), 'utf8'), substitutions)
+  return { fleet: load('fleet'), rollout: load('rollout') }
+}
+
+function handlersOf(ports: ClusterPorts): Record<string, Invocation> {
+  const bind = () => ports
+  return {
+    waves: bindStep(waves, bind),
+    claim: bindStep(claim, bind),
+    plan: bindStep(plan, bind),
+    gate: bindStep(gate, bind),
+    fetch: bindStep(fetch, bind),
+    open: bindStep(open, bind),
+    wait: bindStep(wait, bind),
+    hold: bindStep(hold, bind),
+    report: bindStep(report, bind),
+    release: bindStep(release, bind),
+    restore: bindStep(restore, bind),
+  }
+}
