@@ -1,205 +1,260 @@
 import { once } from 'node:events'
-import { createServer, type IncomingMessage } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import * as z from 'zod'
+import { z } from 'zod'
 import { type Activity, noActivity } from '../virtual-clock.ts'
+import type { HistoryEvent } from './history.ts'
 import type { ExecutionDescription, Interpreter } from './interpreter.ts'
 import type { Json } from './jsonata-expression.ts'
-import { StatesRefusal } from './states-refusal.ts'
+import { type RefusalCode, StatesRefusal } from './states-refusal.ts'
+
+const bodyLimitBytes = 1024 * 1024
+const contentType = 'application/x-amz-json-1.0'
+const pageSize = 100
 
 export interface StepFunctionsServer {
-  /** Endpoint for @aws-sdk/client-sfn. */
+  /** `http://127.0.0.1:<port>`: the `endpoint` of an SFNClient. */
   readonly url: string
+  /** Cuts every connection and stops listening. */
   close(): Promise<void>
 }
 
-/** Step Functions takes inputs of 256 KiB; the rest is room for the envelope and for escapes. */
-const bodyLimitBytes = 1024 * 1024
-
-/** Step Functions over HTTP (AWS JSON 1.0), as @aws-sdk/client-sfn speaks it. Signatures are not checked. */
-export async function startStepFunctionsServer(options: {
+export interface StepFunctionsServerOptions {
   readonly interpreter: Interpreter
+  /** Told of every request while it is worked on. */
   readonly activity?: Activity
+  /** Default: any free port. Always on 127.0.0.1. */
   readonly port?: number
-}): Promise<StepFunctionsServer> {
-  const { interpreter, activity = noActivity, port = 0 } = options
-  const server = createServer(async (request, response) => {
-    response.on('close', activity.begin())
-    const { status, body } = await answer(interpreter, request)
-    response.writeHead(status, { 'content-type': 'application/x-amz-json-1.0' })
-    response.end(JSON.stringify(body))
+}
+
+/**
+ * Step Functions over HTTP (AWS JSON 1.0), for one interpreter: what @aws-sdk/client-sfn calls, as far as Lockstep
+ * uses it. Signatures are not checked: it listens on the loopback interface only.
+ */
+export async function startStepFunctionsServer(options: StepFunctionsServerOptions): Promise<StepFunctionsServer> {
+  const { interpreter, activity = noActivity } = options
+  const server = createServer((request, response) => {
+    const end = activity.begin()
+    response.on('close', end)
+    serve(interpreter, request)
+      .then((body) => answer(response, 200, body))
+      .catch((error) => answerError(response, error))
   })
-  server.listen(port, '127.0.0.1')
+  server.listen(options.port ?? 0, '127.0.0.1')
   await once(server, 'listening')
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     close: async () => {
-      const closed = once(server, 'close')
-      server.close()
       server.closeAllConnections()
-      await closed
+      server.close()
+      await once(server, 'close')
     },
   }
 }
 
-async function answer(interpreter: Interpreter, request: IncomingMessage): Promise<{ status: number; body: object }> {
-  try {
-    const target = /^AWSStepFunctions\.(\w+)$/.exec(String(request.headers['x-amz-target']))?.[1] ?? ''
-    const action = Object.hasOwn(actions, target) ? actions[target as keyof typeof actions] : undefined
-    if (!action) throw refused('ValidationException', `Step Functions has no action ${target} here.`)
-    return { status: 200, body: action(interpreter, await bodyOf(request)) }
-  } catch (error) {
-    if (error instanceof StatesRefusal) return { status: 400, body: { __type: error.code, message: error.message } }
-    return { status: 500, body: { __type: 'InternalServerError', message: 'The stand-in failed.' } }
+type Call = (interpreter: Interpreter, body: unknown) => Json
+
+async function serve(interpreter: Interpreter, request: IncomingMessage): Promise<Json> {
+  const [service, name = ''] = String(request.headers['x-amz-target']).split('.')
+  const call = service === 'AWSStepFunctions' && Object.hasOwn(calls, name) ? calls[name] : undefined
+  const body = await bodyOf(request)
+  if (!call) throw new ProtocolError('UnknownOperationException', `Operation "${name}" is not served here.`)
+  return call(interpreter, body)
+}
+
+/** A request that is not even one of the protocol. */
+class ProtocolError extends Error {
+  readonly code: string
+
+  constructor(code: string, message: string) {
+    super(message)
+    this.code = code
   }
 }
 
 async function bodyOf(request: IncomingMessage): Promise<unknown> {
   const chunks: Buffer[] = []
   let size = 0
-  for await (const chunk of request) {
-    size += (chunk as Buffer).length
-    if (size > bodyLimitBytes) throw refused('ValidationException', 'The request is too large.')
-    chunks.push(chunk as Buffer)
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length
+    if (size > bodyLimitBytes) throw new ProtocolError('SerializationException', 'The request is too large.')
+    chunks.push(chunk)
   }
-  return json(Buffer.concat(chunks).toString('utf8'), 'ValidationException')
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString() || '{}')
+  } catch {
+    throw new ProtocolError('SerializationException', 'The request is not JSON.')
+  }
 }
 
-const arn = z.string().max(256)
-const token = z.string().max(2048)
+function answer(response: ServerResponse, status: number, body: Json): void {
+  if (response.destroyed) return
+  response.writeHead(status, { 'content-type': contentType }).end(JSON.stringify(body))
+}
 
-const schemas = {
-  start: z.object({ stateMachineArn: arn, name: z.string().optional(), input: z.string().default('{}') }),
-  execution: z.object({ executionArn: arn }),
-  machine: z.object({ stateMachineArn: arn }),
-  history: z.object({
-    executionArn: arn,
-    maxResults: z.int().min(0).max(1000).default(0),
-    reverseOrder: z.boolean().default(false),
-    nextToken: z.string().optional(),
+function answerError(response: ServerResponse, error: unknown): void {
+  const known = error instanceof StatesRefusal || error instanceof ProtocolError
+  if (known) answer(response, 400, { __type: `com.amazonaws.states#${error.code}`, message: error.message })
+  else answer(response, 500, { __type: 'InternalFailure', message: 'The interpreter failed.' })
+}
+
+/** Declares an operation: its request is parsed before it is called. */
+function operation<Request>(
+  schema: z.ZodType<Request>,
+  call: (interpreter: Interpreter, request: Request) => Json,
+): Call {
+  return (interpreter, body) => {
+    const request = schema.safeParse(body)
+    if (request.success) return call(interpreter, request.data)
+    throw new StatesRefusal(
+      'ValidationException',
+      `The request is not valid: ${z.prettifyError(request.error)}.`,
+      'Correct it.',
+    )
+  }
+}
+
+const arn = z.string().min(1).max(256)
+const token = z.string().min(1).max(2048)
+const page = { maxResults: z.int().min(0).max(1000).optional(), nextToken: z.string().max(1024).optional() }
+const error = { error: z.string().max(256).optional(), cause: z.string().max(32_768).optional() }
+
+const calls: Readonly<Record<string, Call>> = {
+  StartExecution: operation(
+    z.object({ stateMachineArn: arn, name: z.string().optional(), input: z.string().default('{}') }),
+    (interpreter, { stateMachineArn: machine, name, input }) => {
+      const value = jsonOf(input, 'InvalidExecutionInput')
+      const { executionArn, startDate } = interpreter.start({ machine, name, input: value })
+      return { executionArn, startDate: seconds(startDate) }
+    },
+  ),
+  DescribeExecution: operation(z.object({ executionArn: arn }), (interpreter, { executionArn }) =>
+    describedExecution(interpreter.describe(executionArn)),
+  ),
+  ListExecutions: operation(
+    z.object({
+      stateMachineArn: arn,
+      statusFilter: z.enum(['RUNNING', 'SUCCEEDED', 'FAILED', 'TIMED_OUT', 'ABORTED']).optional(),
+      ...page,
+    }),
+    (interpreter, { stateMachineArn: machine, statusFilter: status, ...paging }) => {
+      const { items, nextToken } = paged(interpreter.list({ machine, ...(status && { status }) }), paging)
+      return { executions: items.map(listedExecution), ...nextToken }
+    },
+  ),
+  GetExecutionHistory: operation(
+    z.object({
+      executionArn: arn,
+      reverseOrder: z.boolean().default(false),
+      includeExecutionData: z.boolean().default(true),
+      ...page,
+    }),
+    (interpreter, { executionArn, reverseOrder, includeExecutionData, ...paging }) => {
+      const history = interpreter.history(executionArn)
+      const { items, nextToken } = paged(reverseOrder ? history.toReversed() : history, paging)
+      const shown = includeExecutionData ? items : items.map(withoutData)
+      return { events: shown.map((event) => ({ ...event, timestamp: seconds(event.timestamp) }) as Json), ...nextToken }
+    },
+  ),
+  StopExecution: operation(z.object({ executionArn: arn, ...error }), (interpreter, { executionArn, error, cause }) => {
+    const { stopDate } = interpreter.stop(executionArn, { ...(error && { error }), ...(cause && { cause }) })
+    return { stopDate: seconds(stopDate) }
   }),
-  list: z.object({
-    stateMachineArn: arn,
-    statusFilter: z.string().optional(),
-    maxResults: z.int().min(0).max(1000).default(0),
-    nextToken: z.string().optional(),
+  SendTaskSuccess: operation(z.object({ taskToken: token, output: z.string() }), (interpreter, request) => {
+    interpreter.sendTaskSuccess(request.taskToken, jsonOf(request.output, 'InvalidOutput'))
+    return {}
   }),
-  stop: z.object({ executionArn: arn, error: z.string().optional(), cause: z.string().optional() }),
-  success: z.object({ taskToken: token, output: z.string() }),
-  failure: z.object({ taskToken: token, error: z.string().default(''), cause: z.string().default('') }),
-  heartbeat: z.object({ taskToken: token }),
-}
-
-type Action = (interpreter: Interpreter, body: unknown) => object
-
-const actions = {
-  StartExecution: (interpreter, body) => {
-    const { stateMachineArn, name = crypto.randomUUID(), input } = parse(schemas.start, body)
-    if (!isName(name)) throw refused('InvalidName', `${JSON.stringify(name)} is no name for an execution.`)
-    const machine = machineOf(interpreter, stateMachineArn)
-    const executionArn = interpreter.start({ machine, name, input: json(input, 'InvalidExecutionInput') })
-    return { executionArn, startDate: seconds(interpreter.describe(executionArn).startDate) }
-  },
-  DescribeExecution: (interpreter, body) =>
-    described(interpreter.describe(parse(schemas.execution, body).executionArn)),
-  GetExecutionHistory: (interpreter, body) => {
-    const { executionArn, maxResults, reverseOrder, nextToken } = parse(schemas.history, body)
-    const events = interpreter.history(executionArn).map((event) => ({ ...event, timestamp: seconds(event.timestamp) }))
-    const { items, ...rest } = page(reverseOrder ? events.reverse() : events, maxResults || 100, nextToken)
-    return { events: items, ...rest }
-  },
-  ListExecutions: (interpreter, body) => {
-    const { stateMachineArn, statusFilter, maxResults, nextToken } = parse(schemas.list, body)
-    const all = interpreter.list({ machine: machineOf(interpreter, stateMachineArn) })
-    const wanted = all.filter(({ status }) => statusFilter === undefined || status === statusFilter)
-    const { items, ...rest } = page(wanted, maxResults || 100, nextToken)
-    return { executions: items.map(listed), ...rest }
-  },
-  StopExecution: (interpreter, body) => {
-    const { executionArn, error, cause } = parse(schemas.stop, body)
-    interpreter.stop(executionArn, { error, cause })
-    return { stopDate: seconds(interpreter.describe(executionArn).stopDate) }
-  },
-  SendTaskSuccess: (interpreter, body) => {
-    const { taskToken, output } = parse(schemas.success, body)
-    interpreter.sendTaskSuccess(taskToken, json(output, 'InvalidOutput'))
+  SendTaskFailure: operation(z.object({ taskToken: token, ...error }), (interpreter, { taskToken, error, cause }) => {
+    interpreter.sendTaskFailure(taskToken, { ...(error && { error }), ...(cause && { cause }) })
     return {}
-  },
-  SendTaskFailure: (interpreter, body) => {
-    const { taskToken, error, cause } = parse(schemas.failure, body)
-    interpreter.sendTaskFailure(taskToken, error, cause)
-    return {}
-  },
-  SendTaskHeartbeat: (interpreter, body) => {
-    interpreter.sendTaskHeartbeat(parse(schemas.heartbeat, body).taskToken)
-    return {}
-  },
-  ListStateMachines: (interpreter) => ({
-    stateMachines: Object.keys(interpreter.machines).map((name) => ({
-      ...{ name, stateMachineArn: interpreter.machineArn(name), type: 'STANDARD', creationDate: 0 },
-    })),
   }),
-  DescribeStateMachine: (interpreter, body) => {
-    const { stateMachineArn } = parse(schemas.machine, body)
-    const name = machineOf(interpreter, stateMachineArn)
-    const definition = interpreter.machines[name]?.text
-    return { stateMachineArn, name, definition, type: 'STANDARD', status: 'ACTIVE', creationDate: 0, roleArn: '' }
-  },
-} satisfies Record<string, Action>
-
-function machineOf(interpreter: Interpreter, stateMachineArn: string): string {
-  const name = Object.keys(interpreter.machines).find((known) => interpreter.machineArn(known) === stateMachineArn)
-  if (name === undefined) throw refused('StateMachineDoesNotExist', `There is no state machine ${stateMachineArn}.`)
-  return name
+  SendTaskHeartbeat: operation(z.object({ taskToken: token }), (interpreter, { taskToken }) => {
+    interpreter.sendTaskHeartbeat(taskToken)
+    return {}
+  }),
+  ListStateMachines: operation(z.object(page), (interpreter, paging) => {
+    const { items, nextToken } = paged(interpreter.machines(), paging)
+    const stateMachines = items.map(({ name, arn }) => ({
+      name,
+      stateMachineArn: arn,
+      type: 'STANDARD',
+      creationDate: 0,
+    }))
+    return { stateMachines, ...nextToken }
+  }),
+  DescribeStateMachine: operation(z.object({ stateMachineArn: arn }), (interpreter, { stateMachineArn }) => {
+    const machine = interpreter.machines().find((one) => one.arn === stateMachineArn)
+    if (!machine) {
+      throw new StatesRefusal('StateMachineDoesNotExist', `There is no ${stateMachineArn}.`, 'List the state machines.')
+    }
+    const { name, definition } = machine
+    const roleArn = `arn:aws:iam::${stateMachineArn.split(':')[4]}:role/${name}`
+    return {
+      stateMachineArn,
+      name,
+      roleArn,
+      definition: definition.text,
+      type: 'STANDARD',
+      status: 'ACTIVE',
+      creationDate: 0,
+    }
+  }),
 }
 
-/** At most 80 characters, without white space, brackets, wildcards and what needs an escape in an ARN. */
-function isName(name: string): boolean {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
-  return name.length > 0 && name.length <= 80 && !/[\s<>{}[\]?*"#%\\^|~`$&,;:/\u0000-\u001f\u007f-\u009f]/.test(name)
+function jsonOf(text: string, code: RefusalCode): Json {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new StatesRefusal(code, 'The text is not JSON.', 'Send a JSON document.')
+  }
 }
 
-function described({ machine: _, transitions: __, parent: ___, ...description }: ExecutionDescription): object {
-  const { startDate, stopDate } = description
+/** The protocol counts time in seconds since the epoch. */
+const seconds = (isoTime: string): number => Date.parse(isoTime) / 1000
+
+function listedExecution({ executionArn, stateMachineArn, name, status, startDate, stopDate }: ExecutionDescription) {
   return {
-    ...description,
+    executionArn,
+    stateMachineArn,
+    name,
+    status,
     startDate: seconds(startDate),
     ...(stopDate !== undefined && { stopDate: seconds(stopDate) }),
   }
 }
 
-function listed(description: ExecutionDescription): object {
-  const { executionArn, stateMachineArn, name, status, startDate, stopDate } = description
-  const times = { startDate: seconds(startDate), ...(stopDate !== undefined && { stopDate: seconds(stopDate) }) }
-  return { executionArn, stateMachineArn, name, status, ...times }
-}
-
-/** The token of a page is where it begins. */
-function page<T>(all: readonly T[], size: number, nextToken: string | undefined): { items: T[]; nextToken?: string } {
-  const from = Number(nextToken ?? 0)
-  if (!Number.isSafeInteger(from) || from < 0) throw refused('InvalidToken', 'This is no token of a page.')
-  const items = all.slice(from, from + size)
-  return from + size < all.length ? { items, nextToken: String(from + size) } : { items }
-}
-
-/** AWS JSON writes times as seconds. */
-function seconds(time: number | string | undefined): number | undefined {
-  return time === undefined ? undefined : new Date(time).getTime() / 1000
-}
-
-function parse<T>(schema: z.ZodType<T>, body: unknown): T {
-  const parsed = schema.safeParse(body)
-  if (parsed.success) return parsed.data
-  throw refused('ValidationException', z.prettifyError(parsed.error))
-}
-
-function json(text: string, code: StatesRefusal['code']): Json {
-  try {
-    return JSON.parse(text)
-  } catch {
-    throw refused(code, 'It is not JSON.')
+function describedExecution(description: ExecutionDescription): Json {
+  const { input, output, error, cause } = description
+  const included = { included: true }
+  return {
+    ...listedExecution(description),
+    input,
+    inputDetails: included,
+    ...(output !== undefined && { output, outputDetails: included }),
+    ...(error !== undefined && { error }),
+    ...(cause !== undefined && { cause }),
   }
 }
 
-const refused = (code: StatesRefusal['code'], message: string) =>
-  new StatesRefusal(code, message, 'Correct the request.')
+/** Without what executions were given and gave. */
+function withoutData(event: HistoryEvent): HistoryEvent {
+  const drop = new Set(['input', 'output', 'parameters', 'inputDetails', 'outputDetails'])
+  return JSON.parse(JSON.stringify(event, (key, value) => (drop.has(key) ? undefined : value)))
+}
+
+/** One page of a list that only grows at its end while it is read; the token is where the next page begins. */
+function paged<Item>(
+  all: readonly Item[],
+  { maxResults, nextToken }: { maxResults?: number | undefined; nextToken?: string | undefined },
+): { items: readonly Item[]; nextToken: { nextToken?: string } } {
+  const from = nextToken === undefined ? 0 : Number(Buffer.from(nextToken, 'base64url').toString())
+  if (!Number.isInteger(from) || from < 0) {
+    throw new StatesRefusal('InvalidToken', 'The nextToken is not one of ours.', 'Begin with the first page.')
+  }
+  const to = from + (maxResults || pageSize)
+  const more = to < all.length
+  return {
+    items: all.slice(from, to),
+    nextToken: more ? { nextToken: Buffer.from(String(to)).toString('base64url') } : {},
+  }
+}
