@@ -13,6 +13,8 @@ export async function holdGates(rollout: Rollout, holdForMs: number, ports: Foll
   rollout.heldSince = heldSince
   const before = phasesOf(rollout)
   const decide = (now: number): NextState | undefined => {
+    // Released by a person, or by Git: it runs, and is waited for like any other.
+    if (turnOf(rollout).unsettled.length > 0) return 'WaitForLayer'
     const next = afterSettling(rollout, before)
     if (next !== 'HoldGates') return next
     if (now < heldSince + holdForMs) return undefined
@@ -22,7 +24,7 @@ export async function holdGates(rollout: Rollout, holdForMs: number, ports: Foll
   }
   const ending = await follow(rollout, ports, decide, () => heldSince + holdForMs)
   const next = afterFollowing(rollout, ending, 'HoldGates')
-  if (next === 'OpenLayer' || next === 'PlanAgain') delete rollout.heldSince
+  if (next === 'OpenLayer' || next === 'PlanAgain' || next === 'WaitForLayer') delete rollout.heldSince
   return next
 }
 

@@ -1,5 +1,4 @@
 import { each } from '../lib/each.ts'
-import { type Fleet, layerDeadline } from '../lib/fleet.ts'
 import { parseWorkload } from '../lib/flux/workload.ts'
 import type { Cluster } from '../lib/kubernetes/cluster.ts'
 import { gateMark } from '../lib/rollout/gate-mark.ts'
@@ -15,14 +14,13 @@ import { turnOf } from '../lib/rollout/turn.ts'
  */
 export async function openLayer(
   rollout: Rollout,
-  { cluster, fleet, now }: { cluster: Cluster; fleet: Fleet; now: number },
+  { cluster, now }: { cluster: Cluster; now: number },
 ): Promise<PlannedLayer | undefined> {
   const { next } = turnOf(rollout)
   const layer = rollout.layers.find(({ index }) => index === next[0]?.layer)
   if (!layer) return undefined
   await each(next, patchesAtOnce, (object) => openObject(rollout, object, cluster, now))
   layer.openedAt ??= now
-  layer.deadlineAt = now + Math.max(...next.map((object) => deadlineOf(fleet, object)))
   return layer
 }
 
@@ -62,8 +60,4 @@ async function ask(rollout: Rollout, object: PlannedObject, cluster: Cluster, no
   const token = nextToken(rollout, object, now)
   object.token = token
   return requestReconcile(cluster, refOf(object.key), token)
-}
-
-function deadlineOf(fleet: Fleet, object: PlannedObject): number {
-  return layerDeadline(fleet, object.fleetLayer === undefined ? undefined : fleet.layers[object.fleetLayer])
 }

@@ -1,5 +1,5 @@
 import { LockstepError } from '../lib/errors.ts'
-import type { Fleet } from '../lib/fleet.ts'
+import { type Fleet, layerDeadline } from '../lib/fleet.ts'
 import type { Follows } from '../lib/flux/readiness.ts'
 import { commitOf } from '../lib/flux/revision.ts'
 import type { Source } from '../lib/flux/source.ts'
@@ -259,12 +259,19 @@ function nameLayers(rollout: Rollout, from: number, fleet: Fleet): void {
   const used = new Map<string, number>()
   const fresh: PlannedLayer[] = []
   for (let index = 0; index < count; index++) {
-    const name = layerName(members.get(index) ?? [], fleet.layers) ?? `layer ${index + 1}`
+    const membersOf = members.get(index) ?? []
+    const name = layerName(membersOf, fleet.layers) ?? `layer ${index + 1}`
     const times = (used.get(name) ?? 0) + 1
     used.set(name, times)
-    if (index >= from) fresh.push({ index, name: times > 1 ? `${name} ${times}` : name })
+    if (index < from) continue
+    const deadlineMs = Math.max(...membersOf.map((object) => layerDeadline(fleet, layerOf(object, fleet))))
+    fresh.push({ index, name: times > 1 ? `${name} ${times}` : name, deadlineMs })
   }
   rollout.layers = [...kept, ...fresh]
+}
+
+function layerOf({ fleetLayer }: PlannedObject, fleet: Fleet): string | undefined {
+  return fleetLayer === undefined ? undefined : fleet.layers[fleetLayer]
 }
 
 function layerName(objects: readonly PlannedObject[], layers: readonly string[]): string | undefined {

@@ -20,9 +20,8 @@ export async function waitForLayer(rollout: Rollout, ports: FollowPorts): Promis
 }
 
 function failOverdue(rollout: Rollout, now: number): void {
-  for (const object of turnOf(rollout).unsettled) {
-    const deadline = deadlineOf(rollout, object)
-    if (deadline === undefined || now < deadline) continue
+  for (const [object, deadline] of deadlines(rollout)) {
+    if (now < deadline) continue
     object.phase = 'failed'
     object.reason = 'DeadlineExceeded'
     object.settledAt = now
@@ -32,17 +31,28 @@ function failOverdue(rollout: Rollout, now: number): void {
   }
 }
 
-function deadlineOf(rollout: Rollout, object: PlannedObject): number | undefined {
-  return rollout.layers.find(({ index }) => index === object.layer)?.deadlineAt
+/**
+ * Until when each object that is waited for may take. One that waits for the health of others has as long after the
+ * last of them was opened.
+ */
+function deadlines(rollout: Rollout): Map<PlannedObject, number> {
+  const lastOpened = new Map<string, number>()
+  for (const { key, awaitedBy = key, openedAt = 0 } of rollout.objects) {
+    lastOpened.set(key, Math.max(openedAt, lastOpened.get(key) ?? 0))
+    lastOpened.set(awaitedBy, Math.max(openedAt, lastOpened.get(awaitedBy) ?? 0))
+  }
+  const allowed = new Map(rollout.layers.map(({ index, deadlineMs }) => [index, deadlineMs]))
+  return new Map(
+    turnOf(rollout).unsettled.map((object) => [
+      object,
+      (lastOpened.get(object.key) ?? 0) + (allowed.get(object.layer) ?? 0),
+    ]),
+  )
 }
 
 function nextDeadline(rollout: Rollout): number | undefined {
-  let next: number | undefined
-  for (const object of turnOf(rollout).unsettled) {
-    const deadline = deadlineOf(rollout, object)
-    if (deadline !== undefined) next = Math.min(next ?? deadline, deadline)
-  }
-  return next
+  const all = [...deadlines(rollout).values()]
+  return all.length === 0 ? undefined : all.reduce((least, deadline) => Math.min(least, deadline))
 }
 
 /** A layer is over when none of its objects is open. */

@@ -20,8 +20,14 @@ export async function startDynamoDb(options: {
   readonly directory?: string
 }): Promise<LocalDynamoDb> {
   const server = dynalite({ createTableMs: 0, ...(options.directory && { path: options.directory }) })
+  const underWay = new Set<object>()
   server.on('request', (_request, response) => {
-    response.on('close', options.activity.begin())
+    const end = options.activity.begin()
+    underWay.add(response)
+    response.on('close', () => {
+      underWay.delete(response)
+      end()
+    })
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -30,6 +36,8 @@ export async function startDynamoDb(options: {
   return {
     url,
     close: async () => {
+      // A request that finds the database closed ends the process: dynalite throws out of reach of any handler.
+      while (underWay.size > 0) await new Promise((resolve) => setImmediate(resolve))
       const closed = new Promise((resolve) => server.close(resolve))
       server.closeAllConnections()
       await closed

@@ -11,7 +11,7 @@ import type { Clock } from '../../functions/lib/clock.ts'
 import type { Fleet } from '../../functions/lib/fleet.ts'
 import type { ClusterAccess } from '../../functions/lib/kubernetes/cluster-access.ts'
 import { DynamoDbLedger } from '../../functions/lib/ledger/dynamodb-ledger.ts'
-import type { Ledger } from '../../functions/lib/ledger/ledger.ts'
+import { type Ledger, LedgerUnavailable } from '../../functions/lib/ledger/ledger.ts'
 import type { Log } from '../../functions/lib/log.ts'
 import type { Push } from '../../functions/lib/push.ts'
 import { bindStep, type ClusterPorts, type Invocation } from '../../functions/lib/step.ts'
@@ -71,7 +71,8 @@ export async function startHost(options: HostOptions): Promise<Host> {
   const dynamodb = await startDynamoDb({ activity, table, ...(directory && { directory: join(directory, 'ledger') }) })
   const client = new DynamoDBClient({ endpoint: dynamodb.url, region, credentials: localCredentials })
   const documents = DynamoDBDocumentClient.from(client, { marshallOptions: { removeUndefinedValues: true } })
-  const ledger = new DynamoDbLedger({ client: documents, table, clock })
+  const closing = new AbortController()
+  const ledger = untilClosed(new DynamoDbLedger({ client: documents, table, clock }), closing.signal)
   const ports = { fleet, clock, ledger, clusters: options.clusters, log, sliceMs: options.sliceMs ?? 10 * 60_000 }
 
   const restoreLeftovers = bindStep(restore, () => ports)
@@ -104,6 +105,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
       start: (name, push) => startExecution(states, name, push),
     }),
     close: async () => {
+      closing.abort()
       await interpreter.close()
       states.destroy()
       client.destroy()
@@ -111,6 +113,16 @@ export async function startHost(options: HostOptions): Promise<Host> {
       await dynamodb.close()
     },
   }
+}
+
+/** Steps that are under way when the host closes cannot be stopped, in Lambda neither: they find the ledger gone. */
+function untilClosed(ledger: Ledger, signal: AbortSignal): Ledger {
+  return new Proxy(ledger, {
+    get: (target, name: keyof Ledger) => {
+      if (signal.aborted) throw new LedgerUnavailable(name, new Error('the host is closing'))
+      return target[name].bind(target)
+    },
+  })
 }
 
 async function startExecution(states: SFNClient, name: string, push: Push): Promise<'started' | 'exists'> {

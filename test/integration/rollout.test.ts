@@ -69,7 +69,8 @@ describe('a push', () => {
     await start()
     const pushed = world.change()
     expect(await world.deliver(pushed)).toBe(202)
-    expect(await world.deliver(pushed)).toBe(200)
+    // Step Functions answers the same start of an open execution as a success, and of a closed one as an error.
+    expect(await world.deliver(pushed)).toBe(202)
     await world.ended(pushed)
     expect(await world.deliver(pushed)).toBe(200)
     expect(world.host.interpreter.list({ machine: 'rollout' })).toHaveLength(1)
@@ -121,7 +122,7 @@ describe('the newest push wins', () => {
     world.simulation.faults.hang(keys.db)
     const first = world.change()
     await world.deliver(first)
-    await world.until('database to be open', async () => (await world.rollout(first)).layers[2]?.openedAt)
+    await world.until('database to run', () => world.runs().some(({ key }) => key === keys.db))
     const second = world.change()
     await world.deliver(second)
     world.simulation.faults.release(keys.db)
@@ -243,17 +244,17 @@ describe('a failed layer', () => {
   })
 
   test('opens its gates and tells a person when holdFor runs out', async () => {
-    await start({ holdFor: '24h' })
+    await start({ holdFor: '30m' })
     world.simulation.faults.fail(keys.db, { reason: 'TFExecApplyFailed', message: 'no quota' })
     const pushed = world.change()
     const before = world.clock.now()
     await world.deliver(pushed)
     const ended = await world.ended(pushed)
-    expect(world.clock.now() - before).toBeGreaterThan(24 * 3_600_000)
+    expect(world.clock.now() - before).toBeGreaterThan(30 * 60_000)
     expect(ended).toMatchObject({ status: 'FAILED', error: 'RolloutFailed', rollout: { outcome: 'failed' } })
-    expect(ended.rollout.failure).toContain(`Gates were held for 1440 minutes behind ${keys.db}`)
+    expect(ended.rollout.failure).toContain(`Gates were held for 30 minutes behind ${keys.db}`)
     expect(world.leftovers()).toEqual([])
-  }, 60_000)
+  })
 
   test('is one that has not come to an end by its deadline', async () => {
     await start({ deadlines: { layer: '10m', layers: { database: '20m' } }, holdFor: '1h' })

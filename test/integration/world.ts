@@ -165,7 +165,8 @@ export class World {
     for (let looks = 0; looks < 20_000; looks++) {
       const seen = await look()
       if (seen !== undefined && seen !== false) return seen
-      await new Promise<void>((resolve) => this.clock.after(100, resolve))
+      // Closely at first, then further apart: a test may wait for a day.
+      await new Promise<void>((resolve) => this.clock.after(looks < 600 ? 100 : 10_000, resolve))
     }
     throw new Error(`${what} did not come to pass`)
   }
@@ -241,7 +242,7 @@ export class World {
         if (spec?.suspend || marked) left.push(`${kind}/${metadata.namespace}/${metadata.name}`)
       }
     }
-    return left
+    return left.sort()
   }
 
   /** Runs that controllers really made for a commit: key, start and end in virtual milliseconds. */

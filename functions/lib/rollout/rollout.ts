@@ -56,7 +56,8 @@ export const layerSchema = z.object({
   name: z.string(),
   openedAt: z.number().optional(),
   settledAt: z.number().optional(),
-  deadlineAt: z.number().optional(),
+  /** How long an object of the layer may take from its opening, in milliseconds. */
+  deadlineMs: z.number(),
 })
 
 export const plannedSourceSchema = z.object({
