@@ -36,10 +36,15 @@ async function ask(method: string, path: string, body?: unknown, type = 'applica
   return { code: response.status, headers: response.headers, body: isJson ? JSON.parse(text) : text }
 }
 
-/** The first lines of a watch. */
-async function lines(path: string, count: number): Promise<{ type: string; object: KubernetesObject }[]> {
+/** The first lines of a watch; `opened` is called when it is open. */
+async function lines(
+  path: string,
+  count: number,
+  opened = () => {},
+): Promise<{ type: string; object: KubernetesObject }[]> {
   const ending = new AbortController()
   const response = await fetch(`${standIn.server.url}${path}`, { signal: ending.signal })
+  opened()
   let text = ''
   const decoder = new TextDecoder()
   try {
@@ -307,6 +312,14 @@ describe('watches', () => {
     expect(events.map(({ type }) => type)).toEqual(['DELETED', 'ADDED'])
     expect(events[0]?.object.metadata.labels).toEqual({ team: 'a' })
     expect(Number(events[0]?.object.metadata.resourceVersion)).toBe(Number(from) + 1)
+  })
+
+  it('wait for a version that is still to come', async () => {
+    const next = Number(standIn.store.currentVersion()) + 1
+    const events = await lines(`${collection}?watch=1&resourceVersion=${next}`, 1, () => {
+      for (const name of ['x', 'y']) standIn.store.create(resources.Kustomization, kustomization(name), 'tests')
+    })
+    expect(events).toMatchObject([{ object: { metadata: { name: 'y' } } }])
   })
 
   it('say in an ERROR event that a version is too old', async () => {

@@ -273,6 +273,34 @@ describe('answers that are none of an API server', () => {
     expect(names).toEqual([{ name: 'ä' }, { name: 'b' }])
   })
 
+  it('tells nothing more once its listener has ended it', async () => {
+    const lines = ['a', 'b'].map((name) => JSON.stringify({ type: 'ADDED', object: { name } }))
+    respond = (response) => response.end(`${lines.join('\n')}\n`)
+    const ending = new AbortController()
+    const seen: unknown[] = []
+    const listener = ({ object }: WatchEvent) => {
+      seen.push(object)
+      ending.abort()
+    }
+    await client.watch('Kustomization', '1', listener, ending.signal)
+    expect(seen).toEqual([{ name: 'a' }])
+  })
+
+  it('names the fields that are not valid, and not their values', async () => {
+    const status = {
+      kind: 'Status',
+      message: 'Kustomization "app" is invalid: spec.path: Invalid value: "hunter2"',
+      reason: 'Invalid',
+      details: { causes: [{ field: 'spec.path', message: 'Invalid value: "hunter2"' }] },
+    }
+    respond = (response) => response.writeHead(422).end(JSON.stringify(status))
+    const operations = [{ op: 'add', path: '/spec/path', value: 'hunter2' }] as const
+    const error = await failure(client.patch(app, { type: 'json', operations }))
+    expect(error.name).toBe('ClusterRejected')
+    expect(error.message).toContain('(spec.path)')
+    expect(error.message).not.toContain('hunter2')
+  })
+
   it('keeps the path of the server address', async () => {
     let asked = ''
     server.on('request', (request) => {

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { sleep } from '../../../functions/lib/clock.ts'
 import { type Cluster, ClusterError, type Kind, resources } from '../../../functions/lib/kubernetes/cluster.ts'
 import { type Mirror, type MirrorEvent, mirror } from '../../../functions/lib/kubernetes/mirror.ts'
 import { kustomization, type StandInCluster, standInCluster } from '../../fixtures/stand-in-cluster.ts'
@@ -182,6 +183,11 @@ describe('mirror', () => {
       standIn.server.dropWatches()
       await expect(view.closed).rejects.toMatchObject({ name: 'ClusterUnavailable', status: 500 })
       await watching(0)
+      await sleep(standIn.clock, 1000)
+      const before = standIn.server.requests()
+      // Long enough for a watch that still runs to be ended by the server and begun again.
+      await sleep(standIn.clock, 3_600_000)
+      expect(standIn.server.requests()).toEqual(before)
     })
 
     it('counts only failures in a row', async () => {
@@ -226,6 +232,11 @@ describe('mirror', () => {
       await watching(0)
     })
 
+    it('gives up a watch that ends as soon as it begins, again and again', async () => {
+      const view = await start(undefined, fake())
+      await expect(view.closed).rejects.toThrow('ended as soon as it began')
+    })
+
     it('takes an object without a name for a broken watch', async () => {
       const cluster: Cluster = {
         ...fake(),
@@ -247,6 +258,19 @@ describe('mirror', () => {
       expect(events).toEqual([])
     })
 
+    it('is quiet in the middle of a difference, too', async () => {
+      await start()
+      await watching()
+      onEvent = (event) => {
+        events.push(event)
+        ending.abort()
+      }
+      standIn.server.dropWatches()
+      for (const name of ['a', 'b', 'c']) suspend(name)
+      standIn.store.forgetHistory()
+      await tells('MODIFIED a')
+    })
+
     it('does not wait for a first list that hangs', async () => {
       standIn.server.faults.inject({ verb: 'LIST' }, { do: 'hang' })
       const began = standIn.clock.now()
@@ -258,13 +282,12 @@ describe('mirror', () => {
     })
 
     it('does not wait for a pause between tries', async () => {
-      const view = await start()
-      await watching()
-      standIn.server.faults.inject({ verb: 'WATCH' }, { do: 'answer', status: 429, retryAfterSeconds: 50 })
-      standIn.server.dropWatches()
-      await eventually(() => expect(standIn.server.requests().WATCH?.Kustomization).toBe(2))
-      ending.abort()
+      const busy = new ClusterError('ClusterThrottled', 'fake', 429, '', '', { retryAfterMs: 50_000 })
+      const began = standIn.clock.now()
+      standIn.clock.after(1000, () => ending.abort())
+      const view = await start(undefined, { ...fake(), watch: () => Promise.reject(busy) })
       await view.closed
+      expect(standIn.clock.now() - began).toBe(1000)
     })
   })
 })
