@@ -129,7 +129,7 @@ export class KubernetesClient implements Cluster {
       }
     } catch (error) {
       if (signal.aborted) return
-      throw failureOf(asked, error, limit)
+      throw this.failure(asked, error, limit)
     } finally {
       limit.end()
     }
@@ -142,7 +142,7 @@ export class KubernetesClient implements Cluster {
       const response = await this.send(call, limit)
       return JSON.parse(await response.body.text())
     } catch (error) {
-      throw failureOf(call.asked, error, limit)
+      throw this.failure(call.asked, error, limit)
     } finally {
       limit.end()
     }
@@ -177,6 +177,12 @@ export class KubernetesClient implements Cluster {
     this.dispatcher ??= request.getDispatcher()
     if (this.dispatcher) request.setDispatcher(this.dispatcher)
     return request
+  }
+
+  private failure(asked: Asked, error: unknown, limit: TimeLimit): LockstepError {
+    // HTTP/2 puts all requests on one connection: if it is dead, the next request must not meet it again.
+    if (limit.expired) this.dispatcher = undefined
+    return failureOf(asked, error, limit)
   }
 
   private asked(what: string, { object = false, jsonPatch = false } = {}): Asked {

@@ -1,6 +1,6 @@
 import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { KubeConfig } from '@kubernetes/client-node'
+import { KubeConfig, RequestContext } from '@kubernetes/client-node'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { ClusterError, type ObjectRef, resources, type WatchEvent } from '../../../functions/lib/kubernetes/cluster.ts'
 import type { KubernetesClient } from '../../../functions/lib/kubernetes/kubernetes-client.ts'
@@ -156,6 +156,24 @@ describe('connections', () => {
     expect(standIn.server.requests().PATCH).toEqual({ Kustomization: 100 })
     // One, or two where a patch is sent before the answer to the one before has been put away.
     expect(standIn.server.connections()).toBeLessThanOrEqual(3)
+  })
+})
+
+describe('a connection that may be dead', () => {
+  it('is not used again after a request that was not answered', async () => {
+    const used = vi.spyOn(RequestContext.prototype, 'setDispatcher')
+    const client = standIn.client()
+    const pools: unknown[] = []
+    const get = () => client.get(app).finally(() => pools.push(used.mock.lastCall?.[0]))
+    await get()
+    await get()
+    standIn.server.faults.inject({ verb: 'GET' }, { do: 'hang' })
+    await failure(get())
+    await get()
+    used.mockRestore()
+    expect(pools[1]).toBe(pools[0])
+    expect(pools[2]).toBe(pools[0])
+    expect(pools[3]).not.toBe(pools[0])
   })
 })
 
