@@ -21,8 +21,12 @@ export function concludeRollout(rollout: Rollout, now: number, failure?: Failure
   return rollout.outcome
 }
 
+/** What a person had suspended before, and nothing waits for, is as that person wants it: it is named, no failure. */
 function outcomeOf(rollout: Rollout): Outcome {
-  const unfinished = rollout.objects.some(({ phase }) => phase !== 'ready' && phase !== 'gone')
+  const unfinished = rollout.objects.some(
+    ({ phase, notHeld, reason }) =>
+      phase !== 'ready' && phase !== 'gone' && !(notHeld === 'person' && reason === 'Suspended'),
+  )
   return unfinished || rollout.failure !== undefined ? 'failed' : 'succeeded'
 }
 

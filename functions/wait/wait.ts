@@ -13,7 +13,7 @@ export async function waitForLayer(rollout: Rollout, ports: FollowPorts): Promis
     failOverdue(rollout, now)
     if (turnOf(rollout).unsettled.length > 0) return undefined
     closeLayers(rollout, now)
-    return afterSettling(rollout, before)
+    return afterSettling(rollout, before, now)
   }
   const ending = await follow(rollout, ports, decide, () => nextDeadline(rollout))
   return afterFollowing(rollout, ending, 'WaitForLayer')

@@ -26,13 +26,23 @@ export interface Expectation {
 /**
  * - `ready`: reconciled at the revision.
  * - `reconciling`: a controller is working on it.
+ * - `starting`: tofu-controller has begun, and no runner has answered yet.
  * - `idle`: not at the revision, and nobody is working on it: it must be asked again.
  * - `dependency`: the controller refuses to start before a dependency, and will only look again after its interval.
  * - `approval`: a plan waits for a person.
  * - `failed`: an attempt at the revision failed; `final` when the controller has given up until something changes.
  */
 export interface Reading {
-  readonly state: 'ready' | 'reconciling' | 'idle' | 'dependency' | 'approval' | 'failed' | 'suspended' | 'terminating'
+  readonly state:
+    | 'ready'
+    | 'reconciling'
+    | 'starting'
+    | 'idle'
+    | 'dependency'
+    | 'approval'
+    | 'failed'
+    | 'suspended'
+    | 'terminating'
   readonly detail: string
   readonly final?: boolean
 }
@@ -59,10 +69,24 @@ export function readWorkload(workload: Workload, expectation: Expectation): Read
   if (workload.pendingPlan && ready?.reason === 'TerraformPlannedWithChanges') {
     return { state: 'approval', detail: `waits for approval of plan ${workload.pendingPlan}` }
   }
-  // tofu-controller records the token when a run returns. Handled and still Unknown means that the run is over
-  // without a result: a runner that never got an address, for one (the token is then recorded and nothing retried).
-  const lost = workload.kind === 'Terraform' && expectation.token !== undefined && handled
-  return { state: lost || !ready ? 'idle' : 'reconciling', detail: ready ? told(ready) : 'has not been reconciled yet' }
+  if (!ready) return { state: 'idle', detail: 'has not been reconciled yet' }
+  return {
+    state: workload.kind === 'Terraform' ? readRun(ready, expectation, handled) : 'reconciling',
+    detail: told(ready),
+  }
+}
+
+/** What tofu-controller says from the start of a run until its runner answers (controllers/tf_controller.go). */
+const noRunnerYet = 'Reconciliation in progress'
+
+/**
+ * tofu-controller records the token when a run returns. Handled and still Unknown means that the run is over without a
+ * result: a runner that never got an address, for one; the run is then lost and nothing retried. Without a token of
+ * ours that shows only in that no runner ever answers.
+ */
+function readRun(ready: Condition, { token }: Expectation, handled: boolean): Reading['state'] {
+  if (token !== undefined && handled) return 'idle'
+  return ready.message === noRunnerYet ? 'starting' : 'reconciling'
 }
 
 function readSuccess(workload: Workload, expectation: Expectation, ready: Condition, handled: boolean): Reading {

@@ -26,8 +26,15 @@ export interface FollowPorts {
 
 const lookAtClaimMs = 2_000
 
-/** How long an object may be idle before it is asked: longer each time, so that a broken one is not flooded. */
-const pauses = { soon: [250, 1_000, 2_000, 4_000, 8_000, 15_000], patiently: [5_000, 10_000, 20_000, 40_000, 60_000] }
+/**
+ * How long an object may stay as it is before it is asked: longer each time, so that a broken one is not flooded.
+ * `late` is for runs whose runner does not answer: tofu-controller itself gives up after 120 s.
+ */
+const pauses = {
+  soon: [250, 1_000, 2_000, 4_000, 8_000, 15_000],
+  patiently: [5_000, 10_000, 20_000, 40_000, 60_000],
+  late: [150_000, 300_000],
+}
 
 /**
  * Follows the rollout's objects with one LIST and one WATCH per kind, until `decide` answers, somebody wants the
@@ -114,7 +121,7 @@ function kindsOf(rollout: Rollout): Kind[] {
 interface Due {
   readonly at: number
   readonly asked: number
-  readonly how: 'soon' | 'patiently'
+  readonly how: keyof typeof pauses
 }
 
 /** The rollout's objects as the cluster shows them, and which of them have to be asked again, and when. */

@@ -18,13 +18,29 @@ export function phasesOf(rollout: Rollout): Phases {
  * Where the rollout goes when nothing that is open is waited for any more. `before` are the phases when waiting began:
  * if an object that applies others has run since, or one has gone, the plan is made again first.
  */
-export function afterSettling(rollout: Rollout, before: Phases): NextState {
+export function afterSettling(rollout: Rollout, before: Phases, now: number): NextState {
   const changed = rollout.objects.filter((object) => before.get(object.key) !== object.phase)
   // A failed apply may have changed the cluster too, up to the object that it failed on.
   if (changed.some((object) => object.phase === 'gone' || object.appliesWorkloads)) return 'PlanAgain'
   const { next, blocked } = turnOf(rollout)
   if (next.length > 0) return 'OpenLayer'
-  return blocked.some((object) => object.gated) ? 'HoldGates' : 'Report'
+  const holds = blocked.some((object) => object.gated) || now < recoveryDeadline(rollout)
+  return holds ? 'HoldGates' : 'Report'
+}
+
+/** Failures that the object's controller does not try to mend by itself. */
+const unmended = new Set(['DeadlineExceeded', 'OrderInvalid', 'Suspended'])
+
+/**
+ * Until when failed objects may still recover: their controllers try again, so one failed attempt is not the end of
+ * what is left of the object's time. 0 when there is nothing to wait for.
+ */
+export function recoveryDeadline(rollout: Rollout): number {
+  const allowed = new Map(rollout.layers.map(({ index, deadlineMs }) => [index, deadlineMs]))
+  const trying = rollout.objects.filter(
+    ({ phase, final, reason }) => phase === 'failed' && !final && !unmended.has(reason ?? ''),
+  )
+  return trying.reduce((last, { openedAt = 0, layer }) => Math.max(last, openedAt + (allowed.get(layer) ?? 0)), 0)
 }
 
 /**

@@ -12,7 +12,7 @@ export interface Observation {
    * The object should be asked to reconcile (again): nobody is working on it, or its controller would only look
    * again after an interval although all that it depends on is ready.
    */
-  readonly ask: 'no' | 'soon' | 'patiently'
+  readonly ask: 'no' | 'soon' | 'patiently' | 'late'
 }
 
 const nothing: Observation = { changed: false, ask: 'no' }
@@ -63,6 +63,8 @@ function settle(object: PlannedObject, reading: Reading, now: number): Observati
     case 'ready':
       return enter(object, 'ready', reading.detail, now)
     case 'failed':
+      if (reading.final) object.final = true
+      else delete object.final
       return enter(object, 'failed', reading.detail, now, reasonOf(reading.detail))
     case 'suspended':
       return enter(object, 'failed', suspendedDetail(object), now, 'Suspended')
@@ -72,6 +74,8 @@ function settle(object: PlannedObject, reading: Reading, now: number): Observati
       return describe(object, reading.detail, 'soon')
     case 'idle':
       return describe(object, reading.detail, 'patiently')
+    case 'starting':
+      return describe(object, reading.detail, 'late')
     case 'reconciling':
     case 'approval':
       return describe(object, reading.detail, 'no')
@@ -93,8 +97,12 @@ function enter(
   if (object.phase !== phase) object.settledAt = now
   object.phase = phase
   object.detail = detail
-  if (reason === undefined) delete object.reason
-  else object.reason = reason
+  if (reason === undefined) {
+    delete object.reason
+    delete object.final
+  } else {
+    object.reason = reason
+  }
   return { changed, ask: 'no' }
 }
 

@@ -43,6 +43,8 @@ export const plannedObjectSchema = z.object({
   /** What its controller last said, or why it failed: at most 240 characters. */
   detail: z.string(),
   reason: z.string().optional(),
+  /** Failed for good: its controller does not try again until something changes. */
+  final: z.boolean().optional(),
   token: z.string().optional(),
   /** How often it was asked, the first time included. */
   asked: z.number().int(),
