@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 
 /** How long the simulated controllers take and wait. All in milliseconds. */
 export interface Durations {

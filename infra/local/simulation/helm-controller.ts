@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { KubernetesObject } from '../kubernetes/object-store.ts'
 import { conditionOf, isTrue, removeConditions, type Status, timestamp } from './conditions.ts'
 import { durationMs } from './durations.ts'

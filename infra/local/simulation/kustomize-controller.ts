@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { ownerLabels } from '../../../functions/lib/flux/annotations.ts'
 import type { KubernetesObject } from '../kubernetes/object-store.ts'
 import { conditionOf, isTrue, removeConditions, type Status } from './conditions.ts'

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join, posix, relative, sep } from 'node:path'
 import { parseAllDocuments } from 'yaml'
-import { z } from 'zod'
+import * as z from 'zod'
 import { LockstepError } from '../../../functions/lib/errors.ts'
 import type { KubernetesObject } from '../kubernetes/object-store.ts'
 import type { Tree } from './git-server.ts'

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { type Clock, sleep } from '../../../functions/lib/clock.ts'
 import { requestedAt } from '../../../functions/lib/flux/annotations.ts'
 import type { Resource } from '../../../functions/lib/kubernetes/cluster.ts'

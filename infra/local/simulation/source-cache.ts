@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Resource } from '../../../functions/lib/kubernetes/cluster.ts'
 import type { KubernetesObject, ObjectStore } from '../kubernetes/object-store.ts'
 import type { GitServer, Tree } from './git-server.ts'
