@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest'
+import { requestRelease } from '../../functions/lib/rollout/request-release.ts'
 import { configMap, files, helmRepository, keys, kustomization, layered, roots, terraform } from './layered-fleet.ts'
 import { type Ended, World, type WorldOptions } from './world.ts'
 
@@ -241,6 +242,19 @@ describe('a failed layer', () => {
     expect(ended).toMatchObject({ status: 'FAILED', rollout: { outcome: 'failed' } })
     expect(ended.rollout.notes.join()).toContain(`${keys.app} was released by a person`)
     expect(world.leftovers()).toEqual([])
+  })
+
+  test('opens all gates when a person asks for that', async () => {
+    await start()
+    world.simulation.faults.fail(keys.db)
+    const pushed = world.change()
+    await world.deliver(pushed)
+    await world.reaches(pushed, 'HoldGates')
+    await requestRelease(await world.rollout(pushed), 'ana', { ledger: world.host.ledger, clock: world.clock })
+    const ended = await world.ended(pushed)
+    expect(ended).toMatchObject({ status: 'SUCCEEDED', rollout: { outcome: 'released' } })
+    expect(world.leftovers()).toEqual([])
+    await world.until('the app to run', () => world.runs().some(({ key }) => key === keys.app))
   })
 
   test('opens its gates and tells a person when holdFor runs out', async () => {

@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import type { Ending } from './follow.ts'
-import type { PlannedObject, Rollout } from './rollout.ts'
+import { note, type PlannedObject, type Rollout } from './rollout.ts'
 import { turnOf } from './turn.ts'
 
 /** The states of the rollout's state machine that a wait can lead to, by name. */
@@ -58,6 +58,7 @@ export function afterFollowing(rollout: Rollout, ending: Ending<NextState>, agai
       return 'Report'
     case 'release the gates':
       rollout.outcome = 'released'
+      note(rollout, 'A person released the gates: they were opened without an order.')
       return 'Report'
   }
 }
