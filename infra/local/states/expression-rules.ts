@@ -74,19 +74,22 @@ function nameProblems(root: Node, variables: ReadonlySet<string>): string[] {
     .map((name) => `$${name} is neither assigned before nor a function of Step Functions' JSONata`)
 }
 
-/** The parser turns newer operators into conditions that share their operand. */
+/** The parser turns newer operators into conditions that have one operand of the source in two places. */
 function newerProblems(root: Node): string[] {
   const problems: string[] = []
   visit(root, (node) => {
     if (node.type !== 'condition') return
     const condition = node.condition as Node
-    if (condition === node.then) problems.push('operator ?: is newer than JSONata 2.0.6')
-    if (Array.isArray(condition.arguments) && condition.arguments[0] === node.then) {
+    if (sameSource(condition, node.then)) problems.push('operator ?: is newer than JSONata 2.0.6')
+    if (Array.isArray(condition.arguments) && sameSource(condition.arguments[0], node.then)) {
       problems.push('operator ?? is newer than JSONata 2.0.6')
     }
   })
   return problems
 }
+
+/** Nodes carry their position in the source. */
+const sameSource = (one: unknown, other: unknown): boolean => JSON.stringify(one) === JSON.stringify(other)
 
 function visit(value: unknown, see: (node: Node) => void): void {
   if (Array.isArray(value)) for (const item of value) visit(item, see)

@@ -247,10 +247,11 @@ function paged<Item>(
   all: readonly Item[],
   { maxResults, nextToken }: { maxResults?: number | undefined; nextToken?: string | undefined },
 ): { items: readonly Item[]; nextToken: { nextToken?: string } } {
-  const from = nextToken === undefined ? 0 : Number(Buffer.from(nextToken, 'base64url').toString())
-  if (!Number.isInteger(from) || from < 0) {
+  const at = nextToken === undefined ? '0' : Buffer.from(nextToken, 'base64url').toString()
+  if (!/^\d{1,9}$/.test(at)) {
     throw new StatesRefusal('InvalidToken', 'The nextToken is not one of ours.', 'Begin with the first page.')
   }
+  const from = Number(at)
   const to = from + (maxResults || pageSize)
   const more = to < all.length
   return {
