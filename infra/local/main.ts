@@ -1,0 +1,65 @@
+import type { Clock } from '../../functions/lib/clock.ts'
+import { LockstepError } from '../../functions/lib/errors.ts'
+import { helpText, type Options, parseOptions } from './options.ts'
+import type { Display } from './push-view.ts'
+
+// What Node thinks of a dependency is nothing that a person at this terminal can act on.
+process.removeAllListeners('warning')
+process.exitCode = await main(process.argv.slice(2))
+// Connections that clients keep open must not keep the process.
+process.exit()
+
+async function main(args: readonly string[]): Promise<number> {
+  try {
+    const options = parseOptions(args)
+    if (options.help) {
+      process.stdout.write(helpText)
+      return 0
+    }
+    return await run(options)
+  } catch (error) {
+    if (!(error instanceof LockstepError)) throw error
+    process.stderr.write(`${error.message}\n`)
+    return 2
+  }
+}
+
+async function run(options: Options): Promise<number> {
+  // Loaded late: --help and mistakes are answered without the SDKs.
+  const { runSession } = await import('./session.ts')
+  const { userInfo } = await import('node:os')
+  const display = await displayFor(options)
+  return runSession({
+    ...{ options, display, person: userInfo().username, signal: interruption() },
+    webhookSecret: process.env.LOCKSTEP_WEBHOOK_SECRET || undefined,
+  })
+}
+
+async function displayFor({ json, speed }: Options): Promise<(clock: Clock) => Display> {
+  const output = process.stdout
+  const { systemClock } = await import('../../functions/lib/clock.ts')
+  const { JsonDisplay } = await import('./json-display.ts')
+  const { PlainDisplay } = await import('./plain-display.ts')
+  const { TerminalDisplay } = await import('./terminal.ts')
+  return (clock) => {
+    if (json) return new JsonDisplay({ output, clock })
+    if (!output.isTTY || process.env.TERM === 'dumb') return new PlainDisplay({ output, clock, speed })
+    const color = !process.env.NO_COLOR && output.hasColors()
+    return new TerminalDisplay({ screen: output, clock, pace: systemClock, color, speed })
+  }
+}
+
+/** Aborts at the first SIGINT or SIGTERM; the second one ends the process where it stands. */
+function interruption(): AbortSignal {
+  const controller = new AbortController()
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const) {
+    process.on(signal, () => {
+      if (controller.signal.aborted) process.exit(code)
+      controller.abort()
+    })
+  }
+  return controller.signal
+}

@@ -1,0 +1,292 @@
+import { randomBytes } from 'node:crypto'
+import { resolve } from 'node:path'
+import { EKSClient } from '@aws-sdk/client-eks'
+import { type Clock, sleep, systemClock } from '../../functions/lib/clock.ts'
+import { LockstepError } from '../../functions/lib/errors.ts'
+import type { Fleet, FleetCluster } from '../../functions/lib/fleet.ts'
+import { ClusterError } from '../../functions/lib/kubernetes/cluster.ts'
+import type { ClusterAccess } from '../../functions/lib/kubernetes/cluster-access.ts'
+import { eksClusters } from '../../functions/lib/kubernetes/eks.ts'
+import type { Log } from '../../functions/lib/log.ts'
+import { requestRelease } from '../../functions/lib/rollout/request-release.ts'
+import { readFleet } from '../fleet.ts'
+import { localCredentials } from './dynamodb.ts'
+import { type EarlierRun, readEarlierRun } from './earlier-run.ts'
+import { type Host, startHost } from './host.ts'
+import { type HttpServer, type HttpServerOptions, PortUnavailable, startHttpServer } from './http-server.ts'
+import { kubeconfigClusters } from './kubernetes/kubeconfig-clusters.ts'
+import { LiveRollouts } from './live-rollouts.ts'
+import { type Options, UsageError } from './options.ts'
+import { deliverPush, type PushFile, readPushFile } from './push-file.ts'
+import { PushTracker } from './push-tracker.ts'
+import type { Display, PushView } from './push-view.ts'
+import { loadTree, type SimulatedFleet, startSimulatedFleet } from './simulated-fleet.ts'
+import { commitPush, withSimulatedPushes } from './simulated-pushes.ts'
+import type { Tree } from './simulation/git-server.ts'
+import { readManifestTree } from './simulation/manifest-tree.ts'
+import { noActivity, scaledClock } from './virtual-clock.ts'
+
+export interface SessionOptions {
+  readonly options: Options
+  /** Made once the clock is known. */
+  readonly display: (clock: Clock) => Display
+  /** What GitHub signs with; undefined: nobody but this process can sign. */
+  readonly webhookSecret: string | undefined
+  /** Who acts in the console. */
+  readonly person: string
+  /** Ends the session. */
+  readonly signal: AbortSignal
+}
+
+/**
+ * Runs the local host until `signal`, or until the rollout has ended where that was asked for. Answers the exit code:
+ * 0, or 1 where the rollout did not succeed. Throws LockstepError when it cannot be set up as asked.
+ */
+export async function runSession(session: SessionOptions): Promise<number> {
+  const { options, signal } = session
+  const written = readFleet(resolve(options.fleet)).fleet
+  const fleet = options.kubeconfig === undefined ? written : narrowed(written, options)
+  const earlier = options.data === undefined ? undefined : readEarlierRun(options.data)
+  const push = readPush(options, earlier)
+  const clock = options.kubeconfig === undefined ? simulatedClock(options.speed, earlier) : systemClock
+  const secret = session.webhookSecret ?? randomBytes(32).toString('hex')
+  const display = session.display(clock)
+
+  const closing: (() => Promise<void> | void)[] = [() => display.close()]
+  try {
+    const world = await startWorld(options, { fleet, clock, push, earlier })
+    closing.push(world.close)
+    const log = warningsTo(display)
+    const host = await startHost({
+      ...{ fleet, clock, log, activity: noActivity, webhookSecret: secret, clusters: world.clusters },
+      ...(options.data !== undefined && { directory: options.data }),
+    })
+    closing.push(() => host.close())
+    const { interpreter, ledger } = host
+    const live = new LiveRollouts({ interpreter, ledger, clock, clusters: world.clusters })
+    closing.push(() => live.close())
+    const webhook = world.git ? withSimulatedPushes(host.webhook, { git: world.git, fleet, secret }) : host.webhook
+    const server = await listen(options, display, {
+      ...{ webhook, live, interpreter, ledger, clock, speed: options.speed, person: session.person },
+    })
+    closing.push(() => server.close())
+
+    const concluded = conclusions(display)
+    const tracker = new PushTracker({ interpreter, live, fleet, display: concluded.display })
+    closing.push(() => tracker.close())
+    display.ready({
+      url: server.url,
+      clusters: fleet.clusters.map(({ name }) => name),
+      ...(world.git && { speed: options.speed }),
+    })
+    if (options.once) releaseWhatIsHeld(live, host, { clock, person: session.person })
+    const end = whenAborted(signal)
+    const delivery = push && (await send(push, server, secret))
+    if (options.once && delivery !== undefined) {
+      const view = await Promise.race([concluded.of(delivery), end])
+      return view && hasSucceeded(view) ? 0 : 1
+    }
+    if (session.webhookSecret === undefined) {
+      display.say('Set LOCKSTEP_WEBHOOK_SECRET to let GitHub, or anybody else, sign deliveries.')
+    }
+    display.say('Serving until Ctrl-C.')
+    await end
+    if (options.kubeconfig !== undefined && options.data === undefined) await abandon(host, fleet, clock, display)
+    return 0
+  } finally {
+    for (const close of closing.reverse()) await close()
+  }
+}
+
+/** The push to send. What an earlier run has begun goes on by itself. */
+function readPush({ push, pushGiven, once }: Options, earlier: EarlierRun | undefined): PushFile | undefined {
+  if (push === undefined) return undefined
+  return earlier && !pushGiven && !once ? undefined : readPushFile(resolve(push))
+}
+
+function simulatedClock(speed: number, earlier: EarlierRun | undefined): Clock {
+  return scaledClock(speed, Math.max(Date.now(), earlier?.latest ?? 0))
+}
+
+/** A kubeconfig reaches one cluster: which of the fleet's it is must be clear. */
+function narrowed(fleet: Fleet, { cluster: wanted, context }: Options): Fleet {
+  const isNamed = ({ name, eks }: FleetCluster) => context === name || context === eks || context?.endsWith(`/${eks}`)
+  const [cluster, other] = fleet.clusters.filter(
+    (each) => fleet.clusters.length === 1 || (wanted === undefined ? isNamed(each) : each.name === wanted),
+  )
+  if (cluster && !other) return { ...fleet, clusters: [{ ...cluster, after: [] }] }
+  const names = fleet.clusters.map(({ name }) => name).join(', ')
+  throw new UsageError(
+    wanted === undefined
+      ? `The fleet has several clusters: say with --cluster which one the kubeconfig reaches (${names}).`
+      : `The fleet has no cluster ${wanted}; it has ${names}.`,
+  )
+}
+
+interface World {
+  readonly clusters: ClusterAccess
+  /** Of a simulation. */
+  readonly git: SimulatedFleet['git'] | undefined
+  readonly close: () => Promise<void>
+}
+
+interface WorldOptions {
+  readonly fleet: Fleet
+  readonly clock: Clock
+  readonly push: PushFile | undefined
+  readonly earlier: EarlierRun | undefined
+}
+
+async function startWorld(options: Options, { fleet, clock, push, earlier }: WorldOptions): Promise<World> {
+  const { kubeconfig: file, context } = options
+  if (file !== undefined) {
+    const clusters = kubeconfigClusters({ clock, file: resolve(file), ...(context !== undefined && { context }) })
+    await greet(clusters, fleet)
+    return { clusters, git: undefined, close: async () => {} }
+  }
+  const tree = await readTree(options.manifests)
+  const simulated = await startSimulatedFleet({ fleet, clock, activity: noActivity })
+  loadTree(simulated, fleet, tree, headOf(push, earlier))
+  for (const { push: begun } of earlier?.pushes ?? []) commitPush(simulated.git, begun)
+  for (const { simulation } of simulated.clusters.values()) simulation.start()
+  const eksClient = (region: string) =>
+    new EKSClient({ region, endpoint: simulated.eks.url, credentials: localCredentials })
+  const clusters = eksClusters({ clock, fleet, eksClient })
+  return { clusters, git: simulated.git, close: () => simulated.close() }
+}
+
+/** Tells at once, and not after a minute of retries, that the cluster cannot be used. */
+async function greet(clusters: ClusterAccess, fleet: Fleet): Promise<void> {
+  for (const { name } of fleet.clusters) {
+    const cluster = await clusters.connect(name)
+    try {
+      await cluster.list('GitRepository')
+    } catch (error) {
+      if (!(error instanceof ClusterError) || error.name !== 'KindNotServed') throw error
+      throw new LockstepError('FluxMissing', `${name} serves no GitRepository.`, 'Install Flux there first.')
+    }
+  }
+}
+
+async function readTree(directory: string): Promise<Tree> {
+  const tree = await readManifestTree(resolve(directory)).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === undefined) throw error
+    throw new LockstepError(
+      'ManifestsUnreadable',
+      `${directory} cannot be read (${error.code}).`,
+      'Give a directory with YAML files with --manifests.',
+    )
+  })
+  if (tree.size > 0) return tree
+  throw new LockstepError('ManifestsMissing', `${directory} has no YAML files.`, 'Give another one with --manifests.')
+}
+
+/** A commit for clusters that nobody has pushed to. */
+const firstCommit = '1'.padStart(40, '0')
+
+/** Where the simulated clusters stand: where the earlier run left them, or where the push begins. */
+function headOf(push: PushFile | undefined, earlier: EarlierRun | undefined): string {
+  const last = earlier?.pushes.at(-1)
+  const before = last ? (last.running ? last.push.before : last.push.after) : push?.before
+  return before === undefined || /^0+$/.test(before) ? firstCommit : before
+}
+
+/** The port that was asked for, or where none was, another one if the usual one is taken. */
+async function listen(
+  { port, portIsDefault }: Options,
+  display: Display,
+  options: Omit<HttpServerOptions, 'port'>,
+): Promise<HttpServer> {
+  try {
+    return await startHttpServer({ ...options, port })
+  } catch (error) {
+    if (!(error instanceof PortUnavailable) || !portIsDefault) throw error
+    const server = await startHttpServer({ ...options, port: 0 })
+    display.say(`Port ${port} is in use: ${server.port} is taken instead.`)
+    return server
+  }
+}
+
+/** Answers the name of the fleet's execution. Throws PushNotStarted. */
+async function send(push: PushFile, server: HttpServer, secret: string): Promise<string> {
+  const { status, execution, reason } = await deliverPush(`${server.url}/webhook`, push.body, secret)
+  if (execution !== undefined) return execution
+  throw new LockstepError('PushNotStarted', `The push starts no rollout (${status}): ${reason}`, 'Correct --push.')
+}
+
+const warningsTo = (display: Display): Log => ({
+  info: () => {},
+  warn: (message, fields = {}) => {
+    const details = Object.entries(fields).map(([name, value]) => `${name}=${value}`)
+    display.say(['warning:', message, ...details].join(' '))
+  },
+})
+
+/** Lets somebody wait for the end of a push while the display is told of it. */
+function conclusions(display: Display): { display: Display; of(delivery: string): Promise<PushView> } {
+  const ended = new Map<string, PushView>()
+  const waiting = new Map<string, (view: PushView) => void>()
+  return {
+    display: {
+      ready: (notice) => display.ready(notice),
+      say: (line) => display.say(line),
+      show: (pushes) => display.show(pushes),
+      close: () => display.close(),
+      conclude: (view) => {
+        display.conclude(view)
+        ended.set(view.push.delivery, view)
+        waiting.get(view.push.delivery)?.(view)
+      },
+    },
+    of: (delivery) =>
+      new Promise((done) => {
+        const view = ended.get(delivery)
+        if (view) done(view)
+        else waiting.set(delivery, done)
+      }),
+  }
+}
+
+function hasSucceeded({ status, clusters }: PushView): boolean {
+  return status === 'SUCCEEDED' && clusters.every(({ rollout }) => rollout?.status === 'succeeded')
+}
+
+/** Nobody is there to decide about held gates: they are released, and the rollout ends. */
+function releaseWhatIsHeld(live: LiveRollouts, { ledger }: Host, by: { clock: Clock; person: string }): void {
+  live.onChange(async ({ rollouts }) => {
+    for (const id of rollouts) {
+      if (live.get(id)?.status !== 'held') continue
+      const stored = await ledger.readRollout(id)
+      // A rollout that has moved on meanwhile has nothing to release.
+      if (stored) await requestRelease(stored.value, by.person, { ledger, clock: by.clock }).catch(() => {})
+    }
+  })
+}
+
+const restorePauseMs = 200
+const longestRestoreMs = 30_000
+
+/**
+ * Nothing is kept, so nobody could open a real cluster's gates later: rollouts are aborted, and what every abort
+ * starts (functions/restore) opens them now.
+ */
+async function abandon({ interpreter, ledger }: Host, fleet: Fleet, clock: Clock, display: Display): Promise<void> {
+  const running = interpreter.list({ status: 'RUNNING' })
+  if (running.length === 0) return
+  display.say('Rollouts are aborted, and their gates opened. Ctrl-C again leaves them closed.')
+  const cause = 'The local host was ended.'
+  for (const { executionArn } of running) interpreter.stop(executionArn, { error: 'Stopped', cause })
+  const giveUpAt = clock.now() + longestRestoreMs
+  for (const { name } of fleet.clusters) {
+    while (clock.now() < giveUpAt && (await ledger.listClaims(name)).some(({ holder }) => holder)) {
+      await sleep(clock, restorePauseMs)
+    }
+  }
+}
+
+function whenAborted(signal: AbortSignal): Promise<undefined> {
+  return new Promise((done) => {
+    if (signal.aborted) done(undefined)
+    signal.addEventListener('abort', () => done(undefined), { once: true })
+  })
+}
