@@ -168,9 +168,9 @@ describe('access to clusters', () => {
       kinds?.map((kind) => `${kind}.${apiGroups?.join()}: ${verbs?.join()}`),
     )
     expect(rights).toEqual([
-      'gitrepositories.source.toolkit.fluxcd.io: get,list,watch,patch',
-      'ocirepositories.source.toolkit.fluxcd.io: get,list,watch,patch',
-      'helmcharts.source.toolkit.fluxcd.io: get,list,watch',
+      'gitrepositories.source.toolkit.fluxcd.io: list,watch,patch',
+      'ocirepositories.source.toolkit.fluxcd.io: list,watch',
+      'helmcharts.source.toolkit.fluxcd.io: list,watch',
       'kustomizations.kustomize.toolkit.fluxcd.io: get,list,watch,patch',
       'helmreleases.helm.toolkit.fluxcd.io: get,list,watch,patch',
       'terraforms.infra.contrib.fluxcd.io: get,list,watch,patch',
