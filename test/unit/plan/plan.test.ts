@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { parseFleet } from '../../../functions/lib/fleet.ts'
-import { makePlan, OrderInvalid, planAgain, SourceNotFound } from '../../../functions/plan/plan.ts'
 import type { Snapshot } from '../../../functions/lib/rollout/snapshot.ts'
+import { makePlan, OrderInvalid, planAgain, SourceNotFound } from '../../../functions/plan/plan.ts'
 import {
   gitRepository,
   helmRelease,
@@ -35,7 +35,12 @@ const annotated = (keys: string): Shape => ({ annotations: { 'lockstep.dev/depen
 describe('the order', () => {
   test('follows dependsOn within a kind', () => {
     const rollout = planned(
-      snapshotOf(gitRepository(), terraform('db', dependsOn('vpc')), terraform('vpc'), terraform('cache', dependsOn('db'))),
+      snapshotOf(
+        gitRepository(),
+        terraform('db', dependsOn('vpc')),
+        terraform('vpc'),
+        terraform('cache', dependsOn('db')),
+      ),
     )
     expect(layersOf(rollout)).toEqual({ vpc: 0, db: 1, cache: 2 })
   })
@@ -134,7 +139,9 @@ describe('what cannot be put in order is named', () => {
   test('a missing dependency', () => {
     const broken = () => planned(snapshotOf(gitRepository(), terraform('db', dependsOn('vpc'))))
     expect(broken).toThrow(OrderInvalid)
-    expect(broken).toThrow('Terraform/flux-system/db depends on Terraform/flux-system/vpc (dependsOn), which does not exist.')
+    expect(broken).toThrow(
+      'Terraform/flux-system/db depends on Terraform/flux-system/vpc (dependsOn), which does not exist.',
+    )
   })
 
   test('an unknown layer', () => {
@@ -156,9 +163,7 @@ describe('what cannot be put in order is named', () => {
           kustomization('app', annotated('Terraform/flux-system/vpc')),
         ),
       )
-    expect(broken).toThrow(
-      'Terraform/flux-system/vpc -> Kustomization/flux-system/app -> Terraform/flux-system/vpc',
-    )
+    expect(broken).toThrow('Terraform/flux-system/vpc -> Kustomization/flux-system/app -> Terraform/flux-system/vpc')
   })
 
   test('a cycle between layers and a dependency', () => {
@@ -269,7 +274,10 @@ describe('planning again', () => {
     for (const object of rollout.objects) if (object.key.endsWith('root')) object.phase = 'ready'
     const broken = terraform('db', { labels: ownedBy('root'), ...dependsOn('nowhere') })
     again(rollout, snapshotOf(gitRepository(), root, broken, terraform('ok', { labels: ownedBy('root') })))
-    expect(rollout.objects.find(({ key }) => key.endsWith('db'))).toMatchObject({ phase: 'failed', reason: 'OrderInvalid' })
+    expect(rollout.objects.find(({ key }) => key.endsWith('db'))).toMatchObject({
+      phase: 'failed',
+      reason: 'OrderInvalid',
+    })
     expect(rollout.objects.find(({ key }) => key.endsWith('ok'))?.phase).toBe('pending')
   })
 

@@ -1,0 +1,63 @@
+import { readFileSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+import { nextStateSchema } from '../../../functions/lib/rollout/next-state.ts'
+
+interface Task {
+  Type: string
+  Resource?: string
+  TimeoutSeconds?: number
+  Retry?: { ErrorEquals: string[]; MaxAttempts?: number }[]
+  Catch?: { ErrorEquals: string[]; Next: string }[]
+  Choices?: { Condition: string; Next: string }[]
+  Default?: string
+  Next?: string
+}
+
+const read = (name: string): { States: Record<string, Task> } =>
+  JSON.parse(readFileSync(new URL(`../../../statemachines/${name}.asl.json`, import.meta.url), 'utf8'))
+
+const rollout = read('rollout').States
+const tasks = Object.entries(rollout).filter(([, state]) => state.Type === 'Task')
+
+/** Errors that can pass; everything else would fail the same way again. */
+const passing = new Set([
+  ...['ClaimBusy', 'ClusterUnavailable', 'ClusterThrottled', 'ClusterConflict', 'LedgerUnavailable', 'RolloutMoved'],
+  ...['States.Timeout', 'Lambda.ServiceException', 'Lambda.AWSLambdaException', 'Lambda.SdkClientException'],
+  ...['Lambda.ClientExecutionTimeoutException', 'Lambda.TooManyRequestsException'],
+])
+
+describe('rollout.asl.json', () => {
+  test('goes wherever a step can send it', () => {
+    const chosen = Object.fromEntries(
+      rollout.ChooseNext?.Choices?.map(({ Condition, Next }) => [/next = '(\w+)'/.exec(Condition)?.[1], Next]) ?? [],
+    )
+    for (const state of nextStateSchema.options) {
+      expect(rollout).toHaveProperty(state)
+      expect(chosen[state] ?? rollout.ChooseNext?.Default).toBe(state)
+    }
+  })
+
+  test.each(tasks)('%s has a time limit, and retries that are bounded and only for what can pass', (_, task) => {
+    expect(task.TimeoutSeconds).toBeGreaterThan(0)
+    for (const { ErrorEquals, MaxAttempts } of task.Retry ?? []) {
+      expect(MaxAttempts).toBeLessThanOrEqual(40)
+      for (const error of ErrorEquals) expect(passing).toContain(error)
+    }
+  })
+
+  test.each(tasks.filter(([name]) => name !== 'Release'))('an error in %s leads to the release', (_, task) => {
+    const all = task.Catch?.find(({ ErrorEquals }) => ErrorEquals.includes('States.ALL'))
+    expect(['Report', 'Release']).toContain(all?.Next)
+    expect(rollout.Report?.Next).toBe('Release')
+  })
+})
+
+test('no state machine carries lists of objects: steps get ids', () => {
+  for (const [name, { Resource }] of tasks) expect(Resource, name).toBe('arn:aws:states:::lambda:invoke')
+  for (const [name, task] of tasks) {
+    if (name === 'Claim') continue
+    const { Payload } = (task as unknown as { Arguments: { Payload: unknown } }).Arguments
+    const keys = typeof Payload === 'string' ? ['{% $ids %}'] : Object.keys(Payload as object)
+    expect(['{% $ids %}', 'rollout', 'cluster', 'again', 'failure'], name).toEqual(expect.arrayContaining(keys))
+  }
+})
