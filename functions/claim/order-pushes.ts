@@ -6,7 +6,9 @@ import type { Claimant } from '../lib/ledger/ledger.ts'
  * tells apart, none is older: then the later arrival is taken, and the source serves the branch's head either way.
  */
 export function isOlder(push: Claimant, other: Claimant): boolean {
-  if (push.after === other.before && push.before !== other.after) return true
-  if (push.before === other.after) return false
+  const leadsToOther = push.after === other.before
+  const followsOther = push.before === other.after
+  // Both where a branch was moved there and back.
+  if (leadsToOther !== followsOther) return leadsToOther
   return push.pushedAt < other.pushedAt
 }

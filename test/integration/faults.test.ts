@@ -99,6 +99,17 @@ test('a source that never fetches ends the rollout at its deadline, with what it
   await expectClaimFree()
 })
 
+test('a Git server that lags behind its own webhook is asked again until it serves the push', async () => {
+  await start()
+  const pushed = world.announce()
+  await world.deliver(pushed)
+  await world.reaches(pushed, 'Fetch')
+  world.clock.after(20_000, () => world.land(pushed))
+  const ended = await world.ended(pushed)
+  expect(ended.rollout).toMatchObject({ outcome: 'succeeded', commit: pushed.after })
+  expect(ended.rollout.notes.join()).not.toContain('newer')
+})
+
 test('a suspended source ends the rollout, and stays suspended', async () => {
   await start()
   world.edit(keys.source, ({ spec }) => {

@@ -111,10 +111,25 @@ export class World {
 
   /** A new commit at the head of main. */
   change(write: Readonly<Record<string, readonly object[]>> = {}, remove: readonly string[] = []): Pushed {
+    const pushed = this.announce()
+    this.land(pushed, write, remove)
+    return pushed
+  }
+
+  /** The Git server serves a push. */
+  land(
+    { after }: Pushed,
+    write: Readonly<Record<string, readonly object[]>> = {},
+    remove: readonly string[] = [],
+  ): void {
+    this.simulated.git.commit(url, 'main', after, { write, remove })
+  }
+
+  /** A push that the Git server has taken, but that the replica which Flux reads from does not serve yet. */
+  announce(): Pushed {
     const before = this.commit
     this.commits += 1
     this.commit = this.commits.toString(16).padStart(40, 'c')
-    this.simulated.git.commit(url, 'main', this.commit, { write, remove })
     return { before, after: this.commit, pushedAt: Math.floor(this.clock.now() / 1000), delivery: randomUUID() }
   }
 

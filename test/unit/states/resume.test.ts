@@ -166,6 +166,7 @@ function expectComplete(run: Awaited<ReturnType<typeof runWithDeaths>>): void {
   expect(JSON.parse(run.output ?? '')).toEqual(expected)
   expect(statesEntered(run.history).filter((name) => order.includes(name))).toEqual(order)
   expect(run.history.map(({ id }) => id)).toEqual(run.history.map((_, index) => index + 1))
+  expect(run.history.filter(({ type }) => /^Execution/.test(type))).toHaveLength(2)
   expect(run.interpreter.list({ machine: 'child' })).toHaveLength(1)
 }
 
@@ -230,6 +231,7 @@ describe('after a restart', () => {
     const { executionArn, restart } = await lives(main, 40, { approve })
     const second = restart()
     second.sendTaskSuccess(tokens[0] ?? '', 'right after the restart')
+    expect(() => second.sendTaskSuccess(tokens[0] ?? '', 'twice')).toThrow('closed')
     expect((await second.finished(executionArn)).output).toBe('"right after the restart"')
     expect(tokens).toHaveLength(1)
   })
@@ -255,6 +257,50 @@ describe('after a restart', () => {
     const { executionArn, restart } = await lives(machineOf({ A: invoke('f', { Retry }) }), 50, { f })
     const description = await restart().finished(executionArn)
     expect([description.error, secondsOf(description), description.transitions]).toEqual(['E', 110, 3])
+  })
+
+  const nest = {
+    Type: 'Task',
+    Resource: 'arn:aws:states:::states:startExecution.sync:2',
+    Arguments: { StateMachineArn: childArn },
+    End: true,
+  }
+
+  it('a nested execution goes on as the same one', async () => {
+    const clock = virtualClock()
+    const world = {
+      clock,
+      machines: { parent: machineOf({ A: nest }), child: machineOf({ B: { Type: 'Wait', Seconds: 100, End: true } }) },
+    }
+    const store = new MemoryExecutionStore()
+    const first = interpreterOf({ ...world, store })
+    const { executionArn } = first.start({ machine: 'parent' })
+    await new Promise<void>((resolve) => clock.after(40_000, resolve))
+    await first.close()
+    const second = interpreterOf({ ...world, store })
+    expect(secondsOf(await second.finished(executionArn))).toBe(100)
+    expect(second.list({ machine: 'child' }).map(({ status }) => status)).toEqual(['SUCCEEDED'])
+  })
+
+  it('a nested execution whose parent was stopped just before is stopped', async () => {
+    const clock = virtualClock()
+    const world = {
+      clock,
+      machines: { parent: machineOf({ A: nest }), child: machineOf({ B: { Type: 'Wait', Seconds: 100, End: true } }) },
+    }
+    const store = new MemoryExecutionStore()
+    let first: Interpreter | undefined
+    // Dies as soon as the end of the parent is written: started, started event and state of both, two of the task.
+    const dying = new DyingStore(store, 9, () => void first?.close())
+    first = interpreterOf({ ...world, store: dying })
+    const { executionArn } = first.start({ machine: 'parent' })
+    await new Promise<void>((resolve) => clock.after(40_000, resolve))
+    first.stop(executionArn)
+    const second = interpreterOf({ ...world, store })
+    expect(second.describe(executionArn).status).toBe('ABORTED')
+    const [child] = second.list({ machine: 'child' })
+    expect(child?.status).toBe('RUNNING')
+    expect((await second.finished(child?.executionArn ?? '')).status).toBe('ABORTED')
   })
 
   it('a closed interpreter records nothing any more', async () => {

@@ -17,7 +17,7 @@ import {
   type StepFunctionsServer,
   startStepFunctionsServer,
 } from '../../../infra/local/states/step-functions-server.ts'
-import type { VirtualClock } from '../../../infra/local/virtual-clock.ts'
+import type { Activity } from '../../../infra/local/virtual-clock.ts'
 import { ask, interpreterOf, machineOf, stopClocks } from './machines.ts'
 
 const stateMachineArn = 'arn:aws:states:us-east-1:000000000000:stateMachine:main'
@@ -189,12 +189,20 @@ describe('without it', () => {
   })
 })
 
-describe('under a virtual clock', () => {
-  it('time does not pass while a request is worked on', async () => {
-    const clock: VirtualClock = interpreter.clock
-    hold()
-    const before = clock.now()
-    const { executionArn } = await start('one')
-    expect(interpreter.describe(executionArn ?? '').startDate).toBe(new Date(before).toISOString())
+describe('each request', () => {
+  it('is activity from its begin to its end', async () => {
+    const marks: string[] = []
+    const activity: Activity = {
+      begin: () => {
+        marks.push('begin')
+        return () => marks.push('end')
+      },
+      touch: () => {},
+    }
+    const other = await startStepFunctionsServer({ interpreter, activity })
+    const response = await fetch(other.url, { method: 'POST' })
+    await response.text()
+    await expect.poll(() => marks).toEqual(['begin', 'end'])
+    await other.close()
   })
 })
