@@ -97,6 +97,15 @@ describe('the push changes what there is to order', () => {
     expect(world.leftovers()).toEqual([])
   })
 
+  test('a Kustomization that applies its first objects of ours is followed by a new plan', async () => {
+    world = await World.start(roots, { 'root/all.yaml': [configMap('nothing')], 'app/config.yaml': [configMap('app')] })
+    const ended = await world.push({ 'root/all.yaml': [helmRepository(), ...Object.values(layered)] })
+    expect(ended.status).toBe('SUCCEEDED')
+    expect(ended.states).toContain('PlanAgain')
+    expect(phases(ended)).toEqual(Object.fromEntries(order.map((key) => [key, 'ready'])))
+    expect(world.leftovers()).toEqual([])
+  })
+
   test('objects that it deletes leave the rollout', async () => {
     await start()
     const { db: _, ...rest } = layered
