@@ -239,7 +239,7 @@ export class Interpreter {
     }
     const executionArn = `arn:aws:states:${this.region}:${this.account}:execution:${machine}:${name}`
     const existing = this.executions.get(executionArn)
-    if (existing) return sameExecution(existing, text, startedBy)
+    if (existing) return sameExecution(existing, text)
     const startedAt = this.options.clock.now()
     const record: StartedRecord = { type: 'started', executionArn, machine, name, input: text, startedAt }
     const started = startedBy ? { ...record, startedBy } : record
@@ -405,8 +405,7 @@ function lambdaError(error: unknown): StateError {
 const isStartedBy = ({ started }: Execution, by: NonNullable<StartedRecord['startedBy']>): boolean =>
   started.startedBy?.executionArn === by.executionArn && started.startedBy.task === by.task
 
-function sameExecution(existing: Execution, input: string, startedBy: StartedRecord['startedBy']): Execution {
-  if (startedBy && isStartedBy(existing, startedBy)) return existing
+function sameExecution(existing: Execution, input: string): Execution {
   if (existing.status === 'RUNNING' && existing.started.input === input) return existing
   throw new StatesRefusal(
     'ExecutionAlreadyExists',

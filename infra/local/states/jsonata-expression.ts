@@ -64,7 +64,7 @@ async function evaluateText(text: string, scope: Scope, field: string): Promise<
   }
 }
 
-/** JSONata's arrays carry extra properties, its objects have no prototype, and functions are values: none is JSON. */
+/** JSONata's arrays carry extra properties, its objects have no prototype, and functions (objects that hold functions) are values. */
 function plain(value: unknown): Json {
   if (value === undefined) throw new Error('returned nothing (undefined).')
   return JSON.parse(JSON.stringify(value, (_key, part: unknown) => (holdsInJson(part) ? part : refuse(part))))
@@ -72,7 +72,6 @@ function plain(value: unknown): Json {
 
 function holdsInJson(value: unknown): boolean {
   if (typeof value === 'number') return Number.isFinite(value)
-  if (typeof value === 'object' && value !== null) return !('_jsonata_lambda' in value || '_jsonata_function' in value)
   return typeof value !== 'function'
 }
 

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { type Interpreter, type StatusEvent, statesEntered } from '../../../infra/local/states/interpreter.ts'
 import type { Json } from '../../../infra/local/states/jsonata-expression.ts'
+import { examples } from './examples.ts'
 import { failsThen, interpreterOf, invoke, machineOf, runOnce, stopClocks } from './machines.ts'
 
 afterEach(stopClocks)
