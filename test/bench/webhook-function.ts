@@ -70,7 +70,7 @@ function warmLine(answers: readonly number[]): Measurement {
 const reportSchema = z.object({ importMs: z.number(), answerMs: z.array(z.number()) })
 
 async function runWebhook(bundle: string, count: number, environment: Readonly<Record<string, string>>) {
-  const file = fileURLToPath(new URL('invoke-webhook.ts', import.meta.url))
+  const file = fileURLToPath(new URL('invoke-webhook.mjs', import.meta.url))
   const payload = fileURLToPath(new URL('../fixtures/github/push.json', import.meta.url))
   return reportSchema.parse(await runModule(file, [bundle, payload, `${count}`], environment))
 }
