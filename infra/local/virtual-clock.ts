@@ -104,7 +104,14 @@ export class VirtualClock implements Clock, Activity {
     if (!next) return
     this.timers.splice(this.timers.indexOf(next), 1)
     this.time = Math.max(this.time, next.at)
-    next.fire()
+    try {
+      next.fire()
+    } catch (error) {
+      // As with setTimeout: nobody's to catch, and the clock goes on.
+      queueMicrotask(() => {
+        throw error
+      })
+    }
   }
 }
 

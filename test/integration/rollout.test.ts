@@ -237,16 +237,23 @@ describe('a failed layer', () => {
   })
 
   test('keeps its gates until a person releases them', async () => {
-    await start()
-    world.simulation.faults.fail(keys.db)
+    await start({ deadlines: { layer: '5m' } })
+    world.simulation.faults.hang(keys.db)
     const pushed = world.change()
     await world.deliver(pushed)
     await world.reaches(pushed, 'HoldGates')
-    for (const key of [keys.ingress, keys.app]) {
+    const resume = (key: string) =>
       world.edit(key, ({ spec }) => {
         spec.suspend = false
       })
-    }
+    resume(keys.ingress)
+    await world.until('what was resumed to be ready', async () =>
+      (await world.rollout(pushed)).objects.some(({ key, phase }) => key === keys.ingress && phase === 'ready'),
+    )
+    // Only that one was let go.
+    expect(world.object(keys.app).spec.suspend).toBe(true)
+    expect(world.runs().some(({ key }) => key === keys.app)).toBe(false)
+    resume(keys.app)
     const ended = await world.ended(pushed)
     expect(ended).toMatchObject({ status: 'FAILED', rollout: { outcome: 'failed' } })
     expect(ended.rollout.notes.join()).toContain(`${keys.app} was released by a person`)
