@@ -178,6 +178,26 @@ describe('the newest push wins', () => {
     expect(late.states).toEqual(['Claim', 'Superseded'])
   })
 
+  test('a source that moves on in the middle, ahead of its webhook, is followed', async () => {
+    await start()
+    world.simulation.faults.hang(keys.vpc)
+    const pushed = world.change()
+    await world.deliver(pushed)
+    await world.until('vpc to run', () => world.runs(pushed.after).some(({ key }) => key === keys.vpc))
+    const next = world.change()
+    world.simulation.overwriteToken(keys.source, 'somebody else')
+    await world.until('the source to move', () =>
+      world.object(keys.source).status.artifact.revision.endsWith(next.after),
+    )
+    world.simulation.faults.release(keys.vpc)
+    const ended = await world.ended(pushed)
+    expect(ended.rollout).toMatchObject({ outcome: 'succeeded', commit: next.after })
+    expect(ended.rollout.notes.join()).toContain('The source moved on to')
+    await world.deliver(next)
+    expect((await world.ended(next)).rollout.outcome).toBe('succeeded')
+    expect(world.leftovers()).toEqual([])
+  })
+
   test('a push whose source serves a newer commit already goes on with that, and says so', async () => {
     await start()
     const pushed = world.change()
