@@ -17,7 +17,8 @@ export function summaryLines(summary: PushSummary, { color, speed }: { color: bo
     [`  ${duration(durationMs)}${time}`, 'dim'],
   ]
   const widest = Math.max(7, ...clusters.flatMap(({ layers }) => layers.map(({ name }) => printable(name).length)))
-  const head: Piece[] = [[`    ${'layer'.padEnd(widest)}  objects  ready       took  idle before`, 'dim']]
+  const idle = speed === 1 ? 'idle before' : 'idle before (real time)'
+  const head: Piece[] = [[`    ${'layer'.padEnd(widest)}  objects  ready       took  ${idle}`, 'dim']]
   const pieces = [
     title,
     ...clusters.flatMap((cluster) => [

@@ -206,8 +206,11 @@ export class TerminalDisplay implements Display {
     this.pushes = this.pushes.filter((other) => other.push.delivery !== push.push.delivery)
     this.erase()
     const now = clock.now()
-    const options = { color, now, width: screen.columns ?? 80, height: Number.POSITIVE_INFINITY }
-    this.write([...renderTree([push], options), '', ...summaryLines(summarise(push, now), { color, speed }), ''])
+    const summary = summarise(push, now)
+    const { columns = 80, rows = 24 } = screen
+    // The summary tells what went well; what did not is left on the screen.
+    const tree = summary.succeeded ? [] : [...renderTree([push], { color, now, width: columns, height: rows }), '']
+    this.write([...tree, ...summaryLines(summary, { color, speed }), ''])
     this.draw()
   }
 

@@ -1,0 +1,90 @@
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type BrowserContext, chromium, type Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { ServedHost } from './served-host.ts'
+
+const executablePath = process.env.CHROMIUM_PATH ?? '/usr/bin/chromium'
+const found = existsSync(executablePath)
+const title = found ? 'the console' : `the console (skipped: no browser at ${executablePath}; set CHROMIUM_PATH)`
+
+const quietly = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking']
+
+describe.skipIf(!found)(title, () => {
+  let served: ServedHost
+  let context: BrowserContext
+  let page: Page
+  let profile: string
+  const errors: string[] = []
+
+  beforeAll(async () => {
+    served = await ServedHost.start()
+    profile = mkdtempSync(join(tmpdir(), 'lockstep-browser-'))
+    const args = [...quietly, '--disable-component-update', '--disable-sync']
+    context = await chromium.launchPersistentContext(profile, { executablePath, headless: true, args })
+    page = await context.newPage()
+    page.on('pageerror', (error) => errors.push(String(error)))
+    page.on('console', (message) => {
+      if (message.type() === 'error') errors.push(message.text())
+    })
+    page.on('dialog', (dialog) => dialog.accept())
+    await page.goto(served.server.url)
+  })
+
+  afterAll(async () => {
+    await context?.close()
+    await served?.close()
+    rmSync(profile, { recursive: true, force: true, maxRetries: 3 })
+  })
+
+  it('shows a push without being loaded again, and follows it until its gates are held', async () => {
+    await page.getByText('No push has arrived yet').waitFor()
+    served.faults.fail('Terraform/flux-system/database', { message: '<img src=x onerror=alert(1)>' })
+    await served.push()
+    await page.getByRole('link', { name: 'staging' }).click()
+    await page.getByRole('heading', { name: 'staging to c4a8e21' }).waitFor()
+    await page.getByRole('button', { name: 'Release the gates' }).waitFor()
+    await page.getByRole('button', { name: /Failed database/ }).waitFor()
+  })
+
+  it('shows what clusters say as text', async () => {
+    const cell = page.getByRole('cell', { name: '<img src=x onerror=alert(1)>' })
+    await cell.waitFor()
+    expect(await page.locator('main img').count()).toBe(0)
+  })
+
+  it('opens a layer by keyboard and keeps the focus there', async () => {
+    const apps = page.getByRole('button', { name: /Held apps/ })
+    await apps.focus()
+    await page.keyboard.press('Enter')
+    await page.getByText('behind Terraform/flux-system/database').waitFor()
+    expect(await apps.getAttribute('aria-expanded')).toBe('true')
+    expect(await apps.evaluate((element) => element === element.ownerDocument.activeElement)).toBe(true)
+  })
+
+  it('releases the gates', async () => {
+    await page.getByRole('button', { name: 'Release the gates' }).click()
+    await page.locator('main').getByRole('status').filter({ hasText: 'Released' }).waitFor()
+    expect((await served.reaches('released')).status).toBe('released')
+  })
+
+  it('shows the history of the execution, and leads to the one that started it', async () => {
+    await page.getByRole('link', { name: 'History of this rollout' }).click()
+    await page.getByRole('button', { name: 'Details of event 2', exact: true }).click()
+    await page.getByText('"stateEnteredEventDetails"').waitFor()
+    await page.getByRole('link', { name: /^fleet: / }).click()
+    await page.getByRole('cell', { name: 'RolloutWave' }).first().waitFor()
+    await page.getByRole('link', { name: /^rollout: .*staging$/ }).waitFor()
+  })
+
+  it('comes back to the same place when it is loaded again', async () => {
+    const heading = await page.getByRole('heading', { level: 1 }).textContent()
+    await page.reload()
+    await page.getByRole('heading', { level: 1, name: heading ?? '' }).waitFor()
+  })
+
+  it('met no error and no refused content', () => {
+    expect(errors).toEqual([])
+  })
+})
