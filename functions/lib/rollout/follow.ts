@@ -171,13 +171,12 @@ class Attention {
 
   private seeSource(source: Source): boolean {
     this.sources.set(source.key, source)
-    if (observeSource(this.rollout, source)) {
-      // A newly accepted commit can make any object ready.
-      for (const object of this.objects.values()) this.judge(object)
-      return true
-    }
-    let changed = false
-    for (const object of this.fed.get(source.key) ?? []) {
+    const moved = observeSource(this.rollout, source)
+    // A commit that counts from now on can make any object ready; else only those that this source feeds.
+    const concerned = moved ? this.objects.values() : (this.fed.get(source.key) ?? [])
+    let changed = moved
+    for (const object of concerned) {
+      // What has not been listed yet is not gone: it is judged when it is.
       if (this.workloads.has(object.key) && this.judge(object)) changed = true
     }
     return changed
