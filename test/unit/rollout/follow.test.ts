@@ -79,7 +79,7 @@ test('a source that moved on before the slice began makes objects ready at its c
 })
 
 test('an object that does not exist any more is gone', async () => {
-  put(gitRepository())
+  put(gitRepository('fleet-infra', { status: { artifact: { revision: `main@sha1:${head('b')}` } } }))
   const rollout = rolloutOf(open('uid of old'))
   await claim(rollout)
   expect(await wait(rollout)).toBe('PlanAgain')
@@ -87,7 +87,7 @@ test('an object that does not exist any more is gone', async () => {
 })
 
 test('an object that was deleted and made again under the same name is gone too', async () => {
-  put(gitRepository())
+  put(gitRepository('fleet-infra', { status: { artifact: { revision: `main@sha1:${head('b')}` } } }))
   put(raw('app', { status: applied(head('b')) }))
   const rollout = rolloutOf(open('uid of the one before'))
   await claim(rollout)
@@ -95,7 +95,7 @@ test('an object that was deleted and made again under the same name is gone too'
 })
 
 test('a slice that runs out is followed by another', async () => {
-  put(gitRepository())
+  put(gitRepository('fleet-infra', { status: { artifact: { revision: `main@sha1:${head('b')}` } } }))
   const rollout = rolloutOf(open(put(raw('app', { status: applied(head('a')) }))))
   await claim(rollout)
   expect(await wait(rollout)).toBe('WaitForLayer')
@@ -104,7 +104,7 @@ test('a slice that runs out is followed by another', async () => {
 })
 
 test('a rollout whose claim was taken over stops without touching anything', async () => {
-  put(gitRepository())
+  put(gitRepository('fleet-infra', { status: { artifact: { revision: `main@sha1:${head('b')}` } } }))
   const rollout = rolloutOf(open(put(raw('app', { status: applied(head('a')) }))))
   await claim(rollout, 'another rollout')
   await expect(wait(rollout)).rejects.toThrow(ClaimLost)
