@@ -100,7 +100,7 @@ test('a slice that runs out is followed by another', async () => {
   await claim(rollout)
   expect(await wait(rollout)).toBe('WaitForLayer')
   // It was asked again meanwhile: it stood at an older revision, and nobody worked on it.
-  expect(rollout.objects[0]?.asked).toBeGreaterThan(1)
+  expect(rollout.objects[0]?.asked).toBe(1)
 })
 
 test('a rollout whose claim was taken over stops without touching anything', async () => {
