@@ -5,6 +5,8 @@ import type { Display } from './push-view.ts'
 
 // What Node thinks of a dependency is nothing that a person at this terminal can act on.
 process.removeAllListeners('warning')
+// Whoever reads our output has gone: there is nobody to tell.
+process.stdout.on('error', () => process.exit(1))
 process.exitCode = await main(process.argv.slice(2))
 // Connections that clients keep open must not keep the process.
 process.exit()
@@ -45,7 +47,10 @@ async function displayFor({ json, speed }: Options): Promise<(clock: Clock) => D
     if (json) return new JsonDisplay({ output, clock })
     if (!output.isTTY || process.env.TERM === 'dumb') return new PlainDisplay({ output, clock, speed })
     const color = !process.env.NO_COLOR && output.hasColors()
-    return new TerminalDisplay({ screen: output, clock, pace: systemClock, color, speed })
+    const display = new TerminalDisplay({ screen: output, clock, pace: systemClock, color, speed })
+    // However the process ends, the terminal gets its cursor back.
+    process.on('exit', () => display.close())
+    return display
   }
 }
 

@@ -55,7 +55,7 @@ Options (after --):
   --speed N          simulated time runs N times as fast; default ${defaultSpeed}, 1 is real time
   --data DIR         keeps ledger and executions there; started again, they go on
   --once             ends after the rollout, with 0 where all succeeded and 1 where not;
-                     gates that would wait for a person are released
+                     what waits for a person for two minutes is released
   --json             one JSON document a line on standard output, and nothing else
   --help             this text
 

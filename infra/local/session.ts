@@ -79,7 +79,10 @@ export async function runSession(session: SessionOptions): Promise<number> {
       clusters: fleet.clusters.map(({ name }) => name),
       ...(world.git && { speed: options.speed }),
     })
-    if (options.once) releaseWhatIsHeld(live, host, { clock, person: session.person })
+    if (world.git && earlier?.pushes.some(({ running }) => running)) {
+      display.say('The simulated clusters are new: the rollouts of the earlier run go on in these.')
+    }
+    if (options.once) releaseWhatIsHeld(live, host, clock)
     const end = whenAborted(signal)
     const delivery = push && (await send(push, server, secret))
     if (options.once && delivery !== undefined) {
@@ -251,14 +254,23 @@ function hasSucceeded({ status, clusters }: PushView): boolean {
   return status === 'SUCCEEDED' && clusters.every(({ rollout }) => rollout?.status === 'succeeded')
 }
 
-/** Nobody is there to decide about held gates: they are released, and the rollout ends. */
-function releaseWhatIsHeld(live: LiveRollouts, { ledger }: Host, by: { clock: Clock; person: string }): void {
-  live.onChange(async ({ rollouts }) => {
+/** How long a failed object may take to recover when nobody is there to decide. */
+const patienceMs = 2 * 60_000
+
+/** Nobody is there to decide about what is held: after a while it is released, and the rollout ends. */
+function releaseWhatIsHeld(live: LiveRollouts, { ledger }: Host, clock: Clock): void {
+  const waiting = new Set<string>()
+  const release = async (id: string) => {
+    waiting.delete(id)
+    const stored = live.get(id)?.status === 'held' ? await ledger.readRollout(id) : undefined
+    if (stored) await requestRelease(stored.value, '--once', { ledger, clock })
+  }
+  live.onChange(({ rollouts }) => {
     for (const id of rollouts) {
-      if (live.get(id)?.status !== 'held') continue
-      const stored = await ledger.readRollout(id)
-      // A rollout that has moved on meanwhile has nothing to release.
-      if (stored) await requestRelease(stored.value, by.person, { ledger, clock: by.clock }).catch(() => {})
+      if (waiting.has(id) || live.get(id)?.status !== 'held') continue
+      waiting.add(id)
+      // A rollout that has ended meanwhile has nothing to release.
+      clock.after(patienceMs, () => void release(id).catch(() => {}))
     }
   })
 }

@@ -310,15 +310,18 @@ function noticesOf({ id, status, failure, trouble, layers }) {
   if (status === 'held') {
     const held = layers.reduce((sum, { counts }) => sum + counts.held, 0)
     const text =
-      `${held} ${held === 1 ? 'object is' : 'objects are'} held behind what has failed. The rollout goes on when that recovers, ` +
-      'and ends when a newer push arrives or the gates are released. Released objects reconcile at once, in no order.'
+      held === 0
+        ? 'What has failed is tried again by its controller. The rollout waits for that until its time is over.'
+        : `${held} ${held === 1 ? 'object is' : 'objects are'} held behind what has failed. The rollout goes on when ` +
+          'that recovers, and ends when a newer push arrives or the gates are released. ' +
+          'Released objects reconcile at once, in no order.'
     const release = { class: 'button', type: 'button', 'data-action': 'release', 'data-id': id, disabled: busy.has(id) }
     notices.push(
       h(
         'div',
         { class: 'card notice', 'data-key': 'held' },
         h('p', {}, text),
-        h('button', release, 'Release the gates'),
+        h('button', release, held === 0 ? 'Stop waiting' : 'Release the gates'),
       ),
     )
   }
@@ -379,12 +382,15 @@ function idleBefore({ openedAt }, before) {
   return latest < 0 ? undefined : openedAt - latest
 }
 
-const objectOrder = ['failed', 'open', 'held', 'pending', 'ready', 'gone']
+/** What a person looks for comes first; the rest keeps its place until there is too much of it. */
+const failedFirst = [['failed'], ['open', 'held', 'pending', 'ready', 'gone']]
+const byPhase = ['failed', 'open', 'held', 'pending', 'ready', 'gone'].map((phase) => [phase])
 
 function objectTable({ name, objects }, key) {
   const all = toggled.get(`all ${key}`)
   const crowded = objects.length > fewRows && !all
-  const ordered = crowded ? objectOrder.flatMap((phase) => objects.filter((object) => object.phase === phase)) : objects
+  const order = crowded ? byPhase : failedFirst
+  const ordered = order.flatMap((phases) => objects.filter(({ phase }) => phases.includes(phase)))
   const shown = crowded ? ordered.slice(0, fewRows) : ordered
   const rows = shown.map(({ key: object, phase, detail, why, openedAt, settledAt }) =>
     h(
@@ -694,7 +700,7 @@ const actions = {
   events: () => toggled.set(`events ${page.id}`, true),
   skip: () => document.getElementById('main').focus(),
   release: ({ id }) => {
-    if (!confirm('Release the gates? What is held reconciles at once, in no order, and the rollout ends.')) return
+    if (!confirm('Stop waiting? What is held reconciles at once, in no order, and the rollout ends.')) return
     post(`/api/${path('rollouts', id)}/release`, id)
   },
   stop: ({ machine, id }) => {
