@@ -87,15 +87,16 @@ export async function runSession(session: SessionOptions): Promise<number> {
     const delivery = push && (await send(push, server, secret))
     if (options.once && delivery !== undefined) {
       const view = await Promise.race([concluded.of(delivery), end])
-      return view && hasSucceeded(view) ? 0 : 1
+      if (view) return hasSucceeded(view) ? 0 : 1
+    } else {
+      if (session.webhookSecret === undefined) {
+        display.say('Set LOCKSTEP_WEBHOOK_SECRET to let GitHub, or anybody else, sign deliveries.')
+      }
+      display.say('Serving until Ctrl-C.')
+      await end
     }
-    if (session.webhookSecret === undefined) {
-      display.say('Set LOCKSTEP_WEBHOOK_SECRET to let GitHub, or anybody else, sign deliveries.')
-    }
-    display.say('Serving until Ctrl-C.')
-    await end
     if (options.kubeconfig !== undefined && options.data === undefined) await abandon(host, fleet, clock, display)
-    return 0
+    return options.once ? 1 : 0
   } finally {
     for (const close of closing.reverse()) await close()
   }
