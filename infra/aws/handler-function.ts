@@ -44,7 +44,11 @@ export class HandlerFunction extends Construct implements IGrantable {
       description: props.description,
       timeout: props.timeout,
       memorySize: props.memorySize,
-      environment: { ...props.environment },
+      environment: {
+        ...props.environment,
+        // Half of the memory for the heap, and a small nursery: V8 would else collect late and grow for no gain.
+        NODE_OPTIONS: `--max-old-space-size=${props.memorySize / 2} --max-semi-space-size=4`,
+      },
       runtime: Runtime.NODEJS_24_X,
       architecture: Architecture.ARM_64,
       role: this.role,

@@ -1,6 +1,11 @@
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
-import { CreateTableCommand, DynamoDBClient, ResourceInUseException } from '@aws-sdk/client-dynamodb'
+import {
+  CreateTableCommand,
+  DescribeTableCommand,
+  DynamoDBClient,
+  ResourceInUseException,
+} from '@aws-sdk/client-dynamodb'
 import dynalite from 'dynalite'
 import type { Activity } from './virtual-clock.ts'
 
@@ -65,7 +70,12 @@ async function createTable(endpoint: string, table: string): Promise<void> {
   } catch (error) {
     // The directory is one of an earlier run.
     if (!(error instanceof ResourceInUseException)) throw error
-  } finally {
-    client.destroy()
   }
+  // It is being made for a moment even here.
+  const isActive = async () => {
+    const { Table } = await client.send(new DescribeTableCommand({ TableName: table }))
+    return Table?.TableStatus === 'ACTIVE'
+  }
+  while (!(await isActive())) await new Promise((resolve) => setTimeout(resolve, 5))
+  client.destroy()
 }

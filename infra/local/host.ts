@@ -85,12 +85,17 @@ export async function startHost(options: HostOptions): Promise<Host> {
     handlers: handlersOf(ports),
     store: directory ? new DirectoryExecutionStore(join(directory, 'executions')) : new MemoryExecutionStore(),
   })
+  const restoreAfter = ({ name, status }: { name: string; status: string }) => {
+    if (!['ABORTED', 'TIMED_OUT', 'FAILED'].includes(status)) return
+    restoreLeftovers({ detail: { name, status } }).catch((error: Error) =>
+      log.warn('restore failed', { execution: name, error: error.name }),
+    )
+  }
   // What the EventBridge rule does on AWS (infra/aws/restore-rule.ts).
-  interpreter.onStatus((event) => {
-    const { stateMachineArn, status, name } = event.detail
-    if (!stateMachineArn.endsWith(':rollout') || !['ABORTED', 'TIMED_OUT', 'FAILED'].includes(status)) return
-    restoreLeftovers(event).catch((error: Error) => log.warn('restore failed', { execution: name, error: error.name }))
+  interpreter.onStatus(({ detail }) => {
+    if (detail.stateMachineArn === machineArn('rollout')) restoreAfter(detail)
   })
+  for (const left of await abandonedRollouts(ledger, interpreter, fleet)) restoreAfter(left)
   const server = await startStepFunctionsServer({ interpreter, activity })
   const states = new SFNClient({ endpoint: server.url, region, credentials: localCredentials })
 
@@ -113,6 +118,13 @@ export async function startHost(options: HostOptions): Promise<Host> {
       await dynamodb.close()
     },
   }
+}
+
+/** Rollouts that hold a claim although their execution is over: the host died before it could restore them. */
+async function abandonedRollouts(ledger: Ledger, interpreter: Interpreter, fleet: Fleet) {
+  const claims = await Promise.all(fleet.clusters.map(({ name }) => ledger.listClaims(name)))
+  const holders = new Set(claims.flat().map(({ holder }) => holder?.rollout))
+  return interpreter.list({ machine: 'rollout' }).filter(({ name }) => holders.has(name))
 }
 
 /** Steps that are under way when the host closes cannot be stopped, in Lambda neither: they find the ledger gone. */

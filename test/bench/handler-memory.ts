@@ -15,10 +15,10 @@ const targetMib = 200
 const table = 'lockstep-ledger'
 
 /**
- * V8 gives its heap half of the machine's memory: here, of the 512 MB that these functions have (infra/aws/steps.ts).
- * On a machine of many gigabytes it would collect garbage later and look larger than it is in Lambda.
+ * As deployed (infra/aws/handler-function.ts): half of the 512 MB that these functions have. Without it V8 would collect
+ * garbage later on a machine of many gigabytes.
  */
-const heapOptions = ['--max-heap-size=256']
+const heapOptions = ['--max-old-space-size=256', '--max-semi-space-size=4']
 
 /** The first layer takes about ten seconds: it begins with the fetch, and the wait must still see most of it. */
 const speedups = { fetch: 50, tofuPlan: 200, tofuApply: 300, runnerCleanup: 100 }

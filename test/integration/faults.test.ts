@@ -203,6 +203,28 @@ describe('a host that is killed and started again', () => {
   )
 })
 
+test('a host that is killed before it has restored an aborted rollout restores it when it is started again', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'lockstep-'))
+  try {
+    await start({ directory })
+    world.simulation.faults.hang(keys.vpc)
+    const pushed = world.change()
+    await world.deliver(pushed)
+    await world.until('the gates', () => world.leftovers().length === 3)
+    world.cluster().api.faults.inject({ verb: 'LIST' }, { do: 'hang' }, 3)
+    world.host.interpreter.stop(world.executionArn(pushed))
+    await world.host.close()
+    world.cluster().api.faults.clear()
+    expect(world.leftovers()).toHaveLength(3)
+    await world.startHost()
+    await world.until('the restore', () => world.leftovers().length === 0)
+    world.simulation.faults.release(keys.vpc)
+    expect((await world.push()).rollout.outcome).toBe('succeeded')
+  } finally {
+    rmSync(directory, { recursive: true, force: true })
+  }
+})
+
 describe('a fleet of two clusters', () => {
   const clusters = [
     { name: 'staging', eks: 'staging-eks', region: 'us-east-1', environment: 'staging' },
