@@ -18,13 +18,13 @@ export async function holdGates(rollout: Rollout, holdForMs: number, ports: Foll
     // Released by a person, or by Git: it runs, and is waited for like any other.
     if (turnOf(rollout).unsettled.length > 0) return 'WaitForLayer'
     const next = afterSettling(rollout, before, now)
-    if (next !== 'HoldGates') return next
+    if (next !== 'WaitForRecovery') return next
     if (now < endsAt()) return undefined
     if (holdsGates(rollout)) giveUp(rollout, holdForMs)
     return 'Report'
   }
   const ending = await follow(rollout, ports, decide, endsAt)
-  const next = afterFollowing(rollout, ending, 'HoldGates')
+  const next = afterFollowing(rollout, ending, 'WaitForRecovery')
   if (next === 'OpenLayer' || next === 'PlanAgain' || next === 'WaitForLayer') delete rollout.heldSince
   return next
 }

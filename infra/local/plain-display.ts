@@ -64,8 +64,13 @@ function textOf(change: PushChange): string {
     case 'note':
       return `${change.cluster}: note: ${change.message}`
     case 'layer':
-      return `${change.cluster}: layer ${change.layer}: ${change.phase}`
+      return `${change.cluster}: ${named(change.layer)}: ${change.phase}`
     case 'object':
       return `${change.cluster}: ${change.object}: ${change.phase}${change.detail ? `, ${change.detail}` : ''}`
   }
+}
+
+/** Layers without a name of the fleet's are called `layer 1` already. */
+function named(layer: string): string {
+  return /^layer \d/.test(layer) ? layer : `layer ${layer}`
 }

@@ -94,7 +94,7 @@ export function viewOf(seen: Seen): RolloutView {
 }
 
 /** The state in which gates wait behind a failure (statemachines/rollout.asl.json). */
-const holding = 'HoldGates'
+const holding = 'WaitForRecovery'
 
 function statusOf({ execution, rollout, state }: Seen): RolloutStatus {
   switch (execution.status) {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import { branchOf } from '../../functions/lib/rollout/branch.ts'
+import { requestRelease } from '../../functions/lib/rollout/request-release.ts'
 import { simulatedKinds } from '../../infra/local/simulation/kinds.ts'
 import { files, keys, roots } from './layered-fleet.ts'
 import { World, type WorldOptions } from './world.ts'
@@ -239,6 +240,19 @@ describe('a fleet of two clusters', () => {
     const staging = await world.ended(pushed, 'staging')
     expect([staging.rollout.outcome, production.rollout.outcome]).toEqual(['succeeded', 'succeeded'])
     expect(production.rollout.startedAt).toBeGreaterThanOrEqual(staging.rollout.endedAt ?? 0)
+  })
+
+  test('stops after a wave whose gates a person has released', async () => {
+    await start({ clusters })
+    world.simulation.faults.fail(keys.db)
+    const pushed = world.change()
+    await world.deliver(pushed)
+    await world.reaches(pushed, 'WaitForRecovery')
+    await requestRelease(await world.rollout(pushed), 'ana', { ledger: world.host.ledger, clock: world.clock })
+    const fleet = `arn:aws:states:us-east-1:000000000000:execution:fleet:${pushed.delivery}`
+    await world.until('the end of the fleet', () => world.describe(fleet)?.status === 'SUCCEEDED')
+    expect(JSON.parse(world.describe(fleet)?.output ?? '')).toEqual({ outcome: 'released' })
+    expect(world.describe(world.executionArn(pushed, 'production'))).toBeUndefined()
   })
 
   test('stops after a wave that failed', async () => {

@@ -100,7 +100,7 @@ describe('a rollout that is held', () => {
     expect(id).toBe(`${execution}.staging`)
 
     const { rollouts } = await read('/api/rollouts')
-    expect(rollouts).toMatchObject([{ id, cluster: 'staging', status: 'held', state: 'HoldGates' }])
+    expect(rollouts).toMatchObject([{ id, cluster: 'staging', status: 'held', state: 'WaitForRecovery' }])
     expect(rollouts[0]?.layers[0]?.objects).toBeUndefined()
 
     const { rollout } = await read(`/api/rollouts/${id}`)

@@ -221,7 +221,7 @@ describe('a failed layer', () => {
     world.simulation.faults.fail(keys.db, { reason: 'TFExecApplyFailed', message: 'no quota' })
     const pushed = world.change()
     await world.deliver(pushed)
-    await world.reaches(pushed, 'HoldGates')
+    await world.reaches(pushed, 'WaitForRecovery')
     const rollout = await world.rollout(pushed)
     const phase = (key: string) => rollout.objects.find((object) => object.key === key)?.phase
     expect(phase(keys.db)).toBe('failed')
@@ -235,7 +235,7 @@ describe('a failed layer', () => {
     world.simulation.faults.fail(keys.db, { reason: 'TFExecApplyFailed', message: 'no quota' })
     const pushed = world.change()
     await world.deliver(pushed)
-    await world.reaches(pushed, 'HoldGates')
+    await world.reaches(pushed, 'WaitForRecovery')
     world.simulation.faults.clear(keys.db)
     const ended = await world.ended(pushed)
     expect(ended).toMatchObject({ status: 'SUCCEEDED', rollout: { outcome: 'succeeded' } })
@@ -248,7 +248,7 @@ describe('a failed layer', () => {
     world.simulation.faults.fail(keys.db)
     const pushed = world.change()
     await world.deliver(pushed)
-    await world.reaches(pushed, 'HoldGates')
+    await world.reaches(pushed, 'WaitForRecovery')
     world.simulation.faults.clear(keys.db)
     const cure = await world.push()
     expect((await world.ended(pushed)).rollout.outcome).toMatch(/superseded|succeeded/)
@@ -261,7 +261,7 @@ describe('a failed layer', () => {
     world.simulation.faults.hang(keys.db)
     const pushed = world.change()
     await world.deliver(pushed)
-    await world.reaches(pushed, 'HoldGates')
+    await world.reaches(pushed, 'WaitForRecovery')
     const resume = (key: string) =>
       world.edit(key, ({ spec }) => {
         spec.suspend = false
@@ -285,7 +285,7 @@ describe('a failed layer', () => {
     world.simulation.faults.fail(keys.db)
     const pushed = world.change()
     await world.deliver(pushed)
-    await world.reaches(pushed, 'HoldGates')
+    await world.reaches(pushed, 'WaitForRecovery')
     await requestRelease(await world.rollout(pushed), 'ana', { ledger: world.host.ledger, clock: world.clock })
     const ended = await world.ended(pushed)
     expect(ended).toMatchObject({ status: 'SUCCEEDED', rollout: { outcome: 'released' } })
@@ -311,7 +311,7 @@ describe('a failed layer', () => {
     world.simulation.faults.hang(keys.db)
     const pushed = world.change()
     await world.deliver(pushed)
-    await world.reaches(pushed, 'HoldGates')
+    await world.reaches(pushed, 'WaitForRecovery')
     const { objects, layers } = await world.rollout(pushed)
     const db = objects.find(({ key }) => key === keys.db)
     expect(db).toMatchObject({ phase: 'failed', reason: 'DeadlineExceeded' })
@@ -343,7 +343,7 @@ describe('a person', () => {
     world.edit(keys.db, ({ spec }) => {
       spec.suspend = true
     })
-    await world.reaches(pushed, 'HoldGates')
+    await world.reaches(pushed, 'WaitForRecovery')
     world.simulation.faults.release(keys.db)
     world.edit(keys.db, ({ spec }) => {
       spec.suspend = false

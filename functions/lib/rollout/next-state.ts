@@ -4,7 +4,7 @@ import { note, type PlannedObject, type Rollout } from './rollout.ts'
 import { turnOf } from './turn.ts'
 
 /** The states of the rollout's state machine that a wait can lead to, by name. */
-export const nextStateSchema = z.enum(['OpenLayer', 'WaitForLayer', 'PlanAgain', 'HoldGates', 'Report'])
+export const nextStateSchema = z.enum(['OpenLayer', 'WaitForLayer', 'PlanAgain', 'WaitForRecovery', 'Report'])
 export type NextState = z.infer<typeof nextStateSchema>
 
 export type Phases = ReadonlyMap<string, PlannedObject['phase']>
@@ -25,7 +25,7 @@ export function afterSettling(rollout: Rollout, before: Phases, now: number): Ne
   const { next, blocked } = turnOf(rollout)
   if (next.length > 0) return 'OpenLayer'
   const holds = blocked.some((object) => object.gated) || now < recoveryDeadline(rollout)
-  return holds ? 'HoldGates' : 'Report'
+  return holds ? 'WaitForRecovery' : 'Report'
 }
 
 /** Failures that the object's controller does not try to mend by itself. */

@@ -62,7 +62,12 @@ function choose(config: KubeConfig, file: string, wanted: string | undefined): v
     )
   }
   config.setCurrentContext(name)
-  if (!config.getCurrentCluster()?.server) throw unreadable(file, `has no server for the cluster of context ${name}`)
+  const cluster = config.getCurrentCluster()
+  if (cluster?.server.startsWith('http:') && !cluster.skipTLSVerify) {
+    // client-node refuses it later, with an error that names no cause.
+    throw unreadable(file, `has a server without TLS for context ${name}; say insecure-skip-tls-verify: true there`)
+  }
+  if (!cluster?.server) throw unreadable(file, `has no server for the cluster of context ${name}`)
 }
 
 function unreadable(file: string, why: string): LockstepError {
