@@ -8,10 +8,10 @@ import type { Ledger } from '../../functions/lib/ledger/ledger.ts'
 import { requestRelease } from '../../functions/lib/rollout/request-release.ts'
 import { largestBody, type WebhookRequest } from '../../functions/webhook/delivery.ts'
 import type { WebhookResponse } from '../../functions/webhook/webhook.ts'
-import { executionLines, executionView, findExecution } from './execution-view.ts'
-import type { LiveRollouts } from './live-rollouts.ts'
-import type { RolloutView } from './rollout-view.ts'
 import type { Interpreter } from './states/interpreter.ts'
+import { executionLines, executionView, findExecution } from './views/execution-view.ts'
+import type { LiveRollouts } from './views/live-rollouts.ts'
+import type { RolloutView } from './views/rollout-view.ts'
 
 export interface HttpServerOptions {
   readonly webhook: (request: WebhookRequest) => Promise<WebhookResponse>

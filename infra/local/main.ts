@@ -1,7 +1,7 @@
 import type { Clock } from '../../functions/lib/clock.ts'
 import { LockstepError } from '../../functions/lib/errors.ts'
 import { helpText, type Options, parseOptions } from './options.ts'
-import type { Display } from './push-view.ts'
+import type { Display } from './views/push-view.ts'
 
 // What Node thinks of a dependency is nothing that a person at this terminal can act on.
 process.removeAllListeners('warning')
@@ -40,9 +40,9 @@ async function run(options: Options): Promise<number> {
 async function displayFor({ json, speed }: Options): Promise<(clock: Clock) => Display> {
   const output = process.stdout
   const { systemClock } = await import('../../functions/lib/clock.ts')
-  const { JsonDisplay } = await import('./json-display.ts')
-  const { PlainDisplay } = await import('./plain-display.ts')
-  const { TerminalDisplay } = await import('./terminal.ts')
+  const { JsonDisplay } = await import('./display/json-display.ts')
+  const { PlainDisplay } = await import('./display/plain-display.ts')
+  const { TerminalDisplay } = await import('./display/terminal.ts')
   return (clock) => {
     if (json) return new JsonDisplay({ output, clock })
     if (!output.isTTY || process.env.TERM === 'dumb') return new PlainDisplay({ output, clock, speed })

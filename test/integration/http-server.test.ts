@@ -1,8 +1,8 @@
 import { request } from 'node:http'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { ExecutionLine, ExecutionView } from '../../infra/local/execution-view.ts'
 import { PortUnavailable, startHttpServer } from '../../infra/local/http-server.ts'
-import type { RolloutView } from '../../infra/local/rollout-view.ts'
+import type { ExecutionLine, ExecutionView } from '../../infra/local/views/execution-view.ts'
+import type { RolloutView } from '../../infra/local/views/rollout-view.ts'
 import { ServedHost } from './served-host.ts'
 
 let served: ServedHost

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import type { ObjectPhase } from '../../infra/local/rollout-view.ts'
+import type { ObjectPhase } from '../../infra/local/views/rollout-view.ts'
 import { ServedHost } from './served-host.ts'
 
 const slow = 'HelmRelease/ingress/ingress-nginx'

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { JsonDisplay } from '../../../infra/local/json-display.ts'
-import { PlainDisplay } from '../../../infra/local/plain-display.ts'
-import { summarise } from '../../../infra/local/push-summary.ts'
-import { summaryLines } from '../../../infra/local/summary-lines.ts'
-import { renderTree, TerminalDisplay } from '../../../infra/local/terminal.ts'
+import { JsonDisplay } from '../../../infra/local/display/json-display.ts'
+import { PlainDisplay } from '../../../infra/local/display/plain-display.ts'
+import { summaryLines } from '../../../infra/local/display/summary-lines.ts'
+import { renderTree, TerminalDisplay } from '../../../infra/local/display/terminal.ts'
+import { summarise } from '../../../infra/local/views/push-summary.ts'
 import { layer, object, pushView, rollout } from './views.ts'
 
 const now = 10_000

@@ -1,6 +1,6 @@
 import type { Push } from '../../../functions/lib/push.ts'
-import type { PushView } from '../../../infra/local/push-view.ts'
-import type { LayerView, ObjectPhase, ObjectView, RolloutView } from '../../../infra/local/rollout-view.ts'
+import type { PushView } from '../../../infra/local/views/push-view.ts'
+import type { LayerView, ObjectPhase, ObjectView, RolloutView } from '../../../infra/local/views/rollout-view.ts'
 
 /** Fixed views of rollouts, for the tests of what is shown. */
 

@@ -1,6 +1,6 @@
 import * as z from 'zod'
-import type { HistoryEvent } from './states/history.ts'
-import type { ExecutionDescription, Interpreter } from './states/interpreter.ts'
+import type { HistoryEvent } from '../states/history.ts'
+import type { ExecutionDescription, Interpreter } from '../states/interpreter.ts'
 
 /** Names one execution, as in the console's addresses. */
 export interface ExecutionRef {

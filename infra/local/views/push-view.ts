@@ -1,4 +1,4 @@
-import type { Push } from '../../functions/lib/push.ts'
+import type { Push } from '../../../functions/lib/push.ts'
 import type { RolloutView } from './rollout-view.ts'
 
 /** One push on its way through the fleet, for people to look at. */

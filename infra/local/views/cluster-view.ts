@@ -1,10 +1,10 @@
-import type { Clock } from '../../functions/lib/clock.ts'
-import { nameOf, ObjectUnreadable } from '../../functions/lib/flux/object.ts'
-import { isSourceKind, parseSource, type Source, sourceKinds } from '../../functions/lib/flux/source.ts'
-import { isWorkloadKind, parseWorkload, type Workload, workloadKinds } from '../../functions/lib/flux/workload.ts'
-import type { Kind } from '../../functions/lib/kubernetes/cluster.ts'
-import type { ClusterAccess } from '../../functions/lib/kubernetes/cluster-access.ts'
-import { mirror } from '../../functions/lib/kubernetes/mirror.ts'
+import type { Clock } from '../../../functions/lib/clock.ts'
+import { nameOf, ObjectUnreadable } from '../../../functions/lib/flux/object.ts'
+import { isSourceKind, parseSource, type Source, sourceKinds } from '../../../functions/lib/flux/source.ts'
+import { isWorkloadKind, parseWorkload, type Workload, workloadKinds } from '../../../functions/lib/flux/workload.ts'
+import type { Kind } from '../../../functions/lib/kubernetes/cluster.ts'
+import type { ClusterAccess } from '../../../functions/lib/kubernetes/cluster-access.ts'
+import { mirror } from '../../../functions/lib/kubernetes/mirror.ts'
 
 export interface ClusterViewOptions {
   readonly name: string

@@ -1,7 +1,7 @@
-import type { Push } from '../../functions/lib/push.ts'
-import type { PlannedObject, Rollout } from '../../functions/lib/rollout/rollout.ts'
-import { heldBehind } from '../../functions/lib/rollout/turn.ts'
-import type { ExecutionDescription } from './states/interpreter.ts'
+import type { Push } from '../../../functions/lib/push.ts'
+import type { PlannedObject, Rollout } from '../../../functions/lib/rollout/rollout.ts'
+import { heldBehind } from '../../../functions/lib/rollout/turn.ts'
+import type { ExecutionDescription } from '../states/interpreter.ts'
 
 /** As in a rollout's record, and `held`: its gate is closed now. */
 export type ObjectPhase = PlannedObject['phase'] | 'held'

@@ -1,7 +1,7 @@
-import type { Clock } from '../../functions/lib/clock.ts'
-import { changesBetween } from './push-changes.ts'
-import { summarise } from './push-summary.ts'
-import type { Display, HostNotice, PushView } from './push-view.ts'
+import type { Clock } from '../../../functions/lib/clock.ts'
+import { changesBetween } from '../views/push-changes.ts'
+import { summarise } from '../views/push-summary.ts'
+import type { Display, HostNotice, PushView } from '../views/push-view.ts'
 import type { Screen } from './terminal.ts'
 
 export interface JsonDisplayOptions {

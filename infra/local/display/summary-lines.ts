@@ -1,4 +1,4 @@
-import type { ClusterSummary, LayerSummary, PushSummary } from './push-summary.ts'
+import type { ClusterSummary, LayerSummary, PushSummary } from '../views/push-summary.ts'
 import { duration, lineOf, type Piece, printable, type Style, shortCommit } from './terminal-text.ts'
 
 /** Notes of one cluster that are printed; the console shows all. */

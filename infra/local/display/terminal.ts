@@ -1,7 +1,7 @@
-import type { Clock } from '../../functions/lib/clock.ts'
-import { summarise } from './push-summary.ts'
-import type { Display, HostNotice, PushView } from './push-view.ts'
-import type { LayerView, ObjectPhase, ObjectView, RolloutStatus, RolloutView } from './rollout-view.ts'
+import type { Clock } from '../../../functions/lib/clock.ts'
+import { summarise } from '../views/push-summary.ts'
+import type { Display, HostNotice, PushView } from '../views/push-view.ts'
+import type { LayerView, ObjectPhase, ObjectView, RolloutStatus, RolloutView } from '../views/rollout-view.ts'
 import { summaryLines } from './summary-lines.ts'
 import { duration, lineOf, type Piece, type Style, shortCommit } from './terminal-text.ts'
 
