@@ -52,17 +52,24 @@ const label = (what: string) =>
 
 const list = <T extends z.ZodType>(item: T, right: string) => z.array(item, give(right))
 
-// The longest wait is far below what a timer of Node can hold (24 days) and what an execution may last (one year).
-const longest = 7 * 86_400_000
-const duration = z.string(give('a duration such as "90s", "15m" or "1h30m"')).transform((value, context) => {
-  const ms = parseDuration(value)
-  if (ms !== undefined && ms >= 1_000 && ms <= longest) return ms
-  context.addIssue({
-    code: 'custom',
-    message: `is ${shown(value)}; give a duration from "1s" to "7d", such as "90s", "15m" or "1h30m"`,
+const durationUpTo = (longest: string) => {
+  const most = parseDuration(longest) ?? 0
+  return z.string(give('a duration such as "90s", "15m" or "1h30m"')).transform((value, context) => {
+    const ms = parseDuration(value)
+    if (ms !== undefined && ms >= 1_000 && ms <= most) return ms
+    context.addIssue({
+      code: 'custom',
+      message: `is ${shown(value)}; give a duration from "1s" to "${longest}", such as "90s", "5m" or "1h30m"`,
+    })
+    return z.NEVER
   })
-  return z.NEVER
-})
+}
+
+// Far below what a timer of Node can hold (24 days) and what an execution may last (one year).
+const duration = durationUpTo('7d')
+
+// One function waits for the fetch, and Lambda ends it after 15 minutes.
+const fetchDuration = durationUpTo('10m')
 
 /** An object that takes no other keys. An unknown one is a mistake at its own path, with the key that was meant. */
 function section<Shape extends z.core.$ZodLooseShape>(shape: Shape, right: string) {
@@ -121,7 +128,7 @@ const deadlines = section(
     /** Layers that may take another time than `layer`, in milliseconds. Read it through `layerDeadline`. */
     layers: z.record(z.string(), duration, give('durations by layer, such as {"database": "90m"}')).default({}),
     /** How long a source may take to serve the pushed revision, in milliseconds. */
-    fetch: duration.prefault('5m'),
+    fetch: fetchDuration.prefault('5m'),
   },
   'deadlines: {"layer": "60m", "layers": {"database": "90m"}, "fetch": "5m"}',
 )

@@ -48,7 +48,7 @@ describe('parseFleet', () => {
         { ...production, name: 'copy' },
         7,
       ],
-      deadlines: { layer: 'soon', layers: { netwrok: '5m', network: '0s' } },
+      deadlines: { layer: 'soon', layers: { netwrok: '5m', network: '0s' }, fetch: '1h' },
       holdfor: '1h',
     }
     expect(problemsOf(raw)).toEqual({
@@ -68,6 +68,7 @@ describe('parseFleet', () => {
       'clusters[3].eks': 'is "prod-eks-01 in us-east-1" again, as in clusters[2].eks; give each one once',
       'clusters[4]': expect.stringContaining('is 7; give a cluster'),
       'deadlines.layer': expect.stringContaining('is "soon"; give a duration from "1s" to "7d"'),
+      'deadlines.fetch': expect.stringContaining('is "1h"; give a duration from "1s" to "10m"'),
       'deadlines.layers.network': expect.stringContaining('is "0s"; give a duration'),
       'deadlines.layers.netwrok': 'names "netwrok", which is no layer of this fleet; did you mean "network"?',
       holdfor: 'is not a known key; did you mean "holdFor"?',
