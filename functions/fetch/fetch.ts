@@ -4,6 +4,7 @@ import { requestedAt } from '../lib/flux/annotations.ts'
 import { condition } from '../lib/flux/object.ts'
 import { commitOf, shortCommit } from '../lib/flux/revision.ts'
 import { parseSource, type Source } from '../lib/flux/source.ts'
+import { told } from '../lib/flux/told.ts'
 import type { Cluster, ObjectRef } from '../lib/kubernetes/cluster.ts'
 import { mirror } from '../lib/kubernetes/mirror.ts'
 import type { Ledger } from '../lib/ledger/ledger.ts'
@@ -163,5 +164,5 @@ function settle(rollout: Rollout, sources: readonly Source[]): void {
 
 function said(source: Source): string {
   const ready = condition(source.conditions, 'Ready')
-  return ready ? `${ready.reason}: ${ready.message}`.slice(0, 240) : 'nothing yet'
+  return ready ? told(ready) : 'nothing yet'
 }

@@ -2,6 +2,7 @@ import type { Condition } from './object.ts'
 import { condition } from './object.ts'
 import { commitOf, shortCommit } from './revision.ts'
 import type { Source } from './source.ts'
+import { told } from './told.ts'
 import type { Workload } from './workload.ts'
 
 /**
@@ -174,12 +175,4 @@ function includes(commits: readonly string[], revision: string | undefined): boo
 function at(revision: string | undefined): string {
   const commit = commitOf(revision)
   return commit ? `is still at ${shortCommit(commit)}` : 'has no revision yet'
-}
-
-/** Longest piece of a controller's message that is kept: they hold whole plans and stack traces at times. */
-const longestDetail = 240
-
-function told({ reason, message }: Condition): string {
-  const text = message ? `${reason}: ${message}` : reason
-  return text.length > longestDetail ? `${text.slice(0, longestDetail - 1)}…` : text
 }
