@@ -1,7 +1,7 @@
 import { type Clock, sleep } from '../lib/clock.ts'
 import { LockstepError } from '../lib/errors.ts'
 import { shortCommit } from '../lib/flux/revision.ts'
-import type { Claim, Claimant, Ledger } from '../lib/ledger/ledger.ts'
+import { type Claim, type Claimant, type Ledger, withoutNext } from '../lib/ledger/ledger.ts'
 import type { Push } from '../lib/push.ts'
 import { branchOf } from '../lib/rollout/branch.ts'
 import { leaseMs } from '../lib/rollout/lease.ts'
@@ -29,6 +29,17 @@ export class ClaimBusy extends LockstepError {
   }
 }
 
+/** The rollout was ended while it waited for its turn. */
+export class ClaimWithdrawn extends LockstepError {
+  constructor({ rollout }: Claimant) {
+    super(
+      'ClaimWithdrawn',
+      `Rollout ${rollout} was ended before it had its turn.`,
+      'Redeliver the webhook to start anew.',
+    )
+  }
+}
+
 /** The holder lets go within seconds, or not at all: the first looks are close together, the later ones are not. */
 const firstPauseMs = 200
 const longestPauseMs = 2_000
@@ -47,6 +58,10 @@ export async function claimBranch(
   const giveUpAt = clock.now() + patienceMs
   for (let pauseMs = firstPauseMs; ; ) {
     const claim = (await ledger.readClaim(cluster, branch)) ?? { cluster, branch, version: 0, leaseUntil: 0 }
+    if (await hasEnded(claimant, ledger)) {
+      if (claim.next?.rollout === claimant.rollout) await ledger.writeClaim(withoutNext(claim))
+      throw new ClaimWithdrawn(claimant)
+    }
     // Even if a newer push waits already: what was handed over must be handed on, at the next safe point.
     if (claim.holder?.rollout === claimant.rollout) return
     const newer = newerThan(claimant, claim)
@@ -61,6 +76,11 @@ export async function claimBranch(
     await sleep(clock, pauseMs)
     pauseMs = Math.min(longestPauseMs, pauseMs * 1.3)
   }
+}
+
+/** An execution can be aborted while its step waits here: Lambda does not stop for that. */
+async function hasEnded({ rollout }: Claimant, ledger: Ledger): Promise<boolean> {
+  return (await ledger.readRollout(rollout))?.value.outcome !== undefined
 }
 
 /**

@@ -58,7 +58,6 @@ async function begin(
     push,
     startedAt: clock.now(),
     sources: [],
-    commits: [push.after],
     layers: [],
     objects: [],
     notes: [],

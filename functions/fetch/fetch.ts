@@ -55,6 +55,7 @@ export async function fetchSources(
   const cancels: (() => void)[] = []
   try {
     const deadline = clock.now() + deadlineMs
+    const older = await olderCommits(rollout, ledger)
     for (let lookedAt = 0; ; ) {
       const now = clock.now()
       if (now - lookedAt >= lookAtClaimMs) {
@@ -66,7 +67,7 @@ export async function fetchSources(
       const moved = new Promise<void>((resolve) => {
         wake = resolve
       })
-      const waiting = sources.filter((source) => !isFetched(rollout, source, fetching.get(source.key)))
+      const waiting = sources.filter((source) => !isFetched(rollout, source, fetching.get(source.key), older))
       if (waiting.length === 0) {
         settle(rollout, sources)
         return 'go on'
@@ -82,6 +83,13 @@ export async function fetchSources(
     for (const cancel of cancels) cancel()
     ending.abort()
   }
+}
+
+/** Commits that come before the push: where it began, and what earlier rollouts of the cluster have rolled out. */
+async function olderCommits(rollout: Rollout, ledger: Ledger): Promise<Set<string>> {
+  const earlier = await ledger.listRollouts(rollout.cluster, 50)
+  const done = earlier.filter(({ id, outcome }) => id !== rollout.id && outcome !== undefined)
+  return new Set([rollout.push.before, ...done.flatMap(({ commit }) => commit ?? [])])
 }
 
 interface Fetching {
@@ -102,15 +110,26 @@ function readSources(rollout: Rollout, objects: ReadonlyMap<string, unknown>): S
   })
 }
 
+/** How often a source must answer with a commit that it served before, until that is taken for the branch's head. */
+const sameAnswers = 4
+
 /**
  * A source that serves the pushed commit is done. Any other commit counts once our request, or another writer's that
- * replaced it, has been handled, and unless that commit is known to come before the push.
+ * replaced it, has been handled, and unless it comes before the push: Git servers answer from replicas that lag behind
+ * their own webhooks. What the source served before we asked is suspicious, and counts only when it stays.
  */
-function isFetched(rollout: Rollout, source: Source, fetching: Fetching | undefined): boolean {
+function isFetched(
+  rollout: Rollout,
+  source: Source,
+  fetching: Fetching | undefined,
+  older: ReadonlySet<string>,
+): boolean {
   const commit = commitOf(source.revision)
   if (commit === undefined) return false
   if (commit === rollout.push.after) return true
-  if (!fetching || commit === rollout.push.before) return false
+  if (!fetching || older.has(commit)) return false
+  const before = rollout.sources.find(({ key }) => key === source.key)?.before
+  if (commit === before && fetching.asked < sameAnswers) return false
   const handled = source.handled === fetching.token || isReplaced(source, fetching)
   return handled && condition(source.conditions, 'Ready')?.status === 'True'
 }
@@ -152,7 +171,6 @@ function settle(rollout: Rollout, sources: readonly Source[]): void {
     const commit = commitOf(sources.find((source) => source.key === planned.key)?.revision)
     return commit ? { ...planned, served: commit } : planned
   })
-  rollout.commits = [...new Set([...rollout.commits, ...served])]
   const newer = served.find((commit) => commit !== rollout.push.after)
   rollout.commit = newer ?? rollout.push.after
   if (newer === undefined) return

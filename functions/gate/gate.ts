@@ -16,7 +16,7 @@ export async function closeGates(
   busyBranches: ReadonlySet<string>,
   cluster: Cluster,
 ): Promise<void> {
-  const toHold = rollout.objects.filter((object) => object.phase === 'pending' && mayHold(object))
+  const toHold = rollout.objects.filter(mayHold)
   const mark = gateMark(rollout)
   const takeOver = (other: string) => mayTakeOver(other, branchOf(rollout.push), busyBranches)
   await each(toHold, patchesAtOnce, async (object) => {
@@ -25,8 +25,12 @@ export async function closeGates(
   })
 }
 
-/** What was born is held from now on, even if it may have started. Gates that were taken over are marked again. */
+/**
+ * What was born is held from now on, even if it may have started; so is what cannot be put in order. Gates that were
+ * taken over are marked again.
+ */
 function mayHold(object: PlannedObject): boolean {
+  if (object.phase !== 'pending' && object.reason !== 'OrderInvalid') return false
   if (object.gated) return true
   return object.notHeld === undefined || object.notHeld === 'born'
 }
@@ -43,6 +47,7 @@ function record(rollout: Rollout, object: PlannedObject, held: Held): void {
   }
   if (held === 'gone') {
     object.phase = 'gone'
+    rollout.planStale = true
     note(rollout, `${object.key} was deleted before it could be held.`)
   }
 }

@@ -1,3 +1,4 @@
+import { checkClaim } from '../lib/rollout/lease.ts'
 import { countObjects } from '../lib/rollout/rollout.ts'
 import {
   busyBranchesBeside,
@@ -18,6 +19,8 @@ export const step = defineClusterStep({
   output: countsSchema,
   run: async ({ rollout: id, cluster: name }, ports) =>
     updateRollout(ports.ledger, id, async (rollout) => {
+      // A late try of a rollout that was taken over must not suspend what the newer one has opened.
+      if ((await checkClaim(rollout, ports)) !== 'go on') return countObjects(rollout)
       const cluster = await ports.clusters.connect(name)
       const [snapshot, busyBranches] = await Promise.all([takeSnapshot(cluster), busyBranchesBeside(rollout, ports)])
       await closeGates(rollout, snapshot, busyBranches, cluster)

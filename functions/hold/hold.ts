@@ -1,5 +1,5 @@
 import { type FollowPorts, follow } from '../lib/rollout/follow.ts'
-import { afterFollowing, afterSettling, type NextState, phasesOf, recoveryDeadline } from '../lib/rollout/next-state.ts'
+import { afterFollowing, afterSettling, type NextState, recoveryDeadline } from '../lib/rollout/next-state.ts'
 import { note, type Rollout } from '../lib/rollout/rollout.ts'
 import { turnOf } from '../lib/rollout/turn.ts'
 
@@ -12,12 +12,11 @@ import { turnOf } from '../lib/rollout/turn.ts'
 export async function holdGates(rollout: Rollout, holdForMs: number, ports: FollowPorts): Promise<NextState> {
   const heldSince = rollout.heldSince ?? ports.clock.now()
   rollout.heldSince = heldSince
-  const before = phasesOf(rollout)
   const endsAt = () => (holdsGates(rollout) ? heldSince + holdForMs : recoveryDeadline(rollout))
   const decide = (now: number): NextState | undefined => {
     // Released by a person, or by Git: it runs, and is waited for like any other.
     if (turnOf(rollout).unsettled.length > 0) return 'WaitForLayer'
-    const next = afterSettling(rollout, before, now)
+    const next = afterSettling(rollout, now)
     if (next !== 'WaitForRecovery') return next
     if (now < endsAt()) return undefined
     if (holdsGates(rollout)) giveUp(rollout, holdForMs)

@@ -21,7 +21,7 @@ export class FleetInvalid extends LockstepError {
     super(
       'FleetInvalid',
       `The fleet has ${count}:\n${lines.join('\n')}\n`,
-      'Correct them in cdk.json, context "lockstep".',
+      'Correct them where the fleet is written: context "lockstep" of cdk.json, or the file that was given.',
     )
     this.problems = problems
   }

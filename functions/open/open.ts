@@ -2,7 +2,7 @@ import { each } from '../lib/each.ts'
 import { parseWorkload } from '../lib/flux/workload.ts'
 import type { Cluster } from '../lib/kubernetes/cluster.ts'
 import { gateMark } from '../lib/rollout/gate-mark.ts'
-import { nextToken, openGate, patchesAtOnce, refOf, requestReconcile } from '../lib/rollout/gates.ts'
+import { nextToken, openGate, patchesAtOnce, refOf, removeMark, requestReconcile } from '../lib/rollout/gates.ts'
 import { note, type PlannedLayer, type PlannedObject, type Rollout } from '../lib/rollout/rollout.ts'
 import { turnOf } from '../lib/rollout/turn.ts'
 
@@ -16,6 +16,8 @@ export async function openLayer(
   rollout: Rollout,
   { cluster, now }: { cluster: Cluster; now: number },
 ): Promise<PlannedLayer | undefined> {
+  // Something went while gates were closed: what depends on it must not open by the old plan.
+  if (rollout.planStale) return undefined
   const { next } = turnOf(rollout)
   const layer = rollout.layers.find(({ index }) => index === next[0]?.layer)
   if (!layer) return undefined
@@ -29,6 +31,7 @@ async function openObject(rollout: Rollout, object: PlannedObject, cluster: Clus
     ? await openHeld(rollout, object, cluster, now)
     : shouldAsk(rollout, object) && !(await ask(rollout, object, cluster, now))
   object.phase = gone ? 'gone' : 'open'
+  if (gone) rollout.planStale = true
   object.openedAt = now
 }
 
@@ -38,7 +41,10 @@ async function openHeld(rollout: Rollout, object: PlannedObject, cluster: Cluste
   const result = await openGate(cluster, object.key, gateMark(rollout), token)
   object.gated = false
   if (result === 'opened') object.token = token
-  if (result === 'not ours any more') await seeWhoOpened(rollout, object, cluster)
+  if (result === 'not ours any more') {
+    await seeWhoOpened(rollout, object, cluster)
+    await removeMark(cluster, object.key, gateMark(rollout))
+  }
   return result === 'gone'
 }
 

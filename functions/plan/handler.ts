@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { closeGates } from '../gate/gate.ts'
+import { checkClaim } from '../lib/rollout/lease.ts'
 import { countObjects } from '../lib/rollout/rollout.ts'
 import {
   busyBranchesBeside,
@@ -24,6 +25,7 @@ export const step = defineClusterStep({
   output: countsSchema,
   run: async ({ rollout: id, cluster: name, again }, ports) =>
     updateRollout(ports.ledger, id, async (rollout) => {
+      if ((await checkClaim(rollout, ports)) !== 'go on') return countObjects(rollout)
       const cluster = await ports.clusters.connect(name)
       const { ordering } = clusterOf(ports.fleet, name)
       const [snapshot, busyBranches] = await Promise.all([takeSnapshot(cluster), busyBranchesBeside(rollout, ports)])

@@ -74,6 +74,7 @@ export function makePlan(rollout: Rollout, input: PlanInput): void {
  * hold what lies behind them.
  */
 export function planAgain(rollout: Rollout, input: PlanInput): void {
+  delete rollout.planStale
   const scope = scopeOf(rollout.push, input.snapshot)
   const order = orderOf(scope, input)
   const previous = new Map(rollout.objects.map((object) => [object.key, object]))

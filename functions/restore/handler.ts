@@ -34,7 +34,7 @@ export const step = defineClusterStep({
     }
     const cluster = await clusters.connect(rollout.cluster)
     const released = await releaseBranch(
-      { rollout: rollout.id, branch: branchOf(rollout.push), gatesLeft: true },
+      { rollout: rollout.id, branch: branchOf(rollout.push) },
       { cluster, ledger, clock },
     )
     log.info('restored', { rollout: rollout.id, cluster: rollout.cluster, status: detail.status, ...released })

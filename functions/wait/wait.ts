@@ -1,5 +1,5 @@
 import { type FollowPorts, follow } from '../lib/rollout/follow.ts'
-import { afterFollowing, afterSettling, type NextState, phasesOf } from '../lib/rollout/next-state.ts'
+import { afterFollowing, afterSettling, type NextState } from '../lib/rollout/next-state.ts'
 import { note, type PlannedObject, type Rollout } from '../lib/rollout/rollout.ts'
 import { turnOf } from '../lib/rollout/turn.ts'
 
@@ -8,12 +8,11 @@ import { turnOf } from '../lib/rollout/turn.ts'
  * answers the state that comes next. Throws ClaimLost, ClusterError, ObjectUnreadable.
  */
 export async function waitForLayer(rollout: Rollout, ports: FollowPorts): Promise<NextState> {
-  const before = phasesOf(rollout)
   const decide = (now: number): NextState | undefined => {
     failOverdue(rollout, now)
     if (turnOf(rollout).unsettled.length > 0) return undefined
     closeLayers(rollout, now)
-    return afterSettling(rollout, before, now)
+    return afterSettling(rollout, now)
   }
   const ending = await follow(rollout, ports, decide, () => nextDeadline(rollout))
   return afterFollowing(rollout, ending, 'WaitForLayer')

@@ -65,7 +65,7 @@ Environment:
 Examples:
   npm start -- --speed 1
   npm start -- --manifests ../fleet-infra --push push.json --fleet ../lockstep/cdk.json
-  npm run demo -- --json | jq 'select(.type == "result")'
+  npm run -s demo -- --json | jq 'select(.type == "result")'
   npm start -- --kubeconfig ~/.kube/config --context kind-flux --cluster staging --push push.json
 `
 

@@ -192,7 +192,7 @@ describe('a host that is killed and started again', () => {
         })
         await world.deliver(pushed)
         await reached
-        await world.host.close()
+        await world.stopHost()
         await world.startHost()
         const ended = await world.ended(pushed)
         expect(ended).toMatchObject({ status: 'SUCCEEDED', rollout: { outcome: 'succeeded' } })
@@ -214,7 +214,7 @@ test('a host that is killed before it has restored an aborted rollout restores i
     await world.until('the gates', () => world.leftovers().length === 3)
     world.cluster().api.faults.inject({ verb: 'LIST' }, { do: 'hang' }, 3)
     world.host.interpreter.stop(world.executionArn(pushed))
-    await world.host.close()
+    await world.stopHost()
     world.cluster().api.faults.clear()
     expect(world.leftovers()).toHaveLength(3)
     await world.startHost()

@@ -61,9 +61,9 @@ describe('a push', () => {
     // Five objects, of which the first is not held and starts with the artifact; one for the source.
     expect(total('PATCH')).toBeLessThanOrEqual(2 * 5 + 1)
     expect(total('GET')).toBe(0)
-    // Five waits and the fetch; plan, gate and plan again list once more.
+    // Five waits and the fetch; plan, gate, plan again and release list once more.
     expect(requests.WATCH?.Terraform).toBe(5)
-    expect(requests.LIST?.Terraform).toBe(5 + 3)
+    expect(requests.LIST?.Terraform).toBe(5 + 4)
   })
 
   test('that was delivered twice is rolled out once', async () => {

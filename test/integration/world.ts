@@ -22,6 +22,8 @@ export interface WorldOptions {
   readonly deadlines?: object
   readonly ordering?: 'strict' | 'advisory'
   readonly clusters?: readonly object[]
+  /** Default: main alone. All begin at the same commit. */
+  readonly branches?: readonly string[]
   /** Keeps the host's data, so that it can be started again. */
   readonly directory?: string
 }
@@ -51,7 +53,7 @@ export class World {
   private constructor(options: WorldOptions) {
     this.options = options
     this.fleet = parseFleet({
-      repositories: [{ name: 'my-org/fleet-infra', branches: ['main'] }],
+      repositories: [{ name: 'my-org/fleet-infra', branches: options.branches ?? ['main'] }],
       layers: options.layers ?? ['network', 'database', 'addons', 'apps'],
       clusters: options.clusters ?? [
         {
@@ -72,18 +74,31 @@ export class World {
   ): Promise<World> {
     const world = new World(options)
     const { clock, fleet } = world
+    // While things start, real time passes that no activity accounts for: the clock must not jump over it.
+    const started = clock.begin()
     world.simulated = await startSimulatedFleet({ fleet, clock, activity: clock })
-    world.simulated.git.commit(url, 'main', world.commit, { write: files })
+    for (const branch of options.branches ?? ['main']) {
+      world.simulated.git.commit(url, branch, world.commit, { write: files })
+    }
     for (const { simulation } of world.simulated.clusters.values()) {
       simulation.load(structuredClone(objects) as KubernetesObject[])
       simulation.start()
     }
     await world.startHost()
+    started()
     return world
+  }
+
+  /** Ends the host as a SIGKILL would, but for the ports that it listens on. */
+  async stopHost(): Promise<void> {
+    const stopped = this.clock.begin()
+    await this.host.close()
+    stopped()
   }
 
   async startHost(): Promise<void> {
     const { clock, fleet, simulated } = this
+    const started = clock.begin()
     const eksClient = (region: string) =>
       new EKSClient({ region, endpoint: simulated.eks.url, credentials: localCredentials })
     this.host = await startHost({
@@ -91,6 +106,7 @@ export class World {
       clusters: eksClusters({ clock, fleet, eksClient }),
       ...(this.options.directory && { directory: this.options.directory }),
     })
+    started()
   }
 
   async close(): Promise<void> {
@@ -121,8 +137,9 @@ export class World {
     { after }: Pushed,
     write: Readonly<Record<string, readonly object[]>> = {},
     remove: readonly string[] = [],
+    branch = 'main',
   ): void {
-    this.simulated.git.commit(url, 'main', after, { write, remove })
+    this.simulated.git.commit(url, branch, after, { write, remove })
   }
 
   /** A push that the Git server has taken, but that the replica which Flux reads from does not serve yet. */
@@ -134,9 +151,9 @@ export class World {
   }
 
   /** GitHub's webhook for a push. Answers its HTTP status. */
-  async deliver(pushed: Pushed): Promise<number> {
+  async deliver(pushed: Pushed, branch = 'main'): Promise<number> {
     const body = JSON.stringify({
-      ref: 'refs/heads/main',
+      ref: `refs/heads/${branch}`,
       before: pushed.before,
       after: pushed.after,
       created: false,
@@ -151,6 +168,7 @@ export class World {
       commits: [],
     })
     const signature = createHmac('sha256', secret).update(body).digest('hex')
+    const delivered = this.clock.begin()
     const response = await this.host.webhook({
       headers: {
         'x-github-event': 'push',
@@ -161,6 +179,7 @@ export class World {
       body,
       isBase64Encoded: false,
     })
+    delivered()
     return response.statusCode
   }
 

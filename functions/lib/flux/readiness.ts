@@ -61,10 +61,11 @@ export function readWorkload(workload: Workload, expectation: Expectation): Read
   if (workload.suspended) return { state: 'suspended', detail: 'is suspended' }
 
   const ready = condition(workload.conditions, 'Ready')
-  const stalled = condition(workload.conditions, 'Stalled')
-  if (stalled?.status === 'True') return { state: 'failed', final: true, detail: told(stalled) }
-
   const handled = tokenHandled(workload, expectation.token)
+  const stalled = condition(workload.conditions, 'Stalled')
+  if (stalled?.status === 'True' && handled && attempted(workload, expectation)) {
+    return { state: 'failed', final: true, detail: told(stalled) }
+  }
   if (ready?.status === 'True') return readSuccess(workload, expectation, ready, handled)
   if (ready?.status === 'False') return readFailure(workload, expectation, ready, handled)
   if (workload.pendingPlan && ready?.reason === 'TerraformPlannedWithChanges') {
@@ -88,6 +89,22 @@ const noRunnerYet = 'Reconciliation in progress'
 function readRun(ready: Condition, { token }: Expectation, handled: boolean): Reading['state'] {
   if (token !== undefined && handled) return 'idle'
   return ready.message === noRunnerYet ? 'starting' : 'reconciling'
+}
+
+/** kustomize-controller's condition message between its apply and the end of its health checks. */
+const checksHealth = 'Running health checks for revision'
+
+/**
+ * Whether a Kustomization has applied one of `commits`, be it ready or still waiting for the health of what it applied.
+ * Source: kustomize-controller, reconcile(): the inventory is patched before the health checks begin.
+ */
+export function hasApplied(workload: Workload, commits: readonly string[]): boolean {
+  if (includes(commits, workload.lastAppliedRevision)) return true
+  if (!includes(commits, workload.lastAttemptedRevision)) return false
+  return workload.conditions.some(
+    ({ type, reason, message }) =>
+      message.startsWith(checksHealth) || (type === 'Ready' && reason === 'HealthCheckFailed'),
+  )
 }
 
 function readSuccess(workload: Workload, expectation: Expectation, ready: Condition, handled: boolean): Reading {

@@ -32,6 +32,11 @@ export const claimSchema = z.object({
 })
 export type Claim = z.infer<typeof claimSchema>
 
+/** The claim after the push that waited for it has withdrawn. */
+export function withoutNext({ next: _, ...claim }: Claim): Claim {
+  return { ...claim, version: claim.version + 1 }
+}
+
 /** A line of a cluster's history. */
 export const rolloutSummarySchema = z.object({
   id: z.string(),

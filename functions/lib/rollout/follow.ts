@@ -6,9 +6,10 @@ import { isWorkloadKind, parseWorkload, type Workload } from '../flux/workload.t
 import type { Cluster, Kind } from '../kubernetes/cluster.ts'
 import { mirror } from '../kubernetes/mirror.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import { nextToken, patchesAtOnce, refOf, requestReconcile } from './gates.ts'
+import { gateMark } from './gate-mark.ts'
+import { nextToken, patchesAtOnce, refOf, removeMark, requestReconcile } from './gates.ts'
 import { checkClaim, type Wish } from './lease.ts'
-import { observe, observeSource } from './observe.ts'
+import { observe, observeSource, reopen } from './observe.ts'
 import type { PlannedObject, Rollout } from './rollout.ts'
 
 /** Why following ended. */
@@ -133,6 +134,7 @@ class Attention {
   private readonly sources = new Map<string, Source>()
   private readonly workloads = new Map<string, Workload>()
   private readonly due = new Map<string, Due>()
+  private readonly toUnmark = new Set<string>()
 
   constructor(rollout: Rollout, clock: Clock) {
     this.rollout = rollout
@@ -171,7 +173,7 @@ class Attention {
 
   private seeSource(source: Source): boolean {
     this.sources.set(source.key, source)
-    const moved = observeSource(this.rollout, source)
+    const moved = observeSource(this.rollout, source, this.clock.now())
     // A commit that counts from now on can make any object ready; else only those that this source feeds.
     const concerned = moved ? this.objects.values() : (this.fed.get(source.key) ?? [])
     let changed = moved
@@ -187,7 +189,25 @@ class Attention {
     const seen = observe(this.rollout, object, this.workloads.get(object.key), source, this.clock.now())
     if (seen.ask === 'no') this.due.delete(object.key)
     else this.schedule(object, seen.ask)
+    if (seen.unmark) this.toUnmark.add(object.key)
+    if (object.phase === 'ready') this.reconsiderOwner(object)
     return seen.changed
+  }
+
+  /**
+   * A Kustomization whose health check ran out while its objects were held would only look again after its interval.
+   * It is asked when the last of them is ready.
+   */
+  private reconsiderOwner({ awaitedBy }: PlannedObject): void {
+    const owner = this.objects.get(awaitedBy ?? '')
+    if (owner?.phase !== 'failed' || owner.reason !== 'HealthCheckFailed') return
+    const waitsOn = this.rollout.objects.some(
+      (object) => object.awaitedBy === awaitedBy && object.phase !== 'ready' && object.phase !== 'gone',
+    )
+    if (waitsOn) return
+    reopen(owner, this.clock.now())
+    owner.applied = true
+    this.due.set(owner.key, { at: this.clock.now(), asked: owner.asked, how: 'soon' })
   }
 
   private schedule(object: PlannedObject, how: Due['how']): void {
@@ -206,6 +226,10 @@ class Attention {
 
   /** Asks every object whose time has come. An object with a dependency of ours that is not ready is left alone. */
   async askDue(cluster: Cluster, now: number): Promise<void> {
+    for (const key of this.toUnmark) {
+      this.toUnmark.delete(key)
+      await removeMark(cluster, key, gateMark(this.rollout))
+    }
     const keys = [...this.due].filter(([, due]) => due.at <= now).map(([key]) => key)
     await each(keys, patchesAtOnce, async (key) => {
       this.due.delete(key)

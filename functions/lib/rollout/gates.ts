@@ -95,9 +95,10 @@ export async function requestReconcile(cluster: Cluster, ref: ObjectRef, token: 
 
 /**
  * Opens every gate whose mark `isOurs` accepts, whatever the ledger says: what is suspended returns to what it was.
- * A gate whose object a person has resumed meanwhile only loses its mark. Answers the keys that it opened.
+ * A gate whose object a person has resumed meanwhile only loses its mark. One object that refuses does not keep the
+ * others closed: it is told. Throws ClusterError for what can pass, so that all of it is tried again.
  */
-export async function openAllGates(cluster: Cluster, isOurs: (mark: string) => boolean): Promise<string[]> {
+export async function openAllGates(cluster: Cluster, isOurs: (mark: string) => boolean): Promise<OpenedGates> {
   const held: { workload: Workload; mark: string }[] = []
   await each(workloadKinds, workloadKinds.length, async (kind) => {
     for (const raw of await listOrNone(cluster, kind)) {
@@ -106,12 +107,24 @@ export async function openAllGates(cluster: Cluster, isOurs: (mark: string) => b
     }
   })
   const opened: string[] = []
-  await each(held, patchesAtOnce, async ({ workload, mark }) => {
-    const result = workload.suspended ? await openGate(cluster, workload.key, mark) : 'not ours any more'
-    if (result === 'opened') opened.push(workload.key)
-    if (result === 'not ours any more') await removeMark(cluster, workload.key, mark)
+  const refused: { key: string; error: string }[] = []
+  await each(held, patchesAtOnce, async ({ workload: { key, suspended }, mark }) => {
+    try {
+      const result = suspended ? await openGate(cluster, key, mark) : 'not ours any more'
+      if (result === 'opened') opened.push(key)
+      if (result === 'not ours any more') await removeMark(cluster, key, mark)
+    } catch (error) {
+      if (!isClusterError(error, 'ClusterRejected') && !isClusterError(error, 'ClusterForbidden')) throw error
+      refused.push({ key, error: (error as ClusterError).name })
+    }
   })
-  return opened.sort()
+  return { opened: opened.sort(), refused }
+}
+
+/** What became of gates: keys of objects. */
+export interface OpenedGates {
+  readonly opened: readonly string[]
+  readonly refused: readonly { readonly key: string; readonly error: string }[]
 }
 
 /** Removes a gate's mark from an object that somebody else has opened. */

@@ -1,27 +1,15 @@
 import * as z from 'zod'
 import type { Ending } from './follow.ts'
-import { note, type PlannedObject, type Rollout } from './rollout.ts'
+import { note, type Rollout } from './rollout.ts'
 import { turnOf } from './turn.ts'
 
 /** The states of the rollout's state machine that a wait can lead to, by name. */
 export const nextStateSchema = z.enum(['OpenLayer', 'WaitForLayer', 'PlanAgain', 'WaitForRecovery', 'Report'])
 export type NextState = z.infer<typeof nextStateSchema>
 
-export type Phases = ReadonlyMap<string, PlannedObject['phase']>
-
-/** The objects' phases now, to see later what has changed. */
-export function phasesOf(rollout: Rollout): Phases {
-  return new Map(rollout.objects.map((object) => [object.key, object.phase]))
-}
-
-/**
- * Where the rollout goes when nothing that is open is waited for any more. `before` are the phases when waiting began:
- * if an object that applies others has run since, or one has gone, the plan is made again first.
- */
-export function afterSettling(rollout: Rollout, before: Phases, now: number): NextState {
-  const changed = rollout.objects.filter((object) => before.get(object.key) !== object.phase)
-  // A failed apply may have changed the cluster too, up to the object that it failed on.
-  if (changed.some((object) => object.phase === 'gone' || object.appliesWorkloads)) return 'PlanAgain'
+/** Where the rollout goes when nothing that is open is waited for any more. */
+export function afterSettling(rollout: Rollout, now: number): NextState {
+  if (rollout.planStale) return 'PlanAgain'
   const { next, blocked } = turnOf(rollout)
   if (next.length > 0) return 'OpenLayer'
   const holds = blocked.some((object) => object.gated) || now < recoveryDeadline(rollout)
@@ -58,7 +46,7 @@ export function afterFollowing(rollout: Rollout, ending: Ending<NextState>, agai
       return 'Report'
     case 'release the gates':
       rollout.outcome = 'released'
-      note(rollout, 'A person released the gates: they were opened without an order.')
+      note(rollout, 'The gates were released on request: they were opened without an order.')
       return 'Report'
   }
 }

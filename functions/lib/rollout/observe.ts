@@ -1,8 +1,8 @@
-import { type Reading, readWorkload } from '../flux/readiness.ts'
+import { hasApplied, type Reading, readWorkload } from '../flux/readiness.ts'
 import { commitOf, shortCommit } from '../flux/revision.ts'
 import type { Source } from '../flux/source.ts'
 import type { Workload } from '../flux/workload.ts'
-import { note, type PlannedObject, type Rollout } from './rollout.ts'
+import { commitsFor, note, type PlannedObject, type Rollout } from './rollout.ts'
 
 /** What an observation asks for. */
 export interface Observation {
@@ -13,6 +13,8 @@ export interface Observation {
    * again after an interval although all that it depends on is ready.
    */
   readonly ask: 'no' | 'soon' | 'patiently' | 'late'
+  /** Our mark is on an object that somebody else has opened: left there, it would claim their next suspension for us. */
+  readonly unmark?: boolean
 }
 
 const nothing: Observation = { changed: false, ask: 'no' }
@@ -29,12 +31,30 @@ export function observe(
   now: number,
 ): Observation {
   if (workload === undefined || workload.uid !== object.uid) return observeAbsence(rollout, object, now)
+  // Its place in the order is wrong, whatever its controller makes of it.
+  if (object.reason === 'OrderInvalid') return nothing
   // What it applies is known only after it has applied: its inventory is the first to tell.
   object.appliesWorkloads ||= workload.appliesWorkloads
   if (object.phase === 'pending') return observePending(rollout, object, workload, now)
   if (object.phase !== 'open' && object.phase !== 'failed') return nothing
+  const applied = observeApply(rollout, object, workload)
   const { follows, token } = object
-  return settle(object, readWorkload(workload, { follows, token, commits: rollout.commits, source }), now)
+  const reading = readWorkload(workload, { follows, token, commits: commitsFor(rollout, object), source })
+  const before = object.phase
+  const seen = settle(object, workload, reading, now)
+  // Even a failed apply may have changed the cluster, up to the object that it failed on.
+  if (object.phase !== before && object.appliesWorkloads) rollout.planStale = true
+  return { ...seen, changed: seen.changed || applied }
+}
+
+/** A Kustomization that waits for the health of what it applied: its objects may be opened now, in a new order. */
+function observeApply(rollout: Rollout, object: PlannedObject, workload: Workload): boolean {
+  const waits = workload.waitsFor === 'all' || workload.waitsFor.length > 0
+  if (object.applied || !waits || !object.appliesWorkloads) return false
+  if (!hasApplied(workload, commitsFor(rollout, object))) return false
+  object.applied = true
+  rollout.planStale = true
+  return true
 }
 
 /** Deleted, or deleted and made again under the same name: the plan has to be made again. */
@@ -44,6 +64,7 @@ function observeAbsence(rollout: Rollout, object: PlannedObject, now: number): O
   object.phase = 'gone'
   object.gated = false
   object.settledAt = now
+  rollout.planStale = true
   return { changed: true, ask: 'no' }
 }
 
@@ -55,10 +76,10 @@ function observePending(rollout: Rollout, object: PlannedObject, workload: Workl
   object.gated = false
   object.phase = 'open'
   object.openedAt = now
-  return { changed: true, ask: 'no' }
+  return { changed: true, ask: 'no', unmark: true }
 }
 
-function settle(object: PlannedObject, reading: Reading, now: number): Observation {
+function settle(object: PlannedObject, workload: Workload, reading: Reading, now: number): Observation {
   switch (reading.state) {
     case 'ready':
       return enter(object, 'ready', reading.detail, now)
@@ -67,7 +88,9 @@ function settle(object: PlannedObject, reading: Reading, now: number): Observati
       else delete object.final
       return enter(object, 'failed', reading.detail, now, reasonOf(reading.detail))
     case 'suspended':
-      return enter(object, 'failed', suspendedDetail(object), now, 'Suspended')
+      // Another rollout opens its gates in its own time; a person may never come.
+      if (workload.gate !== undefined) return describe(object, 'is held by another rollout', 'no')
+      return enter(object, 'failed', 'is suspended, by a person', now, 'Suspended')
     case 'terminating':
       return describe(object, reading.detail, 'no')
     case 'dependency':
@@ -80,10 +103,6 @@ function settle(object: PlannedObject, reading: Reading, now: number): Observati
     case 'approval':
       return describe(object, reading.detail, 'no')
   }
-}
-
-function suspendedDetail(object: PlannedObject): string {
-  return object.notHeld === 'other' ? 'is held by another rollout' : 'is suspended, by a person'
 }
 
 function enter(
@@ -119,15 +138,23 @@ function reasonOf(detail: string): string {
 }
 
 /**
- * Takes in a source as it is now. When it serves a commit that we did not know, a newer push has reached the cluster
- * before its webhook: objects at that commit count as ready too. Answers whether that is so.
+ * Takes in a source as it is now. When it serves another commit than before, a newer push has reached the cluster ahead
+ * of its webhook: the rollout goes on with that, and what was ready is waited for again. Answers whether that is so.
  */
-export function observeSource(rollout: Rollout, source: Source): boolean {
+export function observeSource(rollout: Rollout, source: Source, now: number): boolean {
   const commit = commitOf(source.revision)
-  if (commit === undefined || rollout.commits.includes(commit)) return false
-  if (!rollout.sources.some(({ key }) => key === source.key)) return false
-  rollout.commits.push(commit)
+  const planned = rollout.sources.find(({ key }) => key === source.key)
+  if (commit === undefined || !planned || planned.served === commit) return false
+  planned.served = commit
   rollout.commit = commit
   note(rollout, `The source moved on to ${shortCommit(commit)} during the rollout, which goes on with that.`)
+  for (const object of rollout.objects) if (object.phase === 'ready' && object.notHeld !== 'judged') reopen(object, now)
   return true
+}
+
+/** Waits for an object again that was ready, or had failed for a reason that is gone. */
+export function reopen(object: PlannedObject, now: number): void {
+  object.phase = 'open'
+  object.openedAt = now
+  for (const field of ['settledAt', 'token', 'reason', 'applied'] as const) delete object[field]
 }

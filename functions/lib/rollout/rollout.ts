@@ -36,6 +36,8 @@ export const plannedObjectSchema = z.object({
   follows: z.enum(['revision', 'origin', 'chart', 'generation']),
   source: z.string().optional(),
   appliesWorkloads: z.boolean(),
+  /** A Kustomization that others are awaited by: it has applied the revision, whether or not it is ready. */
+  applied: z.boolean().optional(),
   notHeld: notHeldSchema.optional(),
   /** Our gate is on it now. */
   gated: z.boolean(),
@@ -66,7 +68,7 @@ export const plannedSourceSchema = z.object({
   key: z.string(),
   /** Commit that it served when the plan was made. */
   before: z.string().optional(),
-  /** Commit that it served once it had handled our request. */
+  /** Commit that it serves, from when it had handled our request. */
   served: z.string().optional(),
 })
 
@@ -83,12 +85,12 @@ export const rolloutSchema = z.object({
   sources: z.array(plannedSourceSchema),
   /** The commit that is rolled out: the pushed one, or a newer one that the source served in its place. */
   commit: z.string().optional(),
-  /** `commit` and what the sources have served since. */
-  commits: z.array(z.string()),
   layers: z.array(layerSchema),
   objects: z.array(plannedObjectSchema),
   /** What a person should know: what could not be held, what was born, what was released. */
   notes: z.array(z.string()),
+  /** Objects came, went or may have changed since the plan was made: it has to be made again before more is opened. */
+  planStale: z.boolean().optional(),
   /** Since when gates are held behind a failure. */
   heldSince: z.number().optional(),
   outcome: outcomeSchema.optional(),
@@ -100,6 +102,14 @@ export type Rollout = z.infer<typeof rolloutSchema>
 export type PlannedObject = z.infer<typeof plannedObjectSchema>
 export type PlannedLayer = z.infer<typeof layerSchema>
 export type Outcome = z.infer<typeof outcomeSchema>
+
+/** The commits at which an object counts as reconciled: what its own source serves, or any of the rollout's sources. */
+export function commitsFor(rollout: Rollout, object: PlannedObject): string[] {
+  const own = rollout.sources.find(({ key }) => key === object.source)?.served
+  if (own !== undefined) return [own]
+  const served = rollout.sources.flatMap((source) => source.served ?? [])
+  return served.length > 0 ? served : [rollout.push.after]
+}
 
 /** Notes are for people: past this many, one line counts the rest. */
 const mostNotes = 200

@@ -8,7 +8,7 @@ export interface Turn {
   readonly blocked: readonly PlannedObject[]
   /**
    * Open objects that are waited for now. A Kustomization that waits for the health of objects whose turn has not
-   * come cannot be ready before them, and is waited for with the last of them.
+   * come is waited for until it has applied, and then with the last of them.
    */
   readonly unsettled: readonly PlannedObject[]
 }
@@ -24,10 +24,11 @@ export function turnOf(rollout: Rollout): Turn {
     const inTime = object.fleetLayer === undefined || object.fleetLayer <= unready
     return inTime && object.after.every((key) => isPassed(byKey.get(key))) && ownerApplies(object)
   }
-  // An owner that is opened in the same turn is as good as one that is open: the two share a layer.
+  // A Kustomization that waits for the health of what it applies is ready only after its objects: for them it is enough
+  // that it has applied. Before that they do not even stand at what the push says.
   const ownerApplies = (object: PlannedObject): boolean => {
     const owner = byKey.get(object.awaitedBy ?? '')
-    return owner === undefined || hasApplied(owner) || (owner.phase === 'pending' && isClear(owner))
+    return owner === undefined || owner.applied === true || isPassed(owner)
   }
   const openable: PlannedObject[] = []
   const waiting: PlannedObject[] = []
@@ -35,7 +36,9 @@ export function turnOf(rollout: Rollout): Turn {
     if (object.phase === 'pending') (isClear(object) ? openable : waiting).push(object)
   }
   const awaiting = new Set(waiting.concat(openable).map((object) => object.awaitedBy))
-  const unsettled = rollout.objects.filter((object) => object.phase === 'open' && !awaiting.has(object.key))
+  const unsettled = rollout.objects.filter(
+    (object) => object.phase === 'open' && !(object.applied && awaiting.has(object.key)),
+  )
   const layer = Math.min(...openable.map((object) => object.layer))
   return {
     next: openable.filter((object) => object.layer === layer),
@@ -57,15 +60,6 @@ function earliestUnreadyLayer(objects: readonly PlannedObject[]): number {
     lowest = Math.min(lowest, object.fleetLayer)
   }
   return lowest
-}
-
-/**
- * A Kustomization that waits for the health of what it applies is ready only after them: for its own objects it is
- * enough that it has applied. It may even have failed, if what failed is the very health that it waits for.
- */
-function hasApplied(owner: PlannedObject): boolean {
-  if (owner.phase === 'failed') return owner.reason === 'HealthCheckFailed'
-  return owner.phase !== 'pending'
 }
 
 /**

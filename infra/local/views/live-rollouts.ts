@@ -169,8 +169,8 @@ export class LiveRollouts {
     if (!rollout) return
     const { workloads, sources } = this.clusterOf(cluster)
     // Until it has been fetched, the source serves what was there before.
-    if (rollout.commit !== undefined) for (const source of sources.values()) observeSource(rollout, source)
     const now = this.options.clock.now()
+    if (rollout.commit !== undefined) for (const source of sources.values()) observeSource(rollout, source, now)
     for (const object of rollout.objects) {
       // What is pending is opened by a step that writes it down itself.
       if (object.phase !== 'open' && object.phase !== 'failed') continue

@@ -145,7 +145,7 @@ class World {
     }
     this.working--
     const branch = branchOf(pushed)
-    await releaseBranch({ rollout: rollout.id, branch, gatesLeft: true }, { cluster: emptyCluster, ledger, clock })
+    await releaseBranch({ rollout: rollout.id, branch }, { cluster: emptyCluster, ledger, clock })
     return end
   }
 }

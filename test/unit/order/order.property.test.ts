@@ -113,6 +113,8 @@ function play(rollout: Rollout, drawn: readonly Node[], fate: (index: number) =>
     for (const object of next) {
       for (const before of mustBeReady(drawn, indexOf(object.key))) expect(phase(before)).toBe('ready')
       object.phase = 'open'
+      // What it waits for may be opened once it has applied; here that is at once.
+      object.applied = true
     }
     const open = rollout.objects.filter((object) => object.phase === 'open')
     if (open.length === 0) {

@@ -102,7 +102,10 @@ test('opening all gates opens ours, unmarks what a person resumed, and leaves ot
       object.metadata.annotations = { 'lockstep.dev/gate': name === 'theirs' ? 'x other#main' : mark }
     standIn.store.create(resources.Kustomization, object, 'kubectl')
   }
-  expect(await openAllGates(cluster, (other) => other === mark)).toEqual(['Kustomization/flux-system/ours'])
+  expect(await openAllGates(cluster, (other) => other === mark)).toEqual({
+    opened: ['Kustomization/flux-system/ours'],
+    refused: [],
+  })
   const after = Object.fromEntries(
     standIn.store
       .list(resources.Kustomization)
