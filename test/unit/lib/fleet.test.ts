@@ -80,7 +80,7 @@ describe('parseFleet', () => {
       [
         'The fleet has 1 problem:',
         '  clusters[0].after[0]: names "stagin", which is no cluster of this fleet; did you mean "staging"?',
-        ' Correct them in cdk.json, context "lockstep".',
+        ' Correct them where the fleet is written: context "lockstep" of cdk.json, or the file that was given.',
       ].join('\n'),
     )
   })
