@@ -1,4 +1,3 @@
-import type { Clock } from '../lib/clock.ts'
 import { LockstepError } from '../lib/errors.ts'
 import { requestedAt } from '../lib/flux/annotations.ts'
 import { condition } from '../lib/flux/object.ts'
@@ -6,10 +5,10 @@ import { commitOf, shortCommit } from '../lib/flux/revision.ts'
 import { parseSource, type Source } from '../lib/flux/source.ts'
 import { told } from '../lib/flux/told.ts'
 import type { Cluster, ObjectRef } from '../lib/kubernetes/cluster.ts'
-import { mirror } from '../lib/kubernetes/mirror.ts'
 import type { Ledger } from '../lib/ledger/ledger.ts'
-import { checkClaim, type Wish } from '../lib/rollout/lease.ts'
+import type { Wish } from '../lib/rollout/lease.ts'
 import { note, type Rollout } from '../lib/rollout/rollout.ts'
+import { type WhileClaimedPorts, whileClaimed } from '../lib/rollout/while-claimed.ts'
 
 /** A person has suspended the source: nothing of the push can reach the cluster. */
 export class SourceSuspended extends LockstepError {
@@ -36,53 +35,33 @@ export class SourceNotFetched extends LockstepError {
 /** First pause before a source that serves an older commit is asked again; it doubles up to the longest. */
 const askAgainMs = 2_000
 const longestPauseMs = 30_000
-const lookAtClaimMs = 2_000
 
 /**
  * Asks the rollout's sources to fetch and waits until each serves the pushed commit, or a newer one: what a source
  * serves once it has handled our request is the branch's head, unless it is a commit that is known to be older.
- * Updates `rollout` (sources, commit, commits). Answers what others want meanwhile; `go on` when all are fetched.
+ * Updates `rollout` (sources, commit). Answers what others want meanwhile; `go on` when all are fetched.
  * Throws SourceSuspended, SourceNotFetched, ClaimLost, ClusterError.
  */
 export async function fetchSources(
   rollout: Rollout,
-  { cluster, ledger, clock, deadlineMs }: { cluster: Cluster; ledger: Ledger; clock: Clock; deadlineMs: number },
+  ports: WhileClaimedPorts & { readonly deadlineMs: number },
 ): Promise<Wish> {
-  const ending = new AbortController()
   const fetching = new Map<string, Fetching>()
-  let wake = () => {}
-  const view = await mirror(cluster, ['GitRepository'], { clock, signal: ending.signal, onEvent: () => wake() })
-  const cancels: (() => void)[] = []
-  try {
-    const deadline = clock.now() + deadlineMs
-    const older = await olderCommits(rollout, ledger)
-    for (let lookedAt = 0; ; ) {
-      const now = clock.now()
-      if (now - lookedAt >= lookAtClaimMs) {
-        const wish = await checkClaim(rollout, { ledger, clock })
-        if (wish !== 'go on') return wish
-        lookedAt = now
-      }
-      const sources = readSources(rollout, view.objects('GitRepository'))
-      const moved = new Promise<void>((resolve) => {
-        wake = resolve
-      })
-      const waiting = sources.filter((source) => !isFetched(rollout, source, fetching.get(source.key), older))
-      if (waiting.length === 0) {
-        settle(rollout, sources)
-        return 'go on'
-      }
-      for (const source of waiting) await ask(rollout, source, fetching, cluster, now)
-      const slow = waiting[0]
-      if (slow && now >= deadline) throw new SourceNotFetched(slow.key, rollout.push.after, said(slow))
-      cancels.push(clock.after(500, wake))
-      await Promise.race([moved, view.closed])
-      cancels.pop()?.()
+  const older = await olderCommits(rollout, ports.ledger)
+  const deadline = ports.clock.now() + ports.deadlineMs
+  const fetched = await whileClaimed(rollout, ['GitRepository'], ports, async (now, view) => {
+    const sources = readSources(rollout, view.objects('GitRepository'))
+    const waiting = sources.filter((source) => !isFetched(rollout, source, fetching.get(source.key), older))
+    const [slow] = waiting
+    if (!slow) {
+      settle(rollout, sources)
+      return { done: 'go on' as const }
     }
-  } finally {
-    for (const cancel of cancels) cancel()
-    ending.abort()
-  }
+    for (const source of waiting) await ask(rollout, source, fetching, ports.cluster, now)
+    if (now >= deadline) throw new SourceNotFetched(slow.key, rollout.push.after, said(slow))
+    return { until: Math.min(deadline, ...waiting.map(({ key }) => fetching.get(key)?.askAgainAt ?? deadline)) }
+  })
+  return 'wish' in fetched ? fetched.wish : fetched.done
 }
 
 /** Commits that come before the push: where it began, and what earlier rollouts of the cluster have rolled out. */

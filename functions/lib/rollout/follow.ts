@@ -4,28 +4,22 @@ import { nameOf } from '../flux/object.ts'
 import { isSourceKind, parseSource, type Source } from '../flux/source.ts'
 import { isWorkloadKind, parseWorkload, type Workload } from '../flux/workload.ts'
 import type { Cluster, Kind } from '../kubernetes/cluster.ts'
-import { mirror } from '../kubernetes/mirror.ts'
-import type { Ledger } from '../ledger/ledger.ts'
 import { gateMark } from './gate-mark.ts'
 import { nextToken, patchesAtOnce, refOf, removeMark, requestReconcile } from './gates.ts'
-import { checkClaim, type Wish } from './lease.ts'
+import type { Wish } from './lease.ts'
 import { observe, observeSource, reopen } from './observe.ts'
 import type { PlannedObject, Rollout } from './rollout.ts'
+import { type WhileClaimedPorts, whileClaimed } from './while-claimed.ts'
 
 /** Why following ended. */
 export type Ending<T> =
   | { readonly why: 'decided'; readonly decision: T }
   | { readonly why: Exclude<Wish, 'go on'> | 'slice' }
 
-export interface FollowPorts {
-  readonly cluster: Cluster
-  readonly ledger: Ledger
-  readonly clock: Clock
+export interface FollowPorts extends WhileClaimedPorts {
   /** How long to follow at most, in milliseconds. */
   readonly sliceMs: number
 }
-
-const lookAtClaimMs = 2_000
 
 /**
  * How long an object may stay as it is before it is asked: longer each time, so that a broken one is not flooded.
@@ -49,62 +43,30 @@ export async function follow<T>(
   decide: (now: number) => T | undefined,
   wakeAt: () => number | undefined,
 ): Promise<Ending<T>> {
-  const { clock, cluster, ledger, sliceMs } = ports
-  const ending = new AbortController()
-  const attention = new Attention(rollout, clock)
-  let wake: () => void = () => {}
+  const attention = new Attention(rollout, ports.clock)
+  let endAt: number | undefined
   let dirty = true
-  const cancels = new Set<() => void>()
-  const pause = (ms: number) => {
-    const cancel = clock.after(ms, () => {
-      cancels.delete(cancel)
-      wake()
-    })
-    cancels.add(cancel)
-    return cancel
-  }
-  try {
-    const view = await mirror(cluster, kindsOf(rollout), {
-      clock,
-      signal: ending.signal,
-      onEvent: ({ kind, object, type }) => {
-        if (attention.see(kind, object, type === 'DELETED')) dirty = true
-        wake()
-      },
-    })
-    attention.seeAll(view)
-    // Its failure is seen in the race below; until then it must not count as unhandled.
-    view.closed.catch(() => {})
-    const endAt = clock.now() + sliceMs
-    let lookedAt = Number.NEGATIVE_INFINITY
-    for (;;) {
-      const now = clock.now()
-      // Armed before anything is read: an event during the work below must not be slept over.
-      const moved = new Promise<void>((resolve) => {
-        wake = resolve
-      })
-      if (now - lookedAt >= lookAtClaimMs) {
-        const wish = await checkClaim(rollout, { ledger, clock })
-        if (wish !== 'go on') return { why: wish }
-        lookedAt = now
-      }
+  const followed = await whileClaimed<Ending<T>>(
+    rollout,
+    attention.kinds,
+    ports,
+    async (now, view) => {
+      if (endAt === undefined) attention.seeAll(view)
+      endAt ??= now + ports.sliceMs
       if (dirty || now >= (wakeAt() ?? Number.POSITIVE_INFINITY)) {
         dirty = false
         const decision = decide(now)
-        if (decision !== undefined) return { why: 'decided', decision }
+        if (decision !== undefined) return { done: { why: 'decided', decision } }
       }
-      if (now >= endAt) return { why: 'slice' }
-      await attention.askDue(cluster, now)
-      const until = Math.min(endAt, lookedAt + lookAtClaimMs, wakeAt() ?? endAt, attention.nextDue() ?? endAt)
-      const cancel = pause(Math.max(1, until - clock.now()))
-      await Promise.race([moved, view.closed])
-      cancel()
-      cancels.delete(cancel)
-    }
-  } finally {
-    for (const cancel of cancels) cancel()
-    ending.abort()
-  }
+      if (now >= endAt) return { done: { why: 'slice' } }
+      await attention.askDue(ports.cluster, now)
+      return { until: Math.min(endAt, wakeAt() ?? endAt, attention.nextDue() ?? endAt) }
+    },
+    ({ kind, object, type }) => {
+      if (attention.see(kind, object, type === 'DELETED')) dirty = true
+    },
+  )
+  return 'wish' in followed ? { why: followed.wish } : followed.done
 }
 
 /** Only kinds that the rollout has objects or sources of: a watch for each. */
@@ -127,6 +89,7 @@ interface Due {
 
 /** The rollout's objects as the cluster shows them, and which of them have to be asked again, and when. */
 class Attention {
+  readonly kinds: readonly Kind[]
   private readonly rollout: Rollout
   private readonly clock: Clock
   private readonly objects: ReadonlyMap<string, PlannedObject>
@@ -139,6 +102,7 @@ class Attention {
   constructor(rollout: Rollout, clock: Clock) {
     this.rollout = rollout
     this.clock = clock
+    this.kinds = kindsOf(rollout)
     this.objects = new Map(rollout.objects.map((object) => [object.key, object]))
     for (const object of rollout.objects) {
       if (object.source === undefined) continue
@@ -150,8 +114,7 @@ class Attention {
 
   /** Takes in the initial lists; objects that are in none of them are gone. */
   seeAll(view: { objects(kind: Kind): ReadonlyMap<string, unknown> }): void {
-    const kinds = kindsOf(this.rollout)
-    for (const kind of [...kinds.filter(isSourceKind), ...kinds.filter(isWorkloadKind)]) {
+    for (const kind of [...this.kinds.filter(isSourceKind), ...this.kinds.filter(isWorkloadKind)]) {
       for (const raw of view.objects(kind).values()) this.see(kind, raw, false)
     }
     for (const object of this.objects.values()) {

@@ -3,6 +3,7 @@ import { gateAnnotation, requestedAt } from '../flux/annotations.ts'
 import { gateOf } from '../flux/object.ts'
 import { parseWorkload, type Workload, type WorkloadKind, workloadKinds } from '../flux/workload.ts'
 import { type Cluster, ClusterError, type ObjectRef } from '../kubernetes/cluster.ts'
+import { listServed } from '../kubernetes/list-served.ts'
 import type { PlannedObject, Rollout } from './rollout.ts'
 
 /**
@@ -61,7 +62,6 @@ export type Opened = 'opened' | 'not ours any more' | 'gone'
  * tests that the gate still has this mark and is still closed; else nothing is changed.
  */
 export async function openGate(cluster: Cluster, key: string, mark: string, token?: string): Promise<Opened> {
-  const annotation = (name: string) => `/metadata/annotations/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`
   try {
     await cluster.patch(refOf(key), {
       type: 'json',
@@ -80,6 +80,11 @@ export async function openGate(cluster: Cluster, key: string, mark: string, toke
     if (isClusterError(error, 'PatchTestFailed')) return 'not ours any more'
     throw error
   }
+}
+
+/** An annotation as a JSON pointer (RFC 6901). */
+function annotation(name: string): string {
+  return `/metadata/annotations/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`
 }
 
 /** Asks an object for a reconcile. Answers false when it is gone. */
@@ -101,7 +106,7 @@ export async function requestReconcile(cluster: Cluster, ref: ObjectRef, token: 
 export async function openAllGates(cluster: Cluster, isOurs: (mark: string) => boolean): Promise<OpenedGates> {
   const held: { workload: Workload; mark: string }[] = []
   await each(workloadKinds, workloadKinds.length, async (kind) => {
-    for (const raw of await listOrNone(cluster, kind)) {
+    for (const raw of (await listServed(cluster, kind)) ?? []) {
       const mark = gateOf(raw)
       if (mark !== undefined && isOurs(mark)) held.push({ workload: parseWorkload(kind, raw), mark })
     }
@@ -129,7 +134,7 @@ export interface OpenedGates {
 
 /** Removes a gate's mark from an object that somebody else has opened. */
 export async function removeMark(cluster: Cluster, key: string, mark: string): Promise<void> {
-  const path = `/metadata/annotations/${gateAnnotation.replaceAll('/', '~1')}`
+  const path = annotation(gateAnnotation)
   try {
     await cluster.patch(refOf(key), {
       type: 'json',
@@ -154,15 +159,6 @@ async function readWorkload(cluster: Cluster, ref: ObjectRef & { kind: WorkloadK
     return parseWorkload(ref.kind, await cluster.get(ref))
   } catch (error) {
     if (isClusterError(error, 'ClusterNotFound')) return undefined
-    throw error
-  }
-}
-
-async function listOrNone(cluster: Cluster, kind: WorkloadKind): Promise<readonly unknown[]> {
-  try {
-    return (await cluster.list(kind)).items
-  } catch (error) {
-    if (isClusterError(error, 'KindNotServed')) return []
     throw error
   }
 }
