@@ -31,6 +31,8 @@ export interface Sighting {
 
 /** A cluster with controllers and one Git repository: simulated, or real. */
 export interface ControllerDriver {
+  /** Where the test's objects live: nothing else is in it. */
+  readonly namespace: string
   /** URL of the repository, for a GitRepository of branch main. */
   readonly url: string
   /** Commits files (path -> documents; none deletes the file) to main; answers the revision `main@sha1:<sha>`. */
@@ -40,10 +42,11 @@ export interface ControllerDriver {
   remove(ref: ObjectRef): Promise<void>
   /** Sets reconcile.fluxcd.io/requestedAt. */
   request(ref: ObjectRef, token: string): Promise<void>
-  suspend(ref: ObjectRef, suspend: boolean): Promise<void>
+  /** Sets spec.suspend, as field manager `lockstep` or another. */
+  suspend(ref: ObjectRef, suspend: boolean, manager?: string): Promise<void>
   get(ref: ObjectRef): Promise<DrivenObject | undefined>
   /** Every version of an object from now on; the list grows as they are written. */
-  observe(ref: ObjectRef): readonly Sighting[]
+  observe(ref: ObjectRef): Promise<readonly Sighting[]>
   /** The object as soon as `holds`. Rejects after `timeoutMs`, naming the object and its last status. */
   until(ref: ObjectRef, holds: (object: DrivenObject) => boolean, timeoutMs?: number): Promise<Sighting>
   now(): number

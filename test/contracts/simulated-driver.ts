@@ -13,6 +13,7 @@ const manager = 'kubectl'
 
 /** The simulation as a driver, with what only a simulation has: its faults, its log and its clock. */
 export class SimulatedDriver implements ControllerDriver {
+  readonly namespace = 'flux-system'
   readonly url = 'https://github.com/my-org/fleet-infra'
   readonly clock = new VirtualClock()
   readonly git = new GitServer()
@@ -75,17 +76,18 @@ export class SimulatedDriver implements ControllerDriver {
     })
   }
 
-  async suspend(ref: ObjectRef, suspend: boolean): Promise<void> {
-    this.change(ref, (object) => {
+  async suspend(ref: ObjectRef, suspend: boolean, by = 'lockstep'): Promise<void> {
+    const suspended = (object: KubernetesObject) => {
       object.spec.suspend = suspend
-    })
+    }
+    this.change(ref, suspended, by)
   }
 
   async get({ kind, namespace, name }: ObjectRef): Promise<DrivenObject | undefined> {
     return this.store.get(resources[kind], namespace, name)
   }
 
-  observe(ref: ObjectRef): readonly Sighting[] {
+  async observe(ref: ObjectRef): Promise<readonly Sighting[]> {
     const seen: Sighting[] = []
     this.store.subscribe(resources[ref.kind], ({ type, object }) => {
       if (type !== 'DELETED' && refersTo(ref, object)) seen.push({ at: this.clock.now(), object })
@@ -125,8 +127,8 @@ export class SimulatedDriver implements ControllerDriver {
     this.clock.stop()
   }
 
-  private change({ kind, namespace, name }: ObjectRef, change: (object: KubernetesObject) => void): void {
-    this.store.update(resources[kind], namespace, name, change, { manager })
+  private change({ kind, namespace, name }: ObjectRef, change: (object: KubernetesObject) => void, by = manager): void {
+    this.store.update(resources[kind], namespace, name, change, { manager: by })
   }
 }
 

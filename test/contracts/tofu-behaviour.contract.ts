@@ -1,7 +1,7 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { ObjectRef } from '../../functions/lib/kubernetes/cluster.ts'
 import { type ControllerDriver, conditionOf, type DrivenObject, ready, reason } from './controller-driver.ts'
-import { configMap, gitRepository, ref, terraform } from './fleet-objects.ts'
+import { fleetObjects } from './fleet-objects.ts'
 
 /** A driver whose next push may change no plan (in a real cluster: a commit outside of the Terraform files). */
 export interface TofuDriver extends ControllerDriver {
@@ -13,48 +13,65 @@ export interface TofuDriver extends ControllerDriver {
   restartController(): Promise<void>
 }
 
-const fleet = ref('GitRepository', 'fleet')
-const vpc = ref('Terraform', 'vpc')
-const db = ref('Terraform', 'db')
-
 const appliedAt = (revision: string) => (object: DrivenObject) =>
   ready(object) === 'True' && object.status?.lastAppliedRevision === revision
 const handled = (token: string) => (object: DrivenObject) => object.status?.lastHandledReconcileAt === token
 
-/** What Lockstep depends on in tofu-controller. `setup` answers an empty, running cluster. */
-export function tofuBehaviourContract(name: string, setup: () => Promise<TofuDriver>): void {
-  describe(`tofu-controller's behaviour: ${name}`, () => {
-    let driver: TofuDriver
+/** What the tests have in their namespace: vpc, and where they want it db, on one source. */
+function tofuFleet(driver: ControllerDriver) {
+  const make = fleetObjects(driver.namespace)
+  const source = make.ref('GitRepository', 'fleet')
+  const vpc = make.ref('Terraform', 'vpc')
+  const db = make.ref('Terraform', 'db')
 
-    beforeEach(async () => {
-      driver = await setup()
+  /** Answers the revision at which vpc is applied. */
+  const applied = async (spec: object = {}) => {
+    const revision = await driver.push({ 'vpc/note.yaml': [make.configMap('a')] })
+    await driver.apply(make.gitRepository(driver.url))
+    await driver.until(source, (object) => object.status?.artifact?.revision === revision)
+    await driver.apply(make.terraform('vpc', spec))
+    await driver.until(vpc, appliedAt(revision))
+    // The runner pod of this run goes away before the object is worked on again.
+    await driver.wait(6_000)
+    return revision
+  }
+  /** Answers a new revision that the source serves. */
+  const pushed = async () => {
+    const revision = await driver.push({ 'vpc/note.yaml': [make.configMap('a', { at: `${driver.now()}` })] })
+    await driver.request(source, `${driver.now()}`)
+    await driver.until(source, (object) => object.status?.artifact?.revision === revision)
+    return revision
+  }
+  return { ...make, source, vpc, db, applied, pushed }
+}
+
+/**
+ * What Lockstep depends on in tofu-controller. `setup` answers an empty namespace of a running cluster, a new one for
+ * each test. `concurrent` where waiting takes real time.
+ */
+export function tofuBehaviourContract(
+  name: string,
+  setup: () => Promise<TofuDriver>,
+  { concurrent = false } = {},
+): void {
+  const it = test
+    // vitest wants its context destructured.
+    .extend('driver', async ({ task: _ }, { onCleanup }) => {
+      const driver = await setup()
+      onCleanup(() => driver.stop())
+      return driver
     })
+    .extend('fleet', ({ driver }) => tofuFleet(driver))
 
-    afterEach(() => driver.stop())
-
-    async function applied(spec: object = {}): Promise<string> {
-      const revision = await driver.push({ 'vpc/note.yaml': [configMap('a')] })
-      await driver.apply(gitRepository(driver.url))
-      await driver.until(fleet, (object) => object.status?.artifact?.revision === revision)
-      await driver.apply(terraform('vpc', spec))
-      await driver.until(vpc, appliedAt(revision))
-      // The runner pod of this run goes away before the object is worked on again.
-      await driver.wait(6_000)
-      return revision
-    }
-
-    async function pushed(): Promise<string> {
-      const revision = await driver.push({ 'vpc/note.yaml': [configMap('a', { at: `${driver.now()}` })] })
-      await driver.request(fleet, `${driver.now()}`)
-      await driver.until(fleet, (object) => object.status?.artifact?.revision === revision)
-      return revision
-    }
-
-    it('a new artifact triggers the object without a token: Initializing, Terraform Planning, Applying, applied', async () => {
-      await applied()
-      const seen = driver.observe(vpc)
-      const revision = await pushed()
-      await driver.until(vpc, appliedAt(revision))
+  describe(`tofu-controller's behaviour: ${name}`, { concurrent }, () => {
+    it('a new artifact triggers the object without a token: Initializing, Terraform Planning, Applying, applied', async ({
+      driver,
+      fleet,
+    }) => {
+      await fleet.applied()
+      const seen = await driver.observe(fleet.vpc)
+      const revision = await fleet.pushed()
+      await driver.until(fleet.vpc, appliedAt(revision))
       const phases = seen
         .map(({ object }) => conditionOf(object, 'Ready'))
         .filter((condition) => condition?.reason === 'Progressing')
@@ -63,38 +80,38 @@ export function tofuBehaviourContract(name: string, setup: () => Promise<TofuDri
       expect(phases.every((condition) => condition?.status === 'Unknown')).toBe(true)
     })
 
-    it('lastAppliedRevision comes first, then Ready=True', async () => {
-      await applied()
-      const seen = driver.observe(vpc)
-      const revision = await pushed()
-      await driver.until(vpc, appliedAt(revision))
+    it('lastAppliedRevision comes first, then Ready=True', async ({ driver, fleet }) => {
+      await fleet.applied()
+      const seen = await driver.observe(fleet.vpc)
+      const revision = await fleet.pushed()
+      await driver.until(fleet.vpc, appliedAt(revision))
       const first = seen.find(({ object }) => object.status?.lastAppliedRevision === revision)
       expect(ready(first?.object)).toBe('Unknown')
     })
 
-    it('the token is recorded about 5 s after Ready=True, when the runner pod is gone', async () => {
-      const before = await applied()
-      await driver.request(vpc, 't1')
-      const done = await driver.until(vpc, (object) => reason(object) === 'NoDrift')
+    it('the token is recorded about 5 s after Ready=True, when the runner pod is gone', async ({ driver, fleet }) => {
+      const before = await fleet.applied()
+      await driver.request(fleet.vpc, 't1')
+      const done = await driver.until(fleet.vpc, (object) => reason(object) === 'NoDrift')
       expect(done.object.status?.lastHandledReconcileAt).not.toBe('t1')
-      const recorded = await driver.until(vpc, handled('t1'))
+      const recorded = await driver.until(fleet.vpc, handled('t1'))
       expect(recorded.at - done.at).toBeGreaterThan(4_000)
       expect(recorded.object.status?.lastAppliedRevision).toBe(before)
     })
 
-    it('with alwaysCleanupRunnerPod false the token is recorded at once', async () => {
-      await applied({ alwaysCleanupRunnerPod: false })
-      await driver.request(vpc, 't1')
-      const done = await driver.until(vpc, (object) => reason(object) === 'NoDrift')
-      const recorded = await driver.until(vpc, handled('t1'))
+    it('with alwaysCleanupRunnerPod false the token is recorded at once', async ({ driver, fleet }) => {
+      await fleet.applied({ alwaysCleanupRunnerPod: false })
+      await driver.request(fleet.vpc, 't1')
+      const done = await driver.until(fleet.vpc, (object) => reason(object) === 'NoDrift')
+      const recorded = await driver.until(fleet.vpc, handled('t1'))
       expect(recorded.at - done.at).toBeLessThan(2_000)
     })
 
-    it('a plan without changes moves lastPlannedRevision and not lastAppliedRevision', async () => {
-      const before = await applied()
+    it('a plan without changes moves lastPlannedRevision and not lastAppliedRevision', async ({ driver, fleet }) => {
+      const before = await fleet.applied()
       const revision = await driver.pushWithoutChanges()
-      await driver.request(fleet, 't1')
-      const { object } = await driver.until(vpc, (one) => reason(one) === 'TerraformPlannedNoChanges')
+      await driver.request(fleet.source, 't1')
+      const { object } = await driver.until(fleet.vpc, (one) => reason(one) === 'TerraformPlannedNoChanges')
       expect(ready(object)).toBe('True')
       expect(object.status).toMatchObject({
         lastAppliedRevision: before,
@@ -103,13 +120,16 @@ export function tofuBehaviourContract(name: string, setup: () => Promise<TofuDri
       })
     })
 
-    it('without approvePlan a plan waits: Ready Unknown, an id made from the revision, nothing applied', async () => {
-      const before = await applied()
-      await driver.apply(terraform('vpc', { approvePlan: '' }))
-      await driver.until(vpc, (object) => object.status?.observedGeneration === object.metadata.generation)
+    it('without approvePlan a plan waits: Ready Unknown, an id made from the revision, nothing applied', async ({
+      driver,
+      fleet,
+    }) => {
+      const before = await fleet.applied()
+      await driver.apply(fleet.terraform('vpc', { approvePlan: '' }))
+      await driver.until(fleet.vpc, (object) => object.status?.observedGeneration === object.metadata.generation)
       await driver.wait(6_000)
-      const revision = await pushed()
-      const { object } = await driver.until(vpc, (one) => reason(one) === 'TerraformPlannedWithChanges')
+      const revision = await fleet.pushed()
+      const { object } = await driver.until(fleet.vpc, (one) => reason(one) === 'TerraformPlannedWithChanges')
       const id = `plan-main-${revision.slice('main@sha1:'.length, 'main@sha1:'.length + 10)}`
       expect(ready(object)).toBe('Unknown')
       expect(conditionOf(object, 'Ready')?.message).toBe(
@@ -118,133 +138,151 @@ export function tofuBehaviourContract(name: string, setup: () => Promise<TofuDri
       expect(object.status).toMatchObject({ lastAppliedRevision: before, plan: { pending: id } })
     })
 
-    it('a plan that waits is not made again for a token, and is applied when its exact id is approved', async () => {
-      await applied()
-      await driver.apply(terraform('vpc', { approvePlan: '' }))
+    it('a plan that waits is not made again for a token, and is applied when its exact id is approved', async ({
+      driver,
+      fleet,
+    }) => {
+      await fleet.applied()
+      await driver.apply(fleet.terraform('vpc', { approvePlan: '' }))
       await driver.wait(10_000)
-      const revision = await pushed()
-      const { object } = await driver.until(vpc, (one) => (one.status?.plan?.pending ?? '') !== '')
+      const revision = await fleet.pushed()
+      const { object } = await driver.until(fleet.vpc, (one) => (one.status?.plan?.pending ?? '') !== '')
       await driver.wait(6_000)
       const planned = object.status?.lastPlanAt
-      await driver.request(vpc, 't1')
-      const waiting = await driver.until(vpc, handled('t1'))
+      await driver.request(fleet.vpc, 't1')
+      const waiting = await driver.until(fleet.vpc, handled('t1'))
       expect(waiting.object.status?.lastPlanAt).toBe(planned)
-      await driver.apply(terraform('vpc', { approvePlan: object.status?.plan.pending }))
-      const done = await driver.until(vpc, appliedAt(revision))
+      await driver.apply(fleet.terraform('vpc', { approvePlan: object.status?.plan.pending }))
+      const done = await driver.until(fleet.vpc, appliedAt(revision))
       expect(done.object.status?.plan.pending).toBe('')
     })
 
-    it('a new revision drops a plan that waits, and plans afresh', async () => {
-      await applied()
-      await driver.apply(terraform('vpc', { approvePlan: '' }))
+    it('a new revision drops a plan that waits, and plans afresh', async ({ driver, fleet }) => {
+      await fleet.applied()
+      await driver.apply(fleet.terraform('vpc', { approvePlan: '' }))
       await driver.wait(10_000)
-      await pushed()
-      await driver.until(vpc, (one) => (one.status?.plan?.pending ?? '') !== '')
+      await fleet.pushed()
+      await driver.until(fleet.vpc, (one) => (one.status?.plan?.pending ?? '') !== '')
       await driver.wait(6_000)
-      const revision = await pushed()
-      const { object } = await driver.until(vpc, (one) => one.status?.lastPlannedRevision === revision)
+      const revision = await fleet.pushed()
+      const { object } = await driver.until(fleet.vpc, (one) => one.status?.lastPlannedRevision === revision)
       expect(object.status?.plan.pending).toContain(revision.slice('main@sha1:'.length, 'main@sha1:'.length + 10))
     })
 
-    it('approvePlan disable looks for drift only: NoDrift, lastAttemptedRevision', async () => {
-      const before = await applied()
-      await driver.apply(terraform('vpc', { approvePlan: 'disable' }))
-      await driver.until(vpc, (object) => object.status?.observedGeneration === object.metadata.generation)
+    it('approvePlan disable looks for drift only: NoDrift, lastAttemptedRevision', async ({ driver, fleet }) => {
+      const before = await fleet.applied()
+      await driver.apply(fleet.terraform('vpc', { approvePlan: 'disable' }))
+      await driver.until(fleet.vpc, (object) => object.status?.observedGeneration === object.metadata.generation)
       await driver.wait(6_000)
       const revision = await driver.pushWithoutChanges()
-      await driver.request(fleet, 't1')
-      const { object } = await driver.until(vpc, (one) => one.status?.lastAttemptedRevision === revision)
+      await driver.request(fleet.source, 't1')
+      const { object } = await driver.until(fleet.vpc, (one) => one.status?.lastAttemptedRevision === revision)
       expect(reason(object)).toBe('NoDrift')
       expect(object.status).toMatchObject({ lastAppliedRevision: before, lastPlannedRevision: before })
     })
 
-    it('a settled object looks for drift when it is asked again', async () => {
-      await applied()
-      await driver.request(vpc, 't1')
-      const { object } = await driver.until(vpc, handled('t1'))
+    it('a settled object looks for drift when it is asked again', async ({ driver, fleet }) => {
+      await fleet.applied()
+      await driver.request(fleet.vpc, 't1')
+      const { object } = await driver.until(fleet.vpc, handled('t1'))
       expect(reason(object)).toBe('NoDrift')
     })
 
-    it('a suspended object records the token and does not run', async () => {
-      const before = await applied()
-      await driver.suspend(vpc, true)
-      await pushed()
-      await driver.request(vpc, 't1')
-      const { object } = await driver.until(vpc, handled('t1'))
+    it('a suspended object records the token and does not run', async ({ driver, fleet }) => {
+      const before = await fleet.applied()
+      await driver.suspend(fleet.vpc, true)
+      await fleet.pushed()
+      await driver.request(fleet.vpc, 't1')
+      const { object } = await driver.until(fleet.vpc, handled('t1'))
       expect(object.status).toMatchObject({ lastAppliedRevision: before, lastAttemptedRevision: before })
     })
 
-    it('a suspended object that is Ready gets its observedGeneration bumped without a run', async () => {
-      await applied()
-      await driver.suspend(vpc, true)
-      const { object } = await driver.until(vpc, (one) => one.status?.observedGeneration === one.metadata.generation)
+    it('a suspended object that is Ready gets its observedGeneration bumped without a run', async ({
+      driver,
+      fleet,
+    }) => {
+      await fleet.applied()
+      await driver.suspend(fleet.vpc, true)
+      const { object } = await driver.until(
+        fleet.vpc,
+        (one) => one.status?.observedGeneration === one.metadata.generation,
+      )
       expect(ready(object)).toBe('True')
     })
 
-    it('an unmet dependency is DependencyNotReady, and lastAttemptedRevision is the new revision already', async () => {
-      await applied()
-      await driver.apply(terraform('db', { dependsOn: [{ name: 'vpc' }] }))
-      await driver.until(db, (object) => ready(object) === 'True')
+    it('an unmet dependency is DependencyNotReady, and lastAttemptedRevision is the new revision already', async ({
+      driver,
+      fleet,
+    }) => {
+      await fleet.applied()
+      await driver.apply(fleet.terraform('db', { dependsOn: [{ name: 'vpc' }] }))
+      await driver.until(fleet.db, (object) => ready(object) === 'True')
       await driver.wait(6_000)
-      const revision = await pushed()
-      const { object } = await driver.until(db, (one) => reason(one) === 'DependencyNotReady')
+      const revision = await fleet.pushed()
+      const { object } = await driver.until(fleet.db, (one) => reason(one) === 'DependencyNotReady')
       expect(object.status?.lastAttemptedRevision).toBe(revision)
       expect(object.status?.lastAppliedRevision).not.toBe(revision)
     })
 
-    it("an unmet dependency is looked at again after the dependent's retryInterval, 15 s by default", async () => {
-      await applied()
-      await driver.apply(terraform('db', { dependsOn: [{ name: 'vpc' }] }))
-      await driver.until(db, (object) => ready(object) === 'True')
+    it("an unmet dependency is looked at again after the dependent's retryInterval, 15 s by default", async ({
+      driver,
+      fleet,
+    }) => {
+      await fleet.applied()
+      await driver.apply(fleet.terraform('db', { dependsOn: [{ name: 'vpc' }] }))
+      await driver.until(fleet.db, (object) => ready(object) === 'True')
       await driver.wait(6_000)
-      const revision = await pushed()
-      const refused = await driver.until(db, (one) => reason(one) === 'DependencyNotReady')
-      const vpcDone = await driver.until(vpc, appliedAt(revision))
-      const dbStarts = await driver.until(db, (one) => reason(one) === 'Progressing')
+      const revision = await fleet.pushed()
+      const refused = await driver.until(fleet.db, (one) => reason(one) === 'DependencyNotReady')
+      const vpcDone = await driver.until(fleet.vpc, appliedAt(revision))
+      const dbStarts = await driver.until(fleet.db, (one) => reason(one) === 'Progressing')
       expect(vpcDone.at - refused.at).toBeLessThan(10_000)
       expect(dbStarts.at - refused.at).toBeGreaterThan(14_000)
       expect(dbStarts.at - refused.at).toBeLessThan(20_000)
     })
 
-    it('a failed apply is TFExecApplyFailed, counted, and tried again after retryInterval + 5 s', async () => {
-      await applied()
-      await driver.breakApply(vpc)
-      const revision = await pushed()
-      const failed = await driver.until(vpc, (one) => reason(one) === 'TFExecApplyFailed')
+    it('a failed apply is TFExecApplyFailed, counted, and tried again after retryInterval + 5 s', async ({
+      driver,
+      fleet,
+    }) => {
+      await fleet.applied()
+      await driver.breakApply(fleet.vpc)
+      const revision = await fleet.pushed()
+      const failed = await driver.until(fleet.vpc, (one) => reason(one) === 'TFExecApplyFailed')
       expect(ready(failed.object)).toBe('False')
       expect(failed.object.status).toMatchObject({ reconciliationFailures: 1, lastAttemptedRevision: revision })
-      const again = await driver.until(vpc, (one) => reason(one) === 'Progressing')
+      const again = await driver.until(fleet.vpc, (one) => reason(one) === 'Progressing')
       expect(again.at - failed.at).toBeGreaterThan(19_000)
-      await driver.mend(vpc)
-      await driver.until(vpc, appliedAt(revision))
+      await driver.mend(fleet.vpc)
+      await driver.until(fleet.vpc, appliedAt(revision))
     })
 
-    it('spent retries stall the object, and a token does not free it', async () => {
-      await applied({ remediation: {} })
-      await driver.breakApply(vpc)
-      await pushed()
-      const { object } = await driver.until(vpc, (one) => conditionOf(one, 'Stalled')?.status === 'True')
+    it('spent retries stall the object, and a token does not free it', async ({ driver, fleet }) => {
+      await fleet.applied({ remediation: {} })
+      await driver.breakApply(fleet.vpc)
+      await fleet.pushed()
+      const { object } = await driver.until(fleet.vpc, (one) => conditionOf(one, 'Stalled')?.status === 'True')
       expect(conditionOf(object, 'Stalled')?.reason).toBe('RetryLimitReached')
-      await driver.mend(vpc)
-      await driver.request(vpc, 't1')
-      await driver.until(vpc, handled('t1'))
+      await driver.mend(fleet.vpc)
+      await driver.request(fleet.vpc, 't1')
+      await driver.until(fleet.vpc, handled('t1'))
       await driver.wait(60_000)
-      expect(conditionOf(await driver.get(vpc), 'Stalled')?.status).toBe('True')
+      expect(conditionOf(await driver.get(fleet.vpc), 'Stalled')?.status).toBe('True')
     })
 
-    it('a new revision frees a stalled object', async () => {
-      await applied({ remediation: {} })
-      await driver.breakApply(vpc)
-      await pushed()
-      await driver.until(vpc, (one) => conditionOf(one, 'Stalled')?.status === 'True')
-      await driver.mend(vpc)
-      const revision = await pushed()
-      await driver.until(vpc, appliedAt(revision))
+    it('a new revision frees a stalled object', async ({ driver, fleet }) => {
+      await fleet.applied({ remediation: {} })
+      await driver.breakApply(fleet.vpc)
+      await fleet.pushed()
+      await driver.until(fleet.vpc, (one) => conditionOf(one, 'Stalled')?.status === 'True')
+      await driver.mend(fleet.vpc)
+      const revision = await fleet.pushed()
+      await driver.until(fleet.vpc, appliedAt(revision))
     })
 
-    it('a restart of the controller reconciles no healthy object', async () => {
-      await applied()
-      const seen = driver.observe(vpc)
+    it('a restart of the controller reconciles no healthy object', async ({ driver, fleet }) => {
+      await fleet.applied()
+      const seen = await driver.observe(fleet.vpc)
       await driver.restartController()
       await driver.wait(30_000)
       expect(seen.filter(({ object }) => ready(object) !== 'True')).toEqual([])

@@ -3,17 +3,10 @@ import { resources } from '../../../functions/lib/kubernetes/cluster.ts'
 import type { KubernetesObject } from '../../../infra/local/kubernetes/object-store.ts'
 import { podResource } from '../../../infra/local/simulation/kinds.ts'
 import { conditionOf, type DrivenObject, ready, reason } from '../../contracts/controller-driver.ts'
-import {
-  chartFile,
-  configMap,
-  gitRepository,
-  helmRelease,
-  kustomization,
-  manifest,
-  ref,
-  terraform,
-} from '../../contracts/fleet-objects.ts'
+import { chartFile, fleetObjects } from '../../contracts/fleet-objects.ts'
 import { SimulatedDriver } from '../../contracts/simulated-driver.ts'
+
+const { configMap, gitRepository, helmRelease, kustomization, manifest, ref, terraform } = fleetObjects('flux-system')
 
 const fleet = ref('GitRepository', 'fleet')
 const app = ref('Kustomization', 'app')
@@ -193,7 +186,7 @@ describe('faults', () => {
   it('lets another writer win a race for the token: ours is never reported', async () => {
     await bootstrapped()
     driver.start()
-    const seen = driver.observe(app)
+    const seen = await driver.observe(app)
     driver.simulation.contestToken('Kustomization/flux-system/app', 'theirs')
     await driver.request(app, 'ours')
     await driver.until(app, handled('theirs'))
@@ -241,7 +234,7 @@ describe('controllers that stop', () => {
     expect(left?.status?.plan.pending).not.toBe('')
     expect(driver.store.get(podResource, 'flux-system', 'vpc-tf-runner')).toBeDefined()
     expect(runs('Terraform/flux-system/vpc')).toEqual(['artifact interrupted'])
-    const seen = driver.observe(vpc)
+    const seen = await driver.observe(vpc)
     driver.simulation.startController('tofu')
     await driver.until(vpc, at(revision))
     expect(seen.map(({ object }) => conditionOf(object, 'Ready')?.message)).not.toContain('Terraform Planning')
