@@ -4,6 +4,8 @@ import { ClusterError, type ClusterErrorName } from './cluster.ts'
 /** What was asked of which cluster, in words: `PATCH Kustomization/flux-system/app`. */
 export interface Asked {
   readonly cluster: string
+  /** Where it was asked: the API server's URL. */
+  readonly server: string
   readonly what: string
   /** Whether one object was asked for, not a kind. */
   readonly object: boolean
@@ -33,7 +35,8 @@ type Status = z.infer<typeof statusSchema>
 const nextSteps: Record<ClusterErrorName, string> = {
   ClusterUnauthorized:
     'The cluster does not know the credentials: check the access entry of the role (or the user in the kubeconfig).',
-  ClusterForbidden: "The credentials lack this permission: apply infra/cluster, and check the access entry's group.",
+  ClusterForbidden:
+    'The credentials lack this permission: apply infra/cluster (kubectl apply -k), and see that they come in as group lockstep (EKS: by an access entry).',
   ClusterNotFound: 'The object does not exist: it was deleted or renamed.',
   KindNotServed: 'The API server does not serve this kind: install its CRD, or the controller that brings it.',
   ClusterConflict: 'The object has changed since it was read: read it again and decide anew.',
@@ -49,26 +52,39 @@ export function refused(asked: Asked, { code, body, retryAfterSeconds }: Refusal
   const status = statusOf(body)
   const name = nameOf(asked, code, status)
   const seconds = Number(retryAfterSeconds ?? Number.NaN)
+  // Whoever is not known here may have come to the wrong door.
+  const by = code === 401 ? ` by ${asked.server}` : ''
   return new ClusterError(
     name,
     asked.cluster,
     code,
-    `${asked.cluster}: ${asked.what} was answered with ${code}${said(code, status)}.`,
+    `${asked.cluster}: ${asked.what} was answered with ${code}${by}${said(code, status)}.`,
     nextSteps[name],
     { retryAfterMs: Number.isFinite(seconds) ? seconds * 1000 : undefined },
   )
 }
 
 /** The ClusterError where there was no answer, or none that can be read. */
-export function unavailable(asked: Asked, why: string): ClusterError {
-  return new ClusterError(
-    'ClusterUnavailable',
-    asked.cluster,
-    0,
-    `${asked.cluster}: ${asked.what} ${why}.`,
-    nextSteps.ClusterUnavailable,
-  )
+export function unavailable(asked: Asked, why: string, next = nextSteps.ClusterUnavailable): ClusterError {
+  const message = `${asked.cluster}: ${asked.what} ${why} (${asked.server}).`
+  return new ClusterError('ClusterUnavailable', asked.cluster, 0, message, next)
 }
+
+/** What Node and OpenSSL call certificates that they refuse: https://nodejs.org/api/tls.html#x509-certificate-error-codes */
+const distrust = /^(CERT_|CRL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|INVALID_CA|INVALID_PURPOSE|HOSTNAME_|ERR_TLS_CERT_)/
+/** TLS that was not spoken, or broken off by the other side. */
+const noTls = /^(EPROTO|ERR_SSL_|ERR_TLS_)/
+
+/** The ClusterError where the network failed; `code` is Node's, such as ECONNREFUSED. */
+export function noAnswer(asked: Asked, code: string): ClusterError {
+  const why = `failed with ${code}`
+  if (distrust.test(code)) return unavailable(asked, why, untrusted)
+  return unavailable(asked, why, noTls.test(code) ? notTls : undefined)
+}
+
+const untrusted =
+  "The API server's certificate is not one that is trusted: check the URL and the cluster's certificate authority (certificate-authority-data in a kubeconfig)."
+const notTls = 'No TLS connection came about: check that the URL is that of an API server, and the client certificate.'
 
 /** The ClusterError where no credentials could be had to ask with. */
 export function withoutCredentials(asked: Asked, why: string): ClusterError {
@@ -105,7 +121,7 @@ function said(code: number, status: Status | undefined): string {
 
 function plain(text: string): string {
   const printable = text.replace(/[^\x20-\x7e\u00a0-\uffff]+/g, ' ').trim()
-  return printable.length > 300 ? `${printable.slice(0, 300)}…` : printable.replace(/\.$/, '')
+  return printable.length > 500 ? `${printable.slice(0, 500)}…` : printable.replace(/\.$/, '')
 }
 
 function statusOf(body: string): Status | undefined {

@@ -1,13 +1,6 @@
-import {
-  HttpMethod,
-  IsomorphicFetchHttpLibrary,
-  type KubeConfig,
-  RequestContext,
-  type ResponseContext,
-} from '@kubernetes/client-node'
+import { HttpMethod } from '@kubernetes/client-node'
 import * as z from 'zod'
-import type { Clock } from '../clock.ts'
-import { LockstepError } from '../errors.ts'
+import { ApiConnection, type ApiConnectionOptions } from './api-connection.ts'
 import {
   type Cluster,
   type Kind,
@@ -18,18 +11,10 @@ import {
   resources,
   type WatchEvent,
 } from './cluster.ts'
-import { type Asked, refused, unavailable, withoutCredentials } from './cluster-failure.ts'
+import { type Asked, refused, unavailable } from './cluster-failure.ts'
 import { jsonLines } from './json-lines.ts'
-import { TimeLimit } from './time-limit.ts'
 
-export interface KubernetesClientOptions {
-  /** The cluster's name in the fleet: stands in every error. */
-  readonly name: string
-  /** Where the cluster is and how to authenticate: its current context. Asked for credentials before every request. */
-  readonly config: KubeConfig
-  readonly clock: Clock
-  /** How long an answer may take, its body included, in milliseconds. Default 15 s. */
-  readonly requestTimeoutMs?: number
+export interface KubernetesClientOptions extends ApiConnectionOptions {
   /** How long one watch is asked to last, in seconds. Default 15 min, longer than any Lambda runs. */
   readonly watchSeconds?: number
   /**
@@ -37,15 +22,6 @@ export interface KubernetesClientOptions {
    * server sends a bookmark about every minute.
    */
   readonly watchSilenceMs?: number
-}
-
-interface Call {
-  readonly asked: Asked
-  readonly method: HttpMethod
-  readonly path: string
-  readonly query: Readonly<Record<string, string>>
-  readonly contentType?: string
-  readonly body?: string
 }
 
 const fieldManager = 'lockstep'
@@ -62,38 +38,39 @@ const eventSchema = z.object({
 const errorCodeSchema = z.object({ code: z.number().int() }).catch({ code: 0 })
 
 /**
- * A Cluster over HTTP(S), with the address, the trust and the credentials of a KubeConfig. Requests go through
- * @kubernetes/client-node's HTTP library; its generated API classes are left aside because they bring a dispatcher,
- * hence a TLS handshake, per call, and its Watch because it gives up on a watch that is quiet for 30 s.
+ * A Cluster over HTTP(S). Its watches are its own, not those of @kubernetes/client-node, which give up on a watch that
+ * is quiet for 30 s.
  */
 export class KubernetesClient implements Cluster {
   readonly name: string
-  private readonly options: Required<KubernetesClientOptions>
-  private readonly http = new IsomorphicFetchHttpLibrary()
-  /** Keeps connections alive from request to request. */
-  private dispatcher: ReturnType<RequestContext['getDispatcher']>
+  /** For what the Cluster port has no word for. */
+  readonly connection: ApiConnection
+  private readonly watchSeconds: number
+  private readonly watchSilenceMs: number
 
-  constructor(options: KubernetesClientOptions) {
-    this.name = options.name
-    this.options = { requestTimeoutMs: 15_000, watchSeconds: 900, watchSilenceMs: 150_000, ...options }
+  constructor({ watchSeconds = 900, watchSilenceMs = 150_000, ...connection }: KubernetesClientOptions) {
+    this.name = connection.name
+    this.connection = new ApiConnection(connection)
+    this.watchSeconds = watchSeconds
+    this.watchSilenceMs = watchSilenceMs
   }
 
   async list(kind: Kind): Promise<Listing> {
-    const asked = this.asked(`LIST ${kind}`)
-    const body = await this.json({ asked, method: HttpMethod.GET, path: pathOf(kind), query: {} })
+    const asked = this.connection.asked(`LIST ${kind}`)
+    const body = await this.connection.json({ asked, method: HttpMethod.GET, path: pathOf(kind) })
     const listing = listingSchema.safeParse(body)
     if (!listing.success) throw unavailable(asked, 'was answered with something that is not a list')
     return { items: listing.data.items, resourceVersion: listing.data.metadata.resourceVersion }
   }
 
   async get(ref: ObjectRef): Promise<unknown> {
-    const asked = this.asked(`GET ${refKey(ref)}`, { object: true })
-    return this.json({ asked, method: HttpMethod.GET, path: pathOf(ref.kind, ref), query: {} })
+    const asked = this.connection.asked(`GET ${refKey(ref)}`, { object: true })
+    return this.connection.json({ asked, method: HttpMethod.GET, path: pathOf(ref.kind, ref) })
   }
 
   async patch(ref: ObjectRef, patch: Patch): Promise<unknown> {
-    return this.json({
-      asked: this.asked(`PATCH ${refKey(ref)}`, { object: true, jsonPatch: patch.type === 'json' }),
+    return this.connection.json({
+      asked: this.connection.asked(`PATCH ${refKey(ref)}`, { object: true, jsonPatch: patch.type === 'json' }),
       method: HttpMethod.PATCH,
       path: pathOf(ref.kind, ref),
       query: { fieldManager },
@@ -114,12 +91,12 @@ export class KubernetesClient implements Cluster {
 
   private async *events(kind: Kind, resourceVersion: string, signal: AbortSignal): AsyncGenerator<WatchEvent> {
     if (signal.aborted) return
-    const { watchSeconds, watchSilenceMs, requestTimeoutMs, clock } = this.options
-    const asked = this.asked(`WATCH ${kind} from ${resourceVersion}`)
+    const { connection, watchSeconds, watchSilenceMs } = this
+    const asked = connection.asked(`WATCH ${kind} from ${resourceVersion}`)
     const query = { watch: 'true', resourceVersion, allowWatchBookmarks: 'true', timeoutSeconds: `${watchSeconds}` }
-    const limit = new TimeLimit(clock, requestTimeoutMs, signal)
+    const limit = connection.limit(signal)
     try {
-      const response = await this.send({ asked, method: HttpMethod.GET, path: pathOf(kind), query }, limit)
+      const response = await connection.send({ asked, method: HttpMethod.GET, path: pathOf(kind), query }, limit)
       const stream = response.body.stream()
       if (!stream) throw unavailable(asked, 'was answered without a body')
       limit.restart(watchSilenceMs)
@@ -129,64 +106,10 @@ export class KubernetesClient implements Cluster {
       }
     } catch (error) {
       if (signal.aborted) return
-      throw this.failure(asked, error, limit)
+      throw connection.failure(asked, error, limit)
     } finally {
       limit.end()
     }
-  }
-
-  /** Sends a call and answers the JSON that comes back. */
-  private async json(call: Call): Promise<unknown> {
-    const limit = new TimeLimit(this.options.clock, this.options.requestTimeoutMs)
-    try {
-      const response = await this.send(call, limit)
-      return JSON.parse(await response.body.text())
-    } catch (error) {
-      throw this.failure(call.asked, error, limit)
-    } finally {
-      limit.end()
-    }
-  }
-
-  /** Sends a call and answers a success whose body is still to be read. */
-  private async send(call: Call, limit: TimeLimit): Promise<ResponseContext> {
-    const request = await this.authenticated(call)
-    request.setHeaderParam('Accept', 'application/json')
-    if (call.contentType) request.setHeaderParam('Content-Type', call.contentType)
-    if (call.body !== undefined) request.setBody(call.body)
-    request.setSignal(limit.signal)
-    const response = await this.http.send(request).toPromise()
-    const code = response.httpStatusCode
-    if (code >= 200 && code < 300) return response
-    const retryAfterSeconds = response.headers['retry-after']
-    throw refused(call.asked, { code, body: await response.body.text(), retryAfterSeconds })
-  }
-
-  private async authenticated({ asked, method, path, query }: Call): Promise<RequestContext> {
-    const server = this.options.config.getCurrentCluster()?.server ?? ''
-    const url = new URL(`${server.replace(/\/+$/, '')}${path}`)
-    for (const [key, value] of Object.entries(query)) url.searchParams.set(key, value)
-    const request = new RequestContext(url.href, method)
-    try {
-      await this.options.config.applySecurityAuthentication(request)
-    } catch (error) {
-      if (error instanceof LockstepError) throw error
-      // Its message may quote what a credential command printed.
-      throw withoutCredentials(asked, error instanceof Error ? error.name : 'unknown error')
-    }
-    this.dispatcher ??= request.getDispatcher()
-    if (this.dispatcher) request.setDispatcher(this.dispatcher)
-    return request
-  }
-
-  private failure(asked: Asked, error: unknown, limit: TimeLimit): LockstepError {
-    // HTTP/2 puts all requests on one connection: if it is dead, the next request must not meet it again.
-    if (limit.expired) this.dispatcher = undefined
-    return failureOf(asked, error, limit)
-  }
-
-  private asked(what: string, { object = false, jsonPatch = false } = {}): Asked {
-    return { cluster: this.name, what, object, jsonPatch }
   }
 }
 
@@ -210,19 +133,4 @@ function eventOf(asked: Asked, line: unknown): WatchEvent {
   const { type, object } = event.data
   if (type !== 'ERROR') return { type, object }
   throw refused(asked, { code: errorCodeSchema.parse(object).code, body: JSON.stringify(object) })
-}
-
-function failureOf(asked: Asked, error: unknown, limit: TimeLimit): LockstepError {
-  if (limit.expired) return unavailable(asked, `was not answered: nothing came for ${limit.seconds} s`)
-  if (error instanceof LockstepError) return error
-  if (error instanceof SyntaxError) return unavailable(asked, 'was answered with something that is not JSON')
-  return unavailable(asked, `failed (${networkCode(error)})`)
-}
-
-/** `ECONNREFUSED` and the like; the message of a network error may carry more than a log should. */
-function networkCode(error: unknown): string {
-  for (let at = error; at instanceof Error; at = at.cause) {
-    if ('code' in at && typeof at.code === 'string') return at.code
-  }
-  return error instanceof Error ? error.name : 'unknown error'
 }
