@@ -2,7 +2,10 @@ import { join } from 'node:path'
 import { LockstepError } from '../../../functions/lib/errors.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import { Api } from './api.ts'
+import { applyCrds } from './crds.ts'
 import { startEtcd } from './etcd.ts'
+import { startFlux } from './flux.ts'
+import { type GitHttpServer, startGitServer } from './git-http.ts'
 import { type Guardian, startGuardian } from './guardian.ts'
 import { kinds } from './kinds.ts'
 import { startApiServer, type User } from './kube-apiserver.ts'
@@ -30,6 +33,7 @@ export interface RunningCluster {
   readonly api: Api
   /** As lockstep. */
   readonly lockstep: Api
+  readonly git: GitHttpServer
   /** Names of the processes that can be stopped and started. */
   readonly processes: readonly string[]
   /** Throws NoSuchProcess. */
@@ -49,29 +53,23 @@ export interface RunningCluster {
  */
 export async function startCluster(options: ClusterOptions): Promise<RunningCluster> {
   const guardian = await startGuardian()
-  const processes: Process[] = []
-  const stop = async () => {
-    await stopAll(processes)
-    await guardian.end()
-  }
+  const parts = new Parts(guardian)
   try {
-    return await startParts(options, guardian, processes, stop)
+    return await startParts(options, parts)
   } catch (error) {
-    await stop()
+    await parts.stop()
     throw error
   }
 }
 
-async function startParts(
-  { upstream: { binaries }, say = () => {} }: ClusterOptions,
-  guardian: Guardian,
-  processes: Process[],
-  stop: () => Promise<void>,
-): Promise<RunningCluster> {
+async function startParts(options: ClusterOptions, parts: Parts): Promise<RunningCluster> {
+  const { upstream, say = () => {}, flux = true } = options
+  const { binaries } = upstream
+  const { guardian } = parts
   const { directory } = guardian
-  const started = (process: Process) => {
-    processes.push(process)
-    say(`${process.name} is ready`)
+  const started = (...processes: Process[]) => {
+    parts.processes.push(...processes)
+    for (const { name } of processes) say(`${name} is ready`)
   }
 
   const etcd = await startEtcd({ binary: binaries.etcd, guardian })
@@ -83,42 +81,70 @@ async function startParts(
     writeKubeconfig(join(directory, `${user}.kubeconfig`), { server: url, ca, user, token: tokens[user] })
   const kubeconfigs = { admin: await kubeconfig('admin'), lockstep: await kubeconfig('lockstep') }
   const api = new Api({ server: url, ca, token: tokens.admin })
-  const [controllerManager] = await Promise.all([
-    startControllerManager({
-      binary: binaries['kube-controller-manager'],
-      guardian,
-      kubeconfig: kubeconfigs.admin,
-    }),
+  const lockstep = api.as(tokens.lockstep, 'lockstep')
+  parts.closing.push(async () => {
+    api.close()
+    lockstep.close()
+  })
+  const git = await startGitServer(guardian)
+  parts.closing.push(() => git.close())
+  const access = { guardian, kubeconfig: kubeconfigs.admin }
+  const startOthers: Promise<unknown>[] = [
+    startControllerManager({ ...access, binary: binaries['kube-controller-manager'] }).then(started),
     api.apply({ ...kinds.Namespace, metadata: { name: 'flux-system' } }),
-  ])
-  started(controllerManager)
-
-  const process = (name: string) => {
-    const found = processes.find((each) => each.name === name)
-    if (found) return found
-    throw new LockstepError(
-      'NoSuchProcess',
-      `The cluster has no process ${name}.`,
-      `It has ${processes.map((each) => each.name).join(', ')}.`,
+  ]
+  if (flux) {
+    startOthers.push(
+      applyCrds(api, upstream.crds).then(async () => started(...(await startFlux({ ...access, binaries })))),
     )
   }
+  await allSettled(startOthers)
   return {
-    ...{ directory, guardian, kubeconfigs, api, process },
-    lockstep: api.as(tokens.lockstep, 'lockstep'),
-    processes: processes.map(({ name }) => name),
-    stopProcess: (name, signal) => process(name).stop(signal),
-    startProcess: (name) => process(name).start(),
-    stop: async () => {
-      api.close()
-      await stop()
-    },
+    ...{ directory, guardian, kubeconfigs, api, lockstep, git },
+    processes: parts.processes.map(({ name }) => name),
+    process: (name) => parts.process(name),
+    stopProcess: (name, signal) => parts.process(name).stop(signal),
+    startProcess: (name) => parts.process(name).start(),
+    stop: () => parts.stop(),
   }
 }
 
-/** In the order in which they need each other: the API server and etcd last. */
-async function stopAll(processes: readonly Process[]): Promise<void> {
-  const [etcd, server, ...others] = processes
-  await Promise.all(others.map((each) => each.stop()))
-  await server?.stop()
-  await etcd?.stop()
+/** What has been started so far. */
+class Parts {
+  readonly guardian: Guardian
+  /** etcd and the API server first. */
+  readonly processes: Process[] = []
+  /** Everything else, in the order of its start. */
+  readonly closing: (() => Promise<void>)[] = []
+
+  constructor(guardian: Guardian) {
+    this.guardian = guardian
+  }
+
+  process(name: string): Process {
+    const found = this.processes.find((each) => each.name === name)
+    if (found) return found
+    const names = this.processes.map((each) => each.name).join(', ')
+    throw new LockstepError('NoSuchProcess', `The cluster has no process ${name}.`, `It has ${names}.`)
+  }
+
+  /** What needs others ends before them: the API server and etcd last. */
+  async stop(): Promise<void> {
+    const [etcd, server, ...others] = this.processes
+    try {
+      for (const close of this.closing.splice(0).reverse()) await close()
+      await Promise.all(others.map((each) => each.stop()))
+      await server?.stop()
+      await etcd?.stop()
+    } finally {
+      await this.guardian.end()
+    }
+  }
+}
+
+/** Waits for all of them, failed or not, so that nothing is started behind the back of whoever tidies up. */
+async function allSettled(started: readonly Promise<unknown>[]): Promise<void> {
+  const settled = await Promise.allSettled(started)
+  const failed = settled.find((each) => each.status === 'rejected')
+  if (failed) throw failed.reason
 }
