@@ -4,11 +4,11 @@ import { EKSClient } from '@aws-sdk/client-eks'
 import { type Clock, sleep, systemClock } from '../../functions/lib/clock.ts'
 import { LockstepError } from '../../functions/lib/errors.ts'
 import type { Fleet, FleetCluster } from '../../functions/lib/fleet.ts'
-import { ClusterError } from '../../functions/lib/kubernetes/cluster.ts'
 import type { ClusterAccess } from '../../functions/lib/kubernetes/cluster-access.ts'
 import { eksClusters } from '../../functions/lib/kubernetes/eks.ts'
 import type { Log } from '../../functions/lib/log.ts'
 import { requestRelease } from '../../functions/lib/rollout/request-release.ts'
+import { preflight } from '../cluster/preflight.ts'
 import { readFleet } from '../fleet.ts'
 import { localCredentials } from './dynamodb.ts'
 import { type EarlierRun, readEarlierRun } from './earlier-run.ts'
@@ -54,8 +54,11 @@ export async function runSession(session: SessionOptions): Promise<number> {
 
   const closing: (() => Promise<void> | void)[] = [() => display.close()]
   try {
-    const world = await startWorld(options, { fleet, clock, push, earlier })
+    const end = whenAborted(signal)
+    const say = (line: string) => display.say(line)
+    const world = await startWorld(options, { fleet, clock, push, earlier, say, end })
     closing.push(world.close)
+    if (signal.aborted) return options.once ? 1 : 0
     const log = warningsTo(display)
     const host = await startHost({
       ...{ fleet, clock, log, activity: noActivity, webhookSecret: secret, clusters: world.clusters },
@@ -83,7 +86,6 @@ export async function runSession(session: SessionOptions): Promise<number> {
       display.say('The simulated clusters are new: the rollouts of the earlier run go on in these.')
     }
     if (options.once) releaseWhatIsHeld(live, host, clock)
-    const end = whenAborted(signal)
     const delivery = push && (await send(push, server, secret))
     if (options.once && delivery !== undefined) {
       const view = await Promise.race([concluded.of(delivery), end])
@@ -139,15 +141,15 @@ interface WorldOptions {
   readonly clock: Clock
   readonly push: PushFile | undefined
   readonly earlier: EarlierRun | undefined
+  /** Takes a line for the person at the terminal. */
+  readonly say: (line: string) => void
+  /** Resolves when nobody waits any more. */
+  readonly end: Promise<undefined>
 }
 
-async function startWorld(options: Options, { fleet, clock, push, earlier }: WorldOptions): Promise<World> {
-  const { kubeconfig: file, context } = options
-  if (file !== undefined) {
-    const clusters = kubeconfigClusters({ clock, file: resolve(file), ...(context !== undefined && { context }) })
-    await greet(clusters, fleet)
-    return { clusters, git: undefined, close: async () => {} }
-  }
+async function startWorld(options: Options, worldOptions: WorldOptions): Promise<World> {
+  const { fleet, clock, push, earlier } = worldOptions
+  if (options.kubeconfig !== undefined) return reachWorld(options.kubeconfig, options.context, worldOptions)
   const tree = await readTree(options.manifests)
   const simulated = await startSimulatedFleet({ fleet, clock, activity: noActivity })
   loadTree(simulated, fleet, tree, headOf(push, earlier))
@@ -159,17 +161,18 @@ async function startWorld(options: Options, { fleet, clock, push, earlier }: Wor
   return { clusters, git: simulated.git, close: () => simulated.close() }
 }
 
-/** Tells at once, and not after a minute of retries, that the cluster cannot be used. */
-async function greet(clusters: ClusterAccess, fleet: Fleet): Promise<void> {
+/** The cluster of the kubeconfig, once it has shown that Lockstep can work with it. */
+async function reachWorld(
+  file: string,
+  context: string | undefined,
+  { fleet, clock, say, end }: WorldOptions,
+): Promise<World> {
+  const clusters = kubeconfigClusters({ clock, file: resolve(file), ...(context !== undefined && { context }) })
   for (const { name } of fleet.clusters) {
-    const cluster = await clusters.connect(name)
-    try {
-      await cluster.list('GitRepository')
-    } catch (error) {
-      if (!(error instanceof ClusterError) || error.name !== 'KindNotServed') throw error
-      throw new LockstepError('FluxMissing', `${name} serves no GitRepository.`, 'Install Flux there first.')
-    }
+    // One that does not answer must not keep whoever has given up.
+    await Promise.race([preflight({ client: await clusters.connect(name), clock, say }), end])
   }
+  return { clusters, git: undefined, close: async () => {} }
 }
 
 async function readTree(directory: string): Promise<Tree> {

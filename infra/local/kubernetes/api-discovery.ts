@@ -4,12 +4,21 @@ import { isClusterScoped, isScalable } from './builtin-resources.ts'
 const verbs = ['create', 'delete', 'get', 'list', 'patch', 'update', 'watch']
 
 /** What the API server says about itself: health, version, groups and kinds. Undefined for any other path. */
-export function discover(path: string, served: readonly Resource[]): object | string | undefined {
+export function discover(
+  path: string,
+  served: readonly Resource[],
+  gitVersion = 'v1.35.0-lockstep-stand-in',
+): object | string | undefined {
   if (['/readyz', '/livez', '/healthz'].includes(path)) return 'ok'
-  if (path === '/version') return { major: '1', minor: '35', gitVersion: 'v1.35.0-lockstep-stand-in' }
+  if (path === '/version') return versionInfo(gitVersion)
   if (path === '/api') return { kind: 'APIVersions', versions: ['v1'] }
   if (path === '/apis') return { kind: 'APIGroupList', apiVersion: 'v1', groups: groups(served) }
   return resourceList(path, served)
+}
+
+function versionInfo(gitVersion: string): object {
+  const [, major = '', minor = ''] = /^v(\d+)\.(\d+)/.exec(gitVersion) ?? []
+  return { major, minor, gitVersion }
 }
 
 function groups(served: readonly Resource[]): object[] {

@@ -6,14 +6,18 @@ import { isScalable } from './builtin-resources.ts'
 export type Verb = 'LIST' | 'WATCH' | 'GET' | 'CREATE' | 'UPDATE' | 'PATCH' | 'DELETE'
 export type Subresource = 'status' | 'scale'
 
-/** A request for objects, as its method, path and query say. */
-export interface ApiRequest {
+/** What somebody wants to do with which objects: all that decides whether they may. */
+export interface Access {
   readonly verb: Verb
   readonly resource: Resource
   /** Undefined: all namespaces. */
   readonly namespace: string | undefined
   readonly name: string | undefined
   readonly subresource: Subresource | undefined
+}
+
+/** A request for objects, as its method, path and query say. */
+export interface ApiRequest extends Access {
   readonly query: URLSearchParams
   readonly contentType: string
   /** Who writes, for managedFields: the query's fieldManager, else the client's name. */

@@ -7,10 +7,11 @@ import type { Activity } from '../virtual-clock.ts'
 import { discover } from './api-discovery.ts'
 import { ApiFaults, type Fault } from './api-faults.ts'
 import { ObjectApi } from './api-objects.ts'
-import { type ApiRequest, parseRequest } from './api-request.ts'
+import { type Access, type ApiRequest, parseRequest } from './api-request.ts'
 import { ApiError, injected, qualified, statusOf } from './api-status.ts'
 import { serveWatch } from './api-watch.ts'
 import { type ObjectStore, StoreError } from './object-store.ts'
+import { isSelfReview, selfReview } from './self-review.ts'
 
 /** More than etcd takes in one object. */
 const bodyLimitBytes = 3 * 1024 * 1024
@@ -24,7 +25,9 @@ export interface ApiServerOptions {
   /** The user that a bearer token stands for; undefined is a 401. Default: everybody is let in without a token. */
   readonly authenticate?: (bearerToken: string) => string | undefined
   /** False is a 403. Default: a user may do everything. */
-  readonly authorize?: (user: string, request: ApiRequest) => boolean
+  readonly authorize?: (user: string, access: Access) => boolean
+  /** What it calls itself. Default: 1.35. */
+  readonly version?: string
 }
 
 export interface ApiServer {
@@ -50,7 +53,8 @@ export interface ApiServer {
 
 /**
  * The Kubernetes API over HTTP, for one ObjectStore: list, watch, get, create, replace, patch, delete and the
- * subresources status and scale of every kind that the store serves. Not there, and refused: strategic merge patch,
+ * subresources status and scale of every kind that the store serves; and what a user may ask about the server and about
+ * themselves (discovery, SelfSubjectAccessReview, SelfSubjectReview). Not there, and refused: strategic merge patch,
  * dry run, set-based selectors, deleting collections, apply without force. Namespaces need not exist, and objects are not validated against
  * a schema.
  */
@@ -65,7 +69,11 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   const handle = async (message: IncomingMessage, response: ServerResponse, bracket: Bracket): Promise<void> => {
     const url = new URL(message.url ?? '/', 'http://localhost')
     const user = userOf(message, options)
-    const found = discover(url.pathname, store.served())
+    if (isSelfReview(message.method, url.pathname)) {
+      const { authorize } = options
+      return answer(response, 201, selfReview(url.pathname, await bodyOf(message), { user, authorize }))
+    }
+    const found = discover(url.pathname, store.served(), options.version)
     if (found !== undefined) return answer(response, 200, found)
     const request = parseRequest(message, url, store.served())
     if (!request) return answer(response, 404, '404 page not found\n')

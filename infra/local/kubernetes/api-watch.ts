@@ -8,7 +8,7 @@ import { statusOf } from './api-status.ts'
 import { type ObjectSelector, objectSelector } from './object-selector.ts'
 import { type KubernetesObject, type ObjectStore, StoreError, type StoreEvent } from './object-store.ts'
 
-/** How often a quiet watch gets a bookmark, as the real API server does it. */
+/** How often a watch gets a bookmark, as the real API server does it. */
 const bookmarkMs = 60_000
 /** How long before its end a watch gets its last bookmark. */
 const lastBookmarkMs = 2000
@@ -47,7 +47,9 @@ export function serveWatch({ store, clock, activity, request, response, fault }:
       if (eventsLeft <= 0) response.destroy()
     })
   }
+  let moved = false
   const send = (event: StoreEvent) => {
+    moved = true
     const seen = selected(event, selects)
     if (seen) write(seen)
   }
@@ -68,7 +70,10 @@ export function serveWatch({ store, clock, activity, request, response, fault }:
   }
   if (eventsLeft <= 0 && response.writableLength === 0) response.destroy()
 
-  const bookmark = () => write({ type: 'BOOKMARK', object: bookmarkOf(resource, store.currentVersion()) })
+  // Where the kind has not changed since the watch began there is nothing to tell.
+  const bookmark = () => {
+    if (moved) write({ type: 'BOOKMARK', object: bookmarkOf(resource, store.currentVersion()) })
+  }
   const lastsMs = Number(query.get('timeoutSeconds') ?? defaultTimeoutSeconds) * 1000
   const cancels = [clock.after(lastsMs, () => response.end())]
   if (query.get('allowWatchBookmarks') === 'true') {

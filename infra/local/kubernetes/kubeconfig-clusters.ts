@@ -3,7 +3,6 @@ import { dirname } from 'node:path'
 import { KubeConfig } from '@kubernetes/client-node'
 import type { Clock } from '../../../functions/lib/clock.ts'
 import { LockstepError } from '../../../functions/lib/errors.ts'
-import type { Cluster } from '../../../functions/lib/kubernetes/cluster.ts'
 import type { ClusterAccess } from '../../../functions/lib/kubernetes/cluster-access.ts'
 import { KubernetesClient } from '../../../functions/lib/kubernetes/kubernetes-client.ts'
 
@@ -14,14 +13,19 @@ export interface KubeconfigClustersOptions {
   readonly context?: string
 }
 
+/** As ClusterAccess; each cluster comes with its connection, for questions that the Cluster port has no word for. */
+export interface KubeconfigClusters extends ClusterAccess {
+  connect(name: string): Promise<KubernetesClient>
+}
+
 /**
  * Access to the one cluster that a kubeconfig file's context names, whatever name Lockstep knows it by. The file is
  * read here. Throws KubeconfigUnreadable (no such file, or no kubeconfig) and KubeconfigContextMissing.
  */
-export function kubeconfigClusters({ clock, file, context }: KubeconfigClustersOptions): ClusterAccess {
+export function kubeconfigClusters({ clock, file, context }: KubeconfigClustersOptions): KubeconfigClusters {
   const config = readKubeconfig(file)
   choose(config, file, context)
-  const clusters = new Map<string, Cluster>()
+  const clusters = new Map<string, KubernetesClient>()
   return {
     async connect(name) {
       const cluster = clusters.get(name) ?? new KubernetesClient({ name, clock, config })

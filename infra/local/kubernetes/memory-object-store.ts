@@ -175,7 +175,7 @@ export class MemoryObjectStore implements ObjectStore {
 
   private insert(collection: Collection, object: KubernetesObject, writer: Writer): KubernetesObject {
     if (collection.objects.has(key(object))) throw alreadyExists(collection.resource, object)
-    const { status: _, ...next } = copy(object)
+    const { status: _, ...next } = withoutEmptyMetadata(copy(object))
     next.metadata.uid = randomUUID()
     next.metadata.generation = 1
     next.metadata.creationTimestamp = this.timestamp()
@@ -190,7 +190,7 @@ export class MemoryObjectStore implements ObjectStore {
     wanted: KubernetesObject,
     writer: Writer,
   ): KubernetesObject {
-    const next = withServerFieldsOf(current, copy(wanted))
+    const next = withoutEmptyMetadata(withServerFieldsOf(current, copy(wanted)))
     checkFinalizers(collection.resource, current, next)
     next.metadata.managedFields = this.managedFields(current, next, writer, entriesOf(current))
     if (sameJson(current, next)) return copy(current)
@@ -311,6 +311,15 @@ function withServerFieldsOf(current: KubernetesObject, wanted: KubernetesObject)
     else next.metadata[field] = current.metadata[field]
   }
   return next
+}
+
+/** A map or list in metadata that a change has emptied is not there any more, unlike one in spec or status. */
+function withoutEmptyMetadata(object: KubernetesObject): KubernetesObject {
+  const { labels, annotations, finalizers } = object.metadata
+  if (labels && Object.keys(labels).length === 0) delete object.metadata.labels
+  if (annotations && Object.keys(annotations).length === 0) delete object.metadata.annotations
+  if (finalizers?.length === 0) delete object.metadata.finalizers
+  return object
 }
 
 /** What this manager applied before, does not apply now, and nobody else owns; the deepest fields first. */

@@ -1,0 +1,162 @@
+import { LockstepError } from '../../functions/lib/errors.ts'
+import { type Kind, resources } from '../../functions/lib/kubernetes/cluster.ts'
+import { resourceText } from './permissions.ts'
+import type { Survey } from './survey.ts'
+
+/** What is wrong with a cluster, and what Lockstep will leave out there. */
+export interface Verdict {
+  /** Lockstep cannot work with any of these. */
+  readonly problems: readonly LockstepError[]
+  /** Sentences, without the cluster's name. */
+  readonly warnings: readonly string[]
+}
+
+interface Release {
+  readonly major: number
+  readonly minor: number
+}
+
+/**
+ * The oldest versions that Lockstep works with. Flux 2.6 is the first to serve every kind at the version that is
+ * asked for (OCIRepository v1), and it needs Kubernetes 1.31: https://fluxcd.io/flux/installation/#prerequisites
+ */
+const oldest = {
+  Kubernetes: { major: 1, minor: 31 },
+  Flux: { major: 2, minor: 6 },
+  'tofu-controller': { major: 0, minor: 16 },
+} as const satisfies Record<string, Release>
+
+type Provider = 'Flux' | 'tofu-controller'
+
+const manuals: Record<Provider, string> = {
+  Flux: 'https://fluxcd.io/flux/installation/',
+  'tofu-controller': 'https://flux-iac.github.io/tofu-controller/getting_started/',
+}
+
+interface KindRequirement {
+  readonly kind: Kind
+  readonly from: Provider
+  /** What Lockstep leaves out where the kind is not served; undefined: without it there is nothing to do. */
+  readonly without?: string
+}
+
+const kindRequirements: readonly KindRequirement[] = [
+  { kind: 'GitRepository', from: 'Flux' },
+  { kind: 'Kustomization', from: 'Flux' },
+  { kind: 'OCIRepository', from: 'Flux', without: 'what an OCIRepository feeds is not followed to a commit' },
+  { kind: 'HelmChart', from: 'Flux', without: 'charts are not followed to a commit' },
+  { kind: 'HelmRelease', from: 'Flux', without: 'no HelmRelease is put in order' },
+  { kind: 'Terraform', from: 'tofu-controller', without: 'no Terraform object is put in order' },
+]
+
+/**
+ * Compares a survey with what Lockstep needs. `needed` names the objects that cannot do without a kind:
+ * `Kustomization/flux-system/apps depends on Terraform/flux-system/vpc`.
+ */
+export function judge(survey: Survey, needed: ReadonlyMap<Kind, readonly string[]>): Verdict {
+  const missing = kindRequirements.filter(({ kind }) => survey.kinds[kind].length === 0)
+  const hasFlux = !missing.some(({ without }) => without === undefined)
+  const unmet = missing.filter(
+    ({ kind, from, without }) => without === undefined || needed.has(kind) || (from === 'Flux' && !hasFlux),
+  )
+  const problems = [
+    kubernetesProblem(survey),
+    missingProblem('Flux', unmet, needed),
+    unsupportedProblem('Flux', survey, survey.flux),
+    missingProblem('tofu-controller', unmet, needed),
+    unsupportedProblem('tofu-controller', survey, survey.tofuController),
+    permissionsProblem(survey),
+  ]
+  const warnings = missing
+    .filter((requirement) => !unmet.includes(requirement))
+    .map(({ kind, from, without }) => `The CRD ${crdOf(kind)} (${from}) is not installed: ${without}.`)
+  return { problems: problems.flatMap((problem) => problem ?? []), warnings }
+}
+
+function kubernetesProblem({ kubernetes }: Survey): LockstepError | undefined {
+  if (!isOlder(kubernetes, oldest.Kubernetes)) return undefined
+  return new LockstepError(
+    'KubernetesUnsupported',
+    `Its Kubernetes is ${kubernetes}, and Lockstep supports ${text(oldest.Kubernetes)} and later.`,
+    'Upgrade the cluster.',
+  )
+}
+
+const names = {
+  Flux: { missing: 'FluxMissing', unsupported: 'FluxUnsupported' },
+  'tofu-controller': { missing: 'TofuControllerMissing', unsupported: 'TofuControllerUnsupported' },
+}
+
+function missingProblem(
+  provider: Provider,
+  unmet: readonly KindRequirement[],
+  needed: ReadonlyMap<Kind, readonly string[]>,
+): LockstepError | undefined {
+  const kinds = unmet.filter(({ from }) => from === provider).map(({ kind }) => kind)
+  if (kinds.length === 0) return undefined
+  const reasons = kinds.flatMap((kind) => needed.get(kind) ?? [])
+  const why = reasons.length > 0 ? `, and ${shortened(reasons, '; ')}` : ''
+  return new LockstepError(
+    names[provider].missing,
+    `It lacks ${provider}: not installed are the CRDs ${kinds.map(crdOf).join(', ')}${why}.`,
+    `Install ${provider} ${text(oldest[provider])} or later (${manuals[provider]}).`,
+  )
+}
+
+function unsupportedProblem(
+  provider: Provider,
+  { kinds }: Survey,
+  version: string | undefined,
+): LockstepError | undefined {
+  const wrong = kindRequirements
+    .filter(({ kind, from }) => from === provider && kinds[kind].length > 0)
+    .filter(({ kind }) => !kinds[kind].includes(resources[kind].version))
+    .map(({ kind }) => `${kind} is served as ${kinds[kind].join(', ')}, not as ${resources[kind].version}`)
+  const tooOld = version !== undefined && isOlder(version, oldest[provider])
+  if (wrong.length === 0 && !tooOld) return undefined
+  const which = version === undefined ? '' : ` (${version})`
+  return new LockstepError(
+    names[provider].unsupported,
+    `Its ${provider}${which} is not one that Lockstep supports${wrong.length > 0 ? `: ${wrong.join('; ')}` : ''}.`,
+    `Upgrade ${provider} to ${text(oldest[provider])} or later (${manuals[provider]}).`,
+  )
+}
+
+function permissionsProblem({ user, permissions }: Survey): LockstepError | undefined {
+  const refused = new Map<string, string[]>()
+  for (const { permission, allowed } of permissions) {
+    if (allowed) continue
+    const resource = resourceText(permission)
+    refused.set(resource, [...(refused.get(resource) ?? []), permission.verb])
+  }
+  if (refused.size === 0) return undefined
+  const who = user ? `${user.name} (groups: ${shortened(user.groups, ', ') || 'none'})` : 'These credentials'
+  const what = [...refused].map(([resource, verbs]) => `${verbs.join(', ')} ${resource}`).join('; ')
+  return new LockstepError(
+    'PermissionsMissing',
+    `${who} may not ${what}.`,
+    'Have an admin run kubectl apply -k infra/cluster, and come in as a member of group lockstep (EKS: by an access entry).',
+  )
+}
+
+const shownAtMost = 5
+
+function shortened(texts: readonly string[], separator: string): string {
+  const rest = texts.length - shownAtMost
+  return [...texts.slice(0, shownAtMost), ...(rest > 0 ? [`and ${rest} more`] : [])].join(separator)
+}
+
+function crdOf(kind: Kind): string {
+  return `${resources[kind].plural}.${resources[kind].group}`
+}
+
+/** Whether a version such as `v1.31.2-eks-1a2b3c4` is older. One that cannot be read is not. */
+function isOlder(version: string, { major, minor }: Release): boolean {
+  const [, itsMajor, itsMinor] = /^v?(\d+)\.(\d+)/.exec(version) ?? []
+  if (itsMajor === undefined) return false
+  return Number(itsMajor) < major || (Number(itsMajor) === major && Number(itsMinor) < minor)
+}
+
+function text({ major, minor }: Release): string {
+  return `${major}.${minor}`
+}
