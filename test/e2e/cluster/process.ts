@@ -61,7 +61,10 @@ const patienceMs = 5_000
 const tailLines = 20
 const neverRan: Exit = { code: null, signal: null }
 
-/** A child process with a log. It can be stopped and started again as it was, with its ports and its files. */
+/**
+ * A child process with a log. It leads a process group, whose other members end when it ends, however that comes. It
+ * can be started again as it was, with its ports and its files.
+ */
 export class Process {
   readonly name: string
   readonly #options: ProcessOptions
@@ -109,14 +112,15 @@ export class Process {
   }
 
   /**
-   * Ends it and waits for its end. SIGTERM goes to the process itself, and SIGKILL follows after `patienceMs`
-   * (default five seconds); SIGKILL goes to its process group, which it leads.
+   * Ends it and waits for its end. SIGTERM goes to the process itself, and SIGKILL follows after `graceMs`; SIGKILL
+   * goes to its process group.
    */
   async stop(signal: NodeJS.Signals = 'SIGTERM', graceMs = patienceMs): Promise<void> {
-    if (!this.running) return
-    if (signal === 'SIGKILL') this.#killGroup()
+    const { pid } = this
+    if (pid === undefined) return
+    if (signal === 'SIGKILL') killGroup(pid)
     else this.signal(signal)
-    const timer = setTimeout(() => this.#killGroup(), graceMs)
+    const timer = setTimeout(() => killGroup(pid), graceMs)
     await this.#exited
     clearTimeout(timer)
   }
@@ -150,7 +154,7 @@ export class Process {
         ...(cwd !== undefined && { cwd }),
       })
       this.#child = child
-      this.#exited = new Promise((done) => child.once('exit', (code, signal) => done({ code, signal })))
+      this.#exited = untilExit(child)
       await once(child, 'spawn')
       // A signal that cannot be sent is an event; an event that nobody hears would end us.
       child.on('error', () => {})
@@ -184,14 +188,19 @@ export class Process {
     const isPort = /address already in use/i.test(this.tail())
     return isPort ? new PortTaken(this, how) : new ProcessDied(this, how)
   }
+}
 
-  #killGroup(): void {
-    const pid = this.pid
-    if (pid === undefined) return
-    try {
-      process.kill(-pid, 'SIGKILL')
-    } catch {
-      // It has just ended.
-    }
+async function untilExit(child: ChildProcess): Promise<Exit> {
+  const exit = await new Promise<Exit>((done) => child.once('exit', (code, signal) => done({ code, signal })))
+  // The number cannot be another's yet: as long as the group has members it is not given away.
+  if (child.pid !== undefined) killGroup(child.pid)
+  return exit
+}
+
+function killGroup(leader: number): void {
+  try {
+    process.kill(-leader, 'SIGKILL')
+  } catch {
+    // Nobody is left in it.
   }
 }
