@@ -20,6 +20,10 @@ clusterContract('the stand-in API server', async ({ watchSeconds }) => {
   )
   return {
     cluster: new KubernetesClient({ name: 'stand-in', config, clock, watchSeconds, requestTimeoutMs: 600_000 }),
+    unserved: 'Terraform',
+    apply: async (raw) => {
+      store.apply(kind, raw as KubernetesObject, 'kustomize-controller')
+    },
     create: async (raw) => {
       store.create(kind, raw as KubernetesObject, 'tests')
     },

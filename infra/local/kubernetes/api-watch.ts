@@ -47,9 +47,7 @@ export function serveWatch({ store, clock, activity, request, response, fault }:
       if (eventsLeft <= 0) response.destroy()
     })
   }
-  let moved = false
   const send = (event: StoreEvent) => {
-    moved = true
     const seen = selected(event, selects)
     if (seen) write(seen)
   }
@@ -70,10 +68,7 @@ export function serveWatch({ store, clock, activity, request, response, fault }:
   }
   if (eventsLeft <= 0 && response.writableLength === 0) response.destroy()
 
-  // Where the kind has not changed since the watch began there is nothing to tell.
-  const bookmark = () => {
-    if (moved) write({ type: 'BOOKMARK', object: bookmarkOf(resource, store.currentVersion()) })
-  }
+  const bookmark = () => write({ type: 'BOOKMARK', object: bookmarkOf(resource, store.currentVersion()) })
   const lastsMs = Number(query.get('timeoutSeconds') ?? defaultTimeoutSeconds) * 1000
   const cancels = [clock.after(lastsMs, () => response.end())]
   if (query.get('allowWatchBookmarks') === 'true') {

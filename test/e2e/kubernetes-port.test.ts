@@ -1,0 +1,96 @@
+import { readFile } from 'node:fs/promises'
+import { KubeConfig } from '@kubernetes/client-node'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { parseAllDocuments } from 'yaml'
+import { systemClock } from '../../functions/lib/clock.ts'
+import type { ObjectRef } from '../../functions/lib/kubernetes/cluster.ts'
+import { KubernetesClient } from '../../functions/lib/kubernetes/kubernetes-client.ts'
+import type { KubernetesObject } from '../../infra/local/kubernetes/object-store.ts'
+import { clusterContract } from '../contracts/cluster.contract.ts'
+import type { Api } from './cluster/api.ts'
+import { type RunningCluster, startCluster } from './cluster/cluster.ts'
+import { applyCrds } from './cluster/crds.ts'
+import { kinds } from './cluster/kinds.ts'
+
+let cluster: RunningCluster
+/** An administrator who applies as kustomize-controller does. */
+let applier: Api
+
+/** Flux's kinds without its controllers, and Lockstep with the rights that infra/cluster grants. */
+beforeAll(async () => {
+  const upstream = inject('upstream')
+  cluster = await startCluster({ upstream, flux: false })
+  applier = cluster.api.as(kubeconfigOf('admin').getCurrentUser()?.token, 'kustomize-controller')
+  await applyCrds(cluster.api, upstream.crds)
+  const rbac = await readFile(new URL('../../infra/cluster/rbac.yaml', import.meta.url), 'utf8')
+  for (const document of parseAllDocuments(rbac)) await cluster.api.apply(document.toJS())
+})
+
+afterAll(async () => {
+  applier?.close()
+  await cluster?.stop()
+})
+
+function kubeconfigOf(user: 'admin' | 'lockstep'): KubeConfig {
+  const config = new KubeConfig()
+  config.loadFromFile(cluster.kubeconfigs[user])
+  return config
+}
+
+function clientOf(config: KubeConfig, options: { watchSeconds?: number } = {}): KubernetesClient {
+  return new KubernetesClient({ name: 'kube-apiserver', config, clock: systemClock, ...options })
+}
+
+clusterContract('kube-apiserver', async (options) => ({
+  cluster: clientOf(kubeconfigOf('lockstep'), options),
+  unserved: 'Terraform',
+  create: async (raw) => {
+    await cluster.api.create(raw as KubernetesObject)
+  },
+  apply: async (raw) => {
+    await applier.apply(raw as KubernetesObject)
+  },
+  update: async (raw) => {
+    const object = raw as KubernetesObject
+    const { status, body } = await cluster.api.request('PUT', await cluster.api.path(object, object.metadata), {
+      body: object,
+    })
+    expect(status, JSON.stringify(body)).toBe(200)
+  },
+  delete: ({ namespace, name }) => cluster.api.delete({ ...kinds.Kustomization, namespace, name }),
+  close: async () => {},
+}))
+
+describe('kube-apiserver, where the stand-in has no rules', () => {
+  const ref: ObjectRef = { kind: 'Kustomization', namespace: 'default', name: 'rules' }
+
+  beforeAll(async () => {
+    await cluster.api.create({
+      ...kinds.Kustomization,
+      metadata: { namespace: ref.namespace, name: ref.name },
+      spec: { interval: '1h', prune: true, sourceRef: { kind: 'GitRepository', name: 'app' } },
+    })
+  })
+
+  it('refuses an object that does not match its schema, and names the field', async () => {
+    const lockstep = clientOf(kubeconfigOf('lockstep'))
+    const refused = { name: 'ClusterRejected', status: 422, message: expect.stringContaining('spec.suspend') }
+    const merge = lockstep.patch(ref, { type: 'merge', body: { spec: { suspend: 'yes' } } })
+    await expect(merge).rejects.toMatchObject(refused)
+    const operation = { op: 'add', path: '/spec/suspend', value: 'yes' } as const
+    await expect(lockstep.patch(ref, { type: 'json', operations: [operation] })).rejects.toMatchObject(refused)
+  })
+
+  it('gives a new object the observedGeneration -1, so that it is not taken for reconciled', async () => {
+    const object = await cluster.api.get({ ...kinds.Kustomization, ...ref })
+    expect(object.status).toEqual({ observedGeneration: -1 })
+  })
+
+  it('does not know a token that it did not give', async () => {
+    const config = kubeconfigOf('lockstep')
+    const server = config.getCurrentCluster()
+    const stranger = new KubeConfig()
+    if (server) stranger.loadFromClusterAndUser(server, { name: 'stranger', token: 'made-up' })
+    await expect(clientOf(stranger).get(ref)).rejects.toMatchObject({ name: 'ClusterUnauthorized', status: 401 })
+  })
+})
