@@ -1,0 +1,18 @@
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  root: fileURLToPath(new URL('../..', import.meta.url)),
+  test: {
+    include: ['test/e2e/**/*.test.ts'],
+    globalSetup: 'test/e2e/provided.ts',
+    // Threads end with the process, however it ends; a forked worker would outlive a SIGKILL of it.
+    pool: 'threads',
+    // Suites mostly wait for controllers; more clusters than this are too much for two cores.
+    maxWorkers: 2,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    slowTestThreshold: 60_000,
+    reporters: ['verbose'],
+  },
+})
