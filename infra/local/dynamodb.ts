@@ -50,7 +50,8 @@ export async function startDynamoDb(options: {
   }
 }
 
-async function createTable(endpoint: string, table: string): Promise<void> {
+/** Makes the ledger's table where it is not there yet, and waits until it can be used. */
+export async function createTable(endpoint: string, table: string): Promise<void> {
   const client = new DynamoDBClient({ endpoint, region: 'us-east-1', credentials: localCredentials })
   try {
     await client.send(

@@ -1,19 +1,15 @@
-import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
-import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb'
-import { systemClock } from '../../functions/lib/clock.ts'
-import { DynamoDbLedger } from '../../functions/lib/ledger/dynamodb-ledger.ts'
-import { localCredentials, startDynamoDb } from '../../infra/local/dynamodb.ts'
+import { startDynamoDb } from '../../infra/local/dynamodb.ts'
 import { noActivity } from '../../infra/local/virtual-clock.ts'
+import { ledgerAt } from './ledger.client.ts'
 import { ledgerContract } from './ledger.contract.ts'
 
 ledgerContract('DynamoDB client on dynalite', async () => {
   const server = await startDynamoDb({ activity: noActivity, table: 'ledger' })
-  const raw = new DynamoDBClient({ endpoint: server.url, region: 'us-east-1', credentials: localCredentials })
-  const client = DynamoDBDocumentClient.from(raw, { marshallOptions: { removeUndefinedValues: true } })
+  const { ledger, close } = ledgerAt(server.url, 'ledger')
   return {
-    ledger: new DynamoDbLedger({ client, table: 'ledger', clock: systemClock }),
+    ledger,
     close: async () => {
-      raw.destroy()
+      close()
       await server.close()
     },
   }
