@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { LockstepError } from '../../../functions/lib/errors.ts'
+import type { TofuController } from '../upstream/tofu-controller.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import { Api } from './api.ts'
 import { applyCrds } from './crds.ts'
@@ -12,6 +13,8 @@ import { startApiServer, type User } from './kube-apiserver.ts'
 import { startControllerManager } from './kube-controller-manager.ts'
 import { writeKubeconfig } from './kubeconfig.ts'
 import type { Process } from './process.ts'
+import { type RunningTofuController, startTofuController } from './tofu-controller.ts'
+import type { DeploymentOptions } from './tofu-controller-deployment.ts'
 
 export interface ClusterOptions {
   readonly upstream: Upstream
@@ -19,9 +22,14 @@ export interface ClusterOptions {
   readonly say?: (line: string) => void
   /** Whether source-, kustomize- and helm-controller run; default true. */
   readonly flux?: boolean
+  /** Default: none, and no Terraform objects. */
+  readonly tofu?: TofuController
+  readonly tofuDeployment?: DeploymentOptions
+  /** Whether the API server writes down every request; default false. */
+  readonly audit?: boolean
 }
 
-/** A real control plane as plain processes on loopback. Pods are objects that nobody runs. */
+/** A real control plane as plain processes on loopback. No pods are run but tofu-controller's. */
 export interface RunningCluster {
   /** Its own, removed by `stop` and by the guardian. */
   readonly directory: string
@@ -34,6 +42,10 @@ export interface RunningCluster {
   /** As lockstep. */
   readonly lockstep: Api
   readonly git: GitHttpServer
+  /** Its pods and the faults that they can have; undefined where none was asked for. */
+  readonly tofu: RunningTofuController | undefined
+  /** Where `audit` was asked for: a line (audit.k8s.io/v1 Event) for each request to the API server. */
+  readonly auditLog: string
   /** Names of the processes that can be stopped and started. */
   readonly processes: readonly string[]
   /** Throws NoSuchProcess. */
@@ -63,7 +75,7 @@ export async function startCluster(options: ClusterOptions): Promise<RunningClus
 }
 
 async function startParts(options: ClusterOptions, parts: Parts): Promise<RunningCluster> {
-  const { upstream, say = () => {}, flux = true } = options
+  const { upstream, say = () => {}, flux = true, audit = false, tofu: controller, tofuDeployment } = options
   const { binaries } = upstream
   const { guardian } = parts
   const { directory } = guardian
@@ -74,7 +86,7 @@ async function startParts(options: ClusterOptions, parts: Parts): Promise<Runnin
 
   const etcd = await startEtcd({ binary: binaries.etcd, guardian })
   started(etcd.process)
-  const server = await startApiServer({ binary: binaries['kube-apiserver'], guardian, etcdUrl: etcd.url })
+  const server = await startApiServer({ binary: binaries['kube-apiserver'], guardian, etcdUrl: etcd.url, audit })
   started(server.process)
   const { url, ca, tokens } = server
   const kubeconfig = (user: User) =>
@@ -89,18 +101,24 @@ async function startParts(options: ClusterOptions, parts: Parts): Promise<Runnin
   const git = await startGitServer(guardian)
   parts.closing.push(() => git.close())
   const access = { guardian, kubeconfig: kubeconfigs.admin }
-  const startOthers: Promise<unknown>[] = [
-    startControllerManager({ ...access, binary: binaries['kube-controller-manager'] }).then(started),
-    api.apply({ ...kinds.Namespace, metadata: { name: 'flux-system' } }),
-  ]
-  if (flux) {
-    startOthers.push(
-      applyCrds(api, upstream.crds).then(async () => started(...(await startFlux({ ...access, binaries })))),
-    )
+  const namespace = api.apply({ ...kinds.Namespace, metadata: { name: 'flux-system' } })
+  const crds = namespace.then(() => applyCrds(api, flux || controller ? upstream.crds : []))
+  let tofu: RunningTofuController | undefined
+  const startTofu = async (kind: TofuController) => {
+    const deployment = tofuDeployment && { deployment: tofuDeployment }
+    const running = await startTofuController({
+      ...{ ...access, ...deployment, api, say, controller: kind, tofu: binaries.tofu },
+    })
+    parts.closing.push(() => running.stop())
+    tofu = running
   }
-  await allSettled(startOthers)
+  await allSettled([
+    startControllerManager({ ...access, binary: binaries['kube-controller-manager'] }).then(started),
+    flux ? crds.then(() => startFlux({ ...access, binaries })).then((controllers) => started(...controllers)) : crds,
+    controller ? crds.then(() => startTofu(controller)) : crds,
+  ])
   return {
-    ...{ directory, guardian, kubeconfigs, api, lockstep, git },
+    ...{ directory, guardian, kubeconfigs, api, lockstep, git, tofu, auditLog: server.auditLog },
     processes: parts.processes.map(({ name }) => name),
     process: (name) => parts.process(name),
     stopProcess: (name, signal) => parts.process(name).stop(signal),

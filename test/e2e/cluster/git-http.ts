@@ -18,6 +18,16 @@ export interface Change {
   readonly message?: string
 }
 
+/** A branch that has moved, whoever moved it. */
+export interface GitPush {
+  /** Such as `my-org/fleet-infra`. */
+  readonly repository: string
+  readonly branch: string
+  /** Undefined for a new branch. */
+  readonly before: string | undefined
+  readonly after: string
+}
+
 /** A Git server over smart HTTP, for anybody on this machine to fetch from and to push to. */
 export interface GitHttpServer {
   /** Base URL. */
@@ -28,6 +38,8 @@ export interface GitHttpServer {
   commit(repository: string, branch: string, change: Change): Promise<string>
   /** SHA of a branch's last commit; undefined where there is none. */
   head(repository: string, branch: string): Promise<string | undefined>
+  /** Calls `listener` after every push over HTTP and every `commit`, until the server closes. */
+  onPush(listener: (push: GitPush) => void): void
   close(): Promise<void>
 }
 
@@ -58,29 +70,47 @@ export async function startGitServer(guardian: Guardian): Promise<GitHttpServer>
   }
   const git = (args: readonly string[], input = '') => run(args, { env, input })
   const directoryOf = (repository: string) => join(root, `${repository}.git`)
-  const head = async (repository: string, branch: string) => {
-    const found = await git(['-C', directoryOf(repository), 'for-each-ref', '--format=%(objectname)', ref(branch)])
-    return found.trim() || undefined
+  const heads = async (repository: string): Promise<Map<string, string>> => {
+    const format = '--format=%(refname:lstrip=2) %(objectname)'
+    const lines = (await git(['-C', directoryOf(repository), 'for-each-ref', format, ref('')])).trim().split('\n')
+    return new Map(lines.filter((line) => line !== '').map((line) => line.split(' ') as [string, string]))
+  }
+  const listeners = new Set<(push: GitPush) => void>()
+  const tell = (push: GitPush) => {
+    for (const listener of listeners) listener(push)
+  }
+  const servePush = async (repository: string, request: IncomingMessage, response: ServerResponse) => {
+    const before = await heads(repository)
+    await serve(request, response, env)
+    for (const [branch, after] of await heads(repository)) {
+      if (after !== before.get(branch)) tell({ repository, branch, before: before.get(branch), after })
+    }
   }
 
-  const server = createServer((request, response) => serve(request, response, env))
+  const server = createServer((request, response) => {
+    const repository = /^\/(.+)\.git\/git-receive-pack$/.exec(request.url ?? '')?.[1]
+    const served = repository === undefined ? serve(request, response, env) : servePush(repository, request, response)
+    served.catch(() => fail(response))
+  })
   const listening = once(server, 'listening')
   server.listen(0, '127.0.0.1')
   await listening
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   return {
     url,
-    head,
+    head: async (repository, branch) => (await heads(repository)).get(branch),
+    onPush: (listener) => void listeners.add(listener),
     createRepository: async (name) => {
       await git(['init', '--quiet', '--bare', '--initial-branch=main', directoryOf(name)])
       await git(['-C', directoryOf(name), 'config', 'http.receivepack', 'true'])
       return `${url}/${name}.git`
     },
     commit: async (repository, branch, change) => {
-      const parent = await head(repository, branch)
-      const stream = importStream(branch, parent, change)
-      const commit = await git(['-C', directoryOf(repository), 'fast-import', '--quiet', '--done'], stream)
-      return commit.trim()
+      const before = (await heads(repository)).get(branch)
+      const stream = importStream(branch, before, change)
+      const after = (await git(['-C', directoryOf(repository), 'fast-import', '--quiet', '--done'], stream)).trim()
+      tell({ repository, branch, before, after })
+      return after
     },
     close: async () => {
       const closed = once(server, 'close')
@@ -132,8 +162,15 @@ async function run(args: readonly string[], { env, input }: RunOptions): Promise
   }
 }
 
-/** https://git-scm.com/docs/git-http-backend, which is a CGI program (RFC 3875). */
-function serve(request: IncomingMessage, response: ServerResponse, env: Readonly<Record<string, string>>): void {
+/**
+ * https://git-scm.com/docs/git-http-backend, which is a CGI program (RFC 3875). Rejects where the program fails or the
+ * client goes away.
+ */
+async function serve(
+  request: IncomingMessage,
+  response: ServerResponse,
+  env: Readonly<Record<string, string>>,
+): Promise<void> {
   const { pathname, search } = new URL(request.url ?? '/', 'http://localhost')
   const { headers, method = 'GET' } = request
   const backend = spawn('git', ['http-backend'], {
@@ -150,10 +187,10 @@ function serve(request: IncomingMessage, response: ServerResponse, env: Readonly
       REMOTE_ADDR: '127.0.0.1',
     },
   })
-  backend.on('error', () => fail(response))
+  const exit = once(backend, 'exit')
   request.pipe(backend.stdin).on('error', () => {})
   response.on('close', () => end(backend))
-  void answer(backend.stdout, response).catch(() => fail(response))
+  await Promise.all([answer(backend.stdout, response), exit])
 }
 
 /** Header lines, an empty line, the body. The status is a header line. */
@@ -176,8 +213,8 @@ async function answer(output: Readable, response: ServerResponse): Promise<void>
     response.write(head.subarray(end + 4))
     head = undefined
   }
-  if (head === undefined) response.end()
-  else fail(response)
+  if (head !== undefined) throw new Error('git http-backend gave no answer')
+  response.end()
 }
 
 function fail(response: ServerResponse): void {

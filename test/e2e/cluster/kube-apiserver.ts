@@ -12,6 +12,8 @@ export interface ApiServerOptions {
   readonly guardian: Guardian
   /** Of etcd. */
   readonly etcdUrl: string
+  /** Whether every request is written down, without its content. */
+  readonly audit: boolean
 }
 
 export interface ApiServer {
@@ -21,6 +23,8 @@ export interface ApiServer {
   readonly ca: string
   /** Bearer tokens, drawn by lot for each cluster. */
   readonly tokens: Readonly<Record<User, string>>
+  /** File with a line (audit.k8s.io/v1 Event) for each request, where that was asked for. */
+  readonly auditLog: string
 }
 
 /** `admin` may do everything; `lockstep` is in the group lockstep, and may do what the cluster grants to that. */
@@ -37,11 +41,14 @@ const pluginsWithoutUse = [
 ]
 
 /** Ready to be used, by tokens, with RBAC. Throws what `Process.start` throws. */
-export async function startApiServer({ binary, guardian, etcdUrl }: ApiServerOptions): Promise<ApiServer> {
+export async function startApiServer({ binary, guardian, etcdUrl, audit }: ApiServerOptions): Promise<ApiServer> {
   const directory = join(guardian.directory, 'kube-apiserver')
   await mkdir(directory)
   const tokens = { admin: randomToken(), lockstep: randomToken() }
   const files = await writeCredentials(directory, tokens)
+  const auditLog = join(guardian.directory, 'audit.log')
+  const auditPolicy = join(directory, 'audit-policy.json')
+  await writeFile(auditPolicy, JSON.stringify(everyRequest))
   const { process, ports } = await startOnFreePorts(
     1,
     ([port]) =>
@@ -68,12 +75,18 @@ export async function startApiServer({ binary, guardian, etcdUrl }: ApiServerOpt
           '--enable-priority-and-fairness=false',
           '--profiling=false',
           `--disable-admission-plugins=${pluginsWithoutUse.join(',')}`,
+          ...(audit ? [`--audit-policy-file=${auditPolicy}`, `--audit-log-path=${auditLog}`] : []),
         ],
         ready: () => answers(`https://127.0.0.1:${port}/readyz`, { token: tokens.admin }),
       }),
   )
   const ca = await readFile(join(directory, 'apiserver.crt'), 'utf8')
-  return { process, url: `https://127.0.0.1:${ports[0]}`, ca, tokens }
+  return { process, url: `https://127.0.0.1:${ports[0]}`, ca, tokens, auditLog }
+}
+
+const everyRequest = {
+  ...{ apiVersion: 'audit.k8s.io/v1', kind: 'Policy', omitStages: ['RequestReceived', 'ResponseStarted'] },
+  rules: [{ level: 'Metadata' }],
 }
 
 const randomToken = () => randomBytes(24).toString('hex')
