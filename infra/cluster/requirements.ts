@@ -150,9 +150,12 @@ function crdOf(kind: Kind): string {
   return `${resources[kind].plural}.${resources[kind].group}`
 }
 
-/** Whether a version such as `v1.31.2-eks-1a2b3c4` is older. One that cannot be read is not. */
+/**
+ * Whether a version such as `v1.31.2-eks-1a2b3c4` is older. One that cannot be read is not, nor is 0.0.0, which is what
+ * programs call themselves that were built without a version.
+ */
 function isOlder(version: string, { major, minor }: Release): boolean {
-  const [, itsMajor, itsMinor] = /^v?(\d+)\.(\d+)/.exec(version) ?? []
+  const [, itsMajor, itsMinor] = /^v?(?!0\.0\.0)(\d+)\.(\d+)/.exec(version) ?? []
   if (itsMajor === undefined) return false
   return Number(itsMajor) < major || (Number(itsMajor) === major && Number(itsMinor) < minor)
 }

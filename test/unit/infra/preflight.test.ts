@@ -138,10 +138,13 @@ describe('what is too old is named', () => {
     expect(await problems()).toEqual({ KubernetesUnsupported: expect.stringContaining(`${version}, and Lockstep`) })
   })
 
-  it.each(['v1.31.0', 'v1.40.1+k3s1', 'v2.0.0', 'unknown'])('Kubernetes %s is not', async (version) => {
-    await start({ version })
-    await expect(look()).resolves.toMatchObject({ kubernetes: version })
-  })
+  it.each(['v1.31.0', 'v1.40.1+k3s1', 'v2.0.0', 'v0.0.0-master+$Format:%H$', 'unknown'])(
+    'Kubernetes %s is not',
+    async (version) => {
+      await start({ version })
+      await expect(look()).resolves.toMatchObject({ kubernetes: version })
+    },
+  )
 
   it.each([
     ['OCIRepository', 'v1beta2', 'FluxUnsupported'],

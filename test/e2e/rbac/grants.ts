@@ -1,0 +1,65 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
+import { each } from '../../../functions/lib/each.ts'
+import { type Permission, readPermissions, resourceText } from '../../../infra/cluster/permissions.ts'
+import type { Api } from '../cluster/api.ts'
+import type { RunningCluster } from '../cluster/cluster.ts'
+import { grantLockstep } from '../cluster/grant-lockstep.ts'
+
+export const permissionText = (permission: Permission) => `${permission.verb} ${resourceText(permission)}`
+
+/** What the API server lets the group lockstep do: infra/cluster as it is shipped, or with one permission less. */
+export class Grants {
+  private readonly cluster: Pick<RunningCluster, 'api' | 'lockstep'>
+
+  constructor(cluster: Pick<RunningCluster, 'api' | 'lockstep'>) {
+    this.cluster = cluster
+  }
+
+  async grantAll(): Promise<void> {
+    await grantLockstep(this.cluster.api)
+    await this.until(readPermissions())
+  }
+
+  /** The same ClusterRole, written out permission by permission, without one of them. */
+  async grantAllBut(withheld: Permission): Promise<void> {
+    const granted = readPermissions().filter((permission) => !isDeepStrictEqual(permission, withheld))
+    const rules = granted.map(({ verb, group, resource, subresource, name }) => ({
+      apiGroups: [group],
+      resources: [subresource === undefined ? resource : `${resource}/${subresource}`],
+      verbs: [verb],
+      ...(name !== undefined && { resourceNames: [name] }),
+    }))
+    const role = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole', metadata: { name: 'lockstep' } }
+    await this.cluster.api.apply({ ...role, rules })
+    await this.until(granted)
+  }
+
+  /** Which of these the API server lets Lockstep do. */
+  async allowedOf(permissions: readonly Permission[]): Promise<Permission[]> {
+    const allowed = new Set<Permission>()
+    await each(permissions, 8, async (permission) => {
+      if (await mayDo(this.cluster.lockstep, permission)) allowed.add(permission)
+    })
+    return permissions.filter((permission) => allowed.has(permission))
+  }
+
+  /** The authorizer hears of a change a moment after it was made. */
+  private async until(granted: readonly Permission[]): Promise<void> {
+    const wanted = granted.map(permissionText)
+    for (let looks = 0; looks < 500; looks++) {
+      const allowed = (await this.allowedOf(readPermissions())).map(permissionText)
+      if (isDeepStrictEqual(allowed, wanted)) return
+      await pause(20)
+    }
+    throw new Error(`The API server does not grant just ${wanted.join(', ')}`)
+  }
+}
+
+async function mayDo(api: Api, permission: Permission): Promise<boolean> {
+  const review = { apiVersion: 'authorization.k8s.io/v1', kind: 'SelfSubjectAccessReview' }
+  const body = { ...review, spec: { resourceAttributes: permission } }
+  const answer = await api.request('POST', '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', { body })
+  if (answer.status !== 201) throw new Error(`SelfSubjectAccessReview answered ${answer.status}`)
+  return (answer.body as { status: { allowed: boolean } }).status.allowed
+}
