@@ -74,6 +74,6 @@ export type ClosedStatus = 'SUCCEEDED' | 'FAILED' | 'ABORTED' | 'TIMED_OUT'
 export type ExecutionStatus = 'RUNNING' | ClosedStatus
 
 /** What an execution's last event says about it. */
-export function statusAfter(event: HistoryEvent | undefined): ExecutionStatus {
+export function statusAfter(event: Pick<HistoryEvent, 'type'> | undefined): ExecutionStatus {
   return statuses[event?.type ?? ''] ?? 'RUNNING'
 }

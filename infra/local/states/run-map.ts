@@ -34,6 +34,7 @@ export async function runMap(
   const group = new AbortController()
   const signal = AbortSignal.any([branch.signal, group.signal])
   const { lastEventId } = branch
+  const iterations: Branch[] = []
   const run = async (item: Json, index: number): Promise<Json> => {
     const iteration: Branch = {
       graph: state.ItemProcessor,
@@ -43,22 +44,27 @@ export async function runMap(
       lastEventId,
       pending: [],
     }
+    iterations.push(iteration)
     const input = await selectItem(execution, iteration, state, position, item)
     return runIteration(execution, iteration, position, input, iterate)
   }
   try {
     const outputs = await inTurns(items, atOnce, signal, run, () => group.abort())
-    branch.lastEventId = execution.history.length
+    branch.lastEventId = newestEvent(branch, iterations)
     execution.emit(branch, [{ type: 'MapStateSucceeded' }])
     return outputs
   } catch (error) {
     if (error instanceof StateError) {
-      branch.lastEventId = execution.history.length
+      branch.lastEventId = newestEvent(branch, iterations)
       execution.emit(branch, [{ type: 'MapStateFailed' }])
     }
     throw error
   }
 }
+
+/** What a Map as a whole leads to follows its own iterations, not what happens beside it in an enclosing Map. */
+const newestEvent = (branch: Branch, iterations: readonly Branch[]): number =>
+  Math.max(branch.lastEventId, ...iterations.map(({ lastEventId }) => lastEventId))
 
 async function selectItem(
   execution: Execution,

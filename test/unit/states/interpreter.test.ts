@@ -12,7 +12,7 @@ const typesOf = (interpreter: Interpreter, arn: string) => interpreter.history(a
 
 describe('a machine', () => {
   it.each(Object.entries(examples))('%s', async (_, { states, input = {}, world, top, expected, entered }) => {
-    const run = await runOnce(machineOf(states, top), { input, ...world })
+    const run = await runOnce(machineOf(states, top), { input, ...world?.() })
     const { status, value, error, cause, seconds, transitions } = run
     expect({ status, value, error, cause, seconds, transitions }).toMatchObject(expected)
     if (entered) expect(statesEntered(run.history)).toEqual(entered)
