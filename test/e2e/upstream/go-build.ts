@@ -35,7 +35,6 @@ export class UpstreamNotBuilt extends LockstepError {
 
 /** Hundreds of modules are fetched, and Go gives up at the first that a network loses. What it has, it keeps. */
 const attempts = 3
-const pauseMs = 2_000
 
 export interface GoBuild {
   readonly module: GoModule
@@ -45,6 +44,8 @@ export interface GoBuild {
   readonly entry: EntryMaker
   /** Where the log will be when this has thrown. */
   readonly keptLog: string
+  /** Before it is tried again where the registry could not be reached. */
+  readonly pauseMs: number
 }
 
 /**
@@ -59,7 +60,7 @@ export async function goBuild(build: GoBuild): Promise<void> {
 }
 
 async function buildTool(build: GoBuild, tool: string): Promise<void> {
-  const { module, go, guardian, entry, keptLog } = build
+  const { module, go, guardian, entry, keptLog, pauseMs } = build
   const program = join(entry.directory, 'bin', binaryName(module, tool))
   const compiler = new Process({
     name: `go build ${module.name}`,

@@ -48,11 +48,12 @@ export function directives(goMod: string, word: string): string[] {
   return found
 }
 
-/** The version of what the module is here for: that of the required module with the tool's package in it. */
+/** The version of what the module is here for: that of the required module with its tools, which is the longest path. */
 export function pinnedVersion(module: GoModule): string {
-  const requires = directives(module.goMod, 'require').map((line) => line.split(' '))
-  const owner = requires.find(([path = '']) => module.tools.some((tool) => `${tool}/`.startsWith(`${path}/`)))
-  return owner?.[1]?.replace(/^v/, '') ?? 'unknown'
+  const required = directives(module.goMod, 'require').map((line) => line.split(' '))
+  const owners = required.filter(([path = '']) => module.tools.some((tool) => `${tool}/`.startsWith(`${path}/`)))
+  const [, version] = owners.sort(([a = ''], [b = '']) => b.length - a.length)[0] ?? []
+  return version?.replace(/^v/, '') ?? 'unknown'
 }
 
 /** Last element of the package's path, or the module's own name where that is a version: `…/etcd/server/v3`. */

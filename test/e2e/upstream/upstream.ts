@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type Guardian, startGuardian } from '../cluster/guardian.ts'
-import { Cache, cacheDirectory, cacheKey } from './cache.ts'
+import { startGuardian } from '../cluster/guardian.ts'
+import { Cache, cacheDirectory, cacheKey, type EntryMaker } from './cache.ts'
 import type { Environment } from './environment.ts'
 import { buildFlags, crdFiles, goBuild } from './go-build.ts'
 import { binaryName, type GoModule, pinnedVersion, readGoModules } from './go-module.ts'
@@ -34,6 +34,8 @@ export interface UpstreamOptions {
   readonly say: Say
   /** Default: that of this process. */
   readonly env?: Environment
+  /** Before a module is tried again where the registry could not be reached; default 2 s. */
+  readonly pauseMs?: number
 }
 
 const here = fileURLToPath(new URL('.', import.meta.url))
@@ -68,15 +70,22 @@ export interface BuiltModule {
 /** The modules' programs, from the cache or built one after the other: Go itself uses all cores. */
 export async function builtModules(
   modules: readonly GoModule[],
-  { say, env = process.env }: UpstreamOptions,
+  { say, env = process.env, pauseMs = 2_000 }: UpstreamOptions,
 ): Promise<BuiltModule[]> {
   const go = await goToolchain(modules, env)
   const cache = new Cache(cacheDirectory(env))
-  await buildMissing(modules, go, cache, say)
+  await buildMissing(modules, { go, cache, pauseMs, say })
   return Promise.all(modules.map((module) => builtModule(module, cache.path(module.name, keyOf(module, go)))))
 }
 
-async function buildMissing(modules: readonly GoModule[], go: GoToolchain, cache: Cache, say: Say): Promise<void> {
+interface Builder {
+  readonly go: GoToolchain
+  readonly cache: Cache
+  readonly pauseMs: number
+  readonly say: Say
+}
+
+async function buildMissing(modules: readonly GoModule[], { go, cache, pauseMs, say }: Builder): Promise<void> {
   const there = await Promise.all(modules.map((module) => cache.has(module.name, keyOf(module, go))))
   const missing = modules.filter((_, index) => !there[index])
   if (missing.length === 0) return
@@ -85,16 +94,13 @@ async function buildMissing(modules: readonly GoModule[], go: GoToolchain, cache
   try {
     for (const [index, module] of missing.entries()) {
       const what = `${module.name} ${pinnedVersion(module)} (${index + 1} of ${missing.length})`
-      await withProgress(say, what, () => build(module, go, cache, guardian))
+      const keptLog = cache.logOf(module.name)
+      const build = (entry: EntryMaker) => goBuild({ module, go, guardian, entry, keptLog, pauseMs })
+      await withProgress(say, what, () => cache.entry(module.name, keyOf(module, go), build))
     }
   } finally {
     await guardian.end()
   }
-}
-
-async function build(module: GoModule, go: GoToolchain, cache: Cache, guardian: Guardian): Promise<void> {
-  const keptLog = cache.logOf(module.name)
-  await cache.entry(module.name, keyOf(module, go), (entry) => goBuild({ module, go, guardian, entry, keptLog }))
 }
 
 function keyOf(module: GoModule, go: GoToolchain): string {
