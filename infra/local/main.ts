@@ -1,5 +1,6 @@
 import type { Clock } from '../../functions/lib/clock.ts'
 import { LockstepError } from '../../functions/lib/errors.ts'
+import { interruption } from './interruption.ts'
 import { helpText, type Options, parseOptions } from './options.ts'
 import type { Display } from './views/push-view.ts'
 
@@ -52,19 +53,4 @@ async function displayFor({ json, speed }: Options): Promise<(clock: Clock) => D
     process.on('exit', () => display.close())
     return display
   }
-}
-
-/** Aborts at the first SIGINT or SIGTERM; the second one ends the process where it stands. */
-function interruption(): AbortSignal {
-  const controller = new AbortController()
-  for (const [signal, code] of [
-    ['SIGINT', 130],
-    ['SIGTERM', 143],
-  ] as const) {
-    process.on(signal, () => {
-      if (controller.signal.aborted) process.exit(code)
-      controller.abort()
-    })
-  }
-  return controller.signal
 }
