@@ -46,23 +46,26 @@ export async function surveyCluster(connection: ApiConnection, permissions: read
   return { cluster, server, kubernetes, user, kinds, permissions: allowed, flux, tofuController }
 }
 
-const versionSchema = z.object({ gitVersion: z.string().max(100) })
+/** What goes to a terminal may hold nothing that moves its cursor. */
+const printable = z.string().transform((text) => text.replace(/[^\x20-\x7e\u00a0-\uffff]+/g, ' ').slice(0, 200))
+
+const versionSchema = z.object({ gitVersion: printable })
 const groupsSchema = z.object({
-  groups: z.array(z.object({ name: z.string(), versions: z.array(z.object({ version: z.string() })) })),
+  groups: z.array(z.object({ name: z.string(), versions: z.array(z.object({ version: printable })) })),
 })
 const resourcesSchema = z.object({ resources: z.array(z.object({ name: z.string() })) })
 const userSchema = z.object({
-  status: z.object({ userInfo: z.object({ username: z.string(), groups: z.array(z.string()).default([]) }) }),
+  status: z.object({ userInfo: z.object({ username: printable, groups: z.array(printable).default([]) }) }),
 })
 const reviewSchema = z.object({ status: z.object({ allowed: z.boolean() }) })
 const labelledSchema = z.object({
-  metadata: z.object({ labels: z.record(z.string(), z.string()).default({}) }),
+  metadata: z.object({ labels: z.record(z.string(), printable).default({}) }),
 })
 const deploymentsSchema = z.object({
   items: z.array(
     labelledSchema.extend({
       spec: z.object({
-        template: z.object({ spec: z.object({ containers: z.array(z.object({ image: z.string().default('') })) }) }),
+        template: z.object({ spec: z.object({ containers: z.array(z.object({ image: printable.default('') })) }) }),
       }),
     }),
   ),

@@ -217,6 +217,15 @@ describe('a cluster that does not let anybody in', () => {
   })
 })
 
+it('does not let the cluster write to the terminal', async () => {
+  const evil = '\u001b[2Jme\u009b1m\n'
+  await start({ version: `v1.29${evil}`, authenticate: () => `eve${evil}`, authorize: () => false })
+  const { message } = await failure()
+  expect(message).toContain('eve [2Jme 1m ')
+  // Letters, blanks and the line ends that are ours.
+  expect(message).toMatch(/^[\x20-\x7e\n]+$/)
+})
+
 it('says what it waits for, where that takes longer than a second', async () => {
   await start()
   standIn.server.faults.inject({ kind: 'Deployment' }, { do: 'delay', ms: 3_000 })
