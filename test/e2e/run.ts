@@ -7,6 +7,7 @@ import { relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseCLI, startVitest, type TestModule } from 'vitest/node'
 import { LockstepError } from '../../functions/lib/errors.ts'
+import { endWithNpm } from './end-with-npm.ts'
 import { type SuiteResult, summaryLines } from './summary.ts'
 import { duration } from './upstream/progress.ts'
 import { pythonEnvironment } from './upstream/python.ts'
@@ -15,6 +16,9 @@ import { upstream } from './upstream/upstream.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const say = (line: string) => process.stdout.write(`${line}\n`)
+
+const introduction = `Lockstep against the real systems, as plain processes on loopback. This takes up to 10 minutes; the first time on a
+machine up to 45, since the programs are built from their sources (with Go) and kept for the next time.`
 
 interface Prepared {
   readonly tofuController: TofuController
@@ -37,10 +41,7 @@ function resultOf(module: TestModule): SuiteResult {
 }
 
 async function main(args: readonly string[]): Promise<void> {
-  say(
-    'Lockstep against the real systems, as plain processes on loopback. Usually up to 10 minutes; the first time on a',
-  )
-  say('machine up to 45, since the programs are built from their sources (Go) and kept for the next time.')
+  say(introduction)
   const start = performance.now()
   const prepared = await prepare()
   const { filter, options } = parseCLI(['vitest', 'run', ...args])
@@ -50,6 +51,7 @@ async function main(args: readonly string[]): Promise<void> {
   say(['', ...summaryLines({ ...prepared, suites, took: duration(performance.now() - start) })].join('\n'))
 }
 
+endWithNpm()
 try {
   await main(process.argv.slice(2))
 } catch (error) {

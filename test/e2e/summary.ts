@@ -29,7 +29,7 @@ export function summaryLines({ suites, versions, tofuController, took }: Summary
     `Against: ${Object.entries(versions)
       .map((entry) => entry.join(' '))
       .join(', ')}`,
-    `tofu-controller: ${tofuControllerLine(tofuController)}`,
+    `tofu-controller, where suites need it: ${tofuControllerLine(tofuController)}`,
   ]
 }
 

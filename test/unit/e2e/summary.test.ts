@@ -17,13 +17,13 @@ describe('the summary', () => {
       '  test/e2e/a.test.ts       3 passed',
       '  test/e2e/longer.test.ts  3 passed, 2 skipped',
       'Against: kubernetes 1.35.4, moto 5.2.5',
-      expect.stringMatching(/^tofu-controller: SIMULATED/),
+      expect.stringMatching(/^tofu-controller, where suites need it: SIMULATED/),
     ])
   })
 
   it('says which of the two tofu-controllers ran', () => {
     const lines = summaryLines({ ...summary, tofuController: { kind: 'real', directory: '/opt/tofu-controller' } })
-    expect(lines.at(-1)).toBe('tofu-controller: REAL, from /opt/tofu-controller')
+    expect(lines.at(-1)).toBe('tofu-controller, where suites need it: REAL, from /opt/tofu-controller')
   })
 
   it('hides no failure, a suite that did not even get to its tests least of all', () => {
