@@ -7,7 +7,7 @@ import type { KubernetesObject } from './kubernetes/object-store.ts'
 import type { Durations } from './simulation/durations.ts'
 import { GitServer, type Tree } from './simulation/git-server.ts'
 import { ClusterSimulation } from './simulation/simulation.ts'
-import type { PlanChanges } from './simulation/tofu-controller.ts'
+import type { PlanChanges } from './simulation/tofu/infrastructure.ts'
 import type { Activity } from './virtual-clock.ts'
 
 /** One simulated cluster: its controllers and the API server in front of it. */

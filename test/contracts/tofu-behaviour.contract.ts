@@ -154,7 +154,7 @@ export function tofuBehaviourContract(
       expect(waiting.object.status?.lastPlanAt).toBe(planned)
       await driver.apply(fleet.terraform('vpc', { approvePlan: object.status?.plan.pending }))
       const done = await driver.until(fleet.vpc, appliedAt(revision))
-      expect(done.object.status?.plan.pending).toBe('')
+      expect(done.object.status?.plan.pending ?? '').toBe('')
     })
 
     it('a new revision drops a plan that waits, and plans afresh', async ({ driver, fleet }) => {
@@ -258,7 +258,7 @@ export function tofuBehaviourContract(
     })
 
     it('spent retries stall the object, and a token does not free it', async ({ driver, fleet }) => {
-      await fleet.applied({ remediation: {} })
+      await fleet.applied({ remediation: { retries: 1 } })
       await driver.breakApply(fleet.vpc)
       await fleet.pushed()
       const { object } = await driver.until(fleet.vpc, (one) => conditionOf(one, 'Stalled')?.status === 'True')
@@ -271,7 +271,7 @@ export function tofuBehaviourContract(
     })
 
     it('a new revision frees a stalled object', async ({ driver, fleet }) => {
-      await fleet.applied({ remediation: {} })
+      await fleet.applied({ remediation: { retries: 1 } })
       await driver.breakApply(fleet.vpc)
       await fleet.pushed()
       await driver.until(fleet.vpc, (one) => conditionOf(one, 'Stalled')?.status === 'True')

@@ -147,7 +147,7 @@ export class ObjectApi {
   private remove(request: ApiRequest, body: string): object {
     const { resource, namespace, name = '' } = request
     const object = this.read(request)
-    const preconditions = body ? preconditionsOf(jsonOf(body)) : {}
+    const { preconditions = {}, gracePeriodSeconds } = deleteOptions(request, body)
     for (const field of ['uid', 'resourceVersion'] as const) {
       const wanted = preconditions[field]
       if (wanted === undefined || wanted === object.metadata[field]) continue
@@ -157,7 +157,7 @@ export class ObjectApi {
         `Operation cannot be fulfilled on ${qualified(resource)} "${name}": the ${field} in the precondition (${wanted}) does not match the ${field} in record (${object.metadata[field]})`,
       )
     }
-    this.store.delete(resource, namespace ?? '', name)
+    this.store.delete(resource, namespace ?? '', name, gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds })
     const remaining = this.store.get(resource, namespace ?? '', name)
     if (remaining) return remaining
     const details = { ...detailsOf(resource, name), uid: object.metadata.uid }
@@ -244,8 +244,19 @@ function invalid({ resource, name }: ApiRequest, why: string): ApiError {
   })
 }
 
-function preconditionsOf(body: object): { uid?: string; resourceVersion?: string } {
-  return (body as { preconditions?: { uid?: string; resourceVersion?: string } }).preconditions ?? {}
+interface DeleteOptions {
+  readonly preconditions?: { readonly uid?: string; readonly resourceVersion?: string }
+  readonly gracePeriodSeconds?: number
+}
+
+/** From the body, as clients send them, or from the query. */
+function deleteOptions({ query }: ApiRequest, body: string): DeleteOptions {
+  const asked = query.get('gracePeriodSeconds')
+  const inQuery = asked === null ? {} : { gracePeriodSeconds: Number(asked) }
+  const options: DeleteOptions = { ...inQuery, ...(body ? jsonOf(body) : {}) }
+  const grace = options.gracePeriodSeconds ?? 0
+  if (Number.isInteger(grace) && grace >= 0) return options
+  throw new ApiError(400, 'BadRequest', 'gracePeriodSeconds must be a whole number of seconds')
 }
 
 function replaceContent(target: object, content: object): void {

@@ -125,18 +125,20 @@ export class MemoryObjectStore implements ObjectStore {
     return this.replace(collection, current, withoutStatusOf(current, next), writer)
   }
 
-  delete(resource: Resource, namespace: string, name: string): void {
+  delete(resource: Resource, namespace: string, name: string, options: { gracePeriodSeconds?: number } = {}): void {
     const collection = this.collection(resource)
     const current = collection.objects.get(`${namespace}/${name}`)
     if (!current) return
-    if ((current.metadata.finalizers ?? []).length === 0) {
+    const grace = podGrace(resource, current, options.gracePeriodSeconds)
+    if (grace === 0 && (current.metadata.finalizers ?? []).length === 0) {
       this.remove(collection, current)
       return
     }
-    if (current.metadata.deletionTimestamp) return
+    const before = current.metadata.deletionGracePeriodSeconds
+    if (typeof before === 'number' && before <= grace) return
     const next = copy(current)
-    next.metadata.deletionTimestamp = this.timestamp()
-    next.metadata.deletionGracePeriodSeconds = 0
+    next.metadata.deletionTimestamp = this.timestamp(grace)
+    next.metadata.deletionGracePeriodSeconds = grace
     next.metadata.generation = generation(current) + 1
     this.put(collection, 'MODIFIED', next)
   }
@@ -195,8 +197,7 @@ export class MemoryObjectStore implements ObjectStore {
     next.metadata.managedFields = this.managedFields(current, next, writer, entriesOf(current))
     if (sameJson(current, next)) return copy(current)
     if (!sameJson(desired(current), desired(next))) next.metadata.generation = generation(current) + 1
-    const deleted = next.metadata.deletionTimestamp && (next.metadata.finalizers ?? []).length === 0
-    if (!deleted) return this.put(collection, 'MODIFIED', next)
+    if (!isOver(next)) return this.put(collection, 'MODIFIED', next)
     this.remove(collection, next)
     return copy(next)
   }
@@ -252,9 +253,23 @@ export class MemoryObjectStore implements ObjectStore {
     }
   }
 
-  private timestamp(): string {
-    return `${new Date(this.clock.now()).toISOString().slice(0, 19)}Z`
+  private timestamp(inSeconds = 0): string {
+    return `${new Date(this.clock.now() + inSeconds * 1_000).toISOString().slice(0, 19)}Z`
   }
+}
+
+/** How many seconds a deleted object is left to whoever runs it: only pods are, that a node has and that have not ended. */
+function podGrace(resource: Resource, { spec, status }: KubernetesObject, asked: number | undefined): number {
+  if (resource.kind !== 'Pod' || resource.group !== '') return 0
+  const ended = ['Failed', 'Succeeded'].includes(status?.phase)
+  if (!spec?.nodeName || ended) return 0
+  return asked ?? spec.terminationGracePeriodSeconds ?? 30
+}
+
+/** Deleted, and nobody is waited for any more. */
+function isOver({ metadata }: KubernetesObject): boolean {
+  if (!metadata.deletionTimestamp || (metadata.finalizers ?? []).length > 0) return false
+  return (metadata.deletionGracePeriodSeconds ?? 0) === 0
 }
 
 /** Through JSON, so that a field set to undefined is a field that is not there. */

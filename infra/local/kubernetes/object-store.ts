@@ -71,8 +71,12 @@ export interface ObjectStore {
    * managedFields (manager, operation Apply, fieldsV1 for spec, labels and annotations).
    */
   apply(resource: Resource, manifest: KubernetesObject, manager: string): KubernetesObject
-  /** Sets deletionTimestamp when finalizers remain, else removes. Does nothing when it does not exist. */
-  delete(resource: Resource, namespace: string, name: string): void
+  /**
+   * Sets deletionTimestamp when finalizers remain, else removes. A pod that was given to a node and has not ended is
+   * left to its kubelet for its grace, in seconds (default: its spec's; a second delete may shorten it); 0 removes it
+   * at once. Does nothing when the object does not exist.
+   */
+  delete(resource: Resource, namespace: string, name: string, options?: { gracePeriodSeconds?: number }): void
   /** Every change from now on, in order, synchronously after the write. Returns the unsubscribe function. */
   subscribe(resource: Resource, listener: (event: StoreEvent) => void): () => void
   /** The remembered changes of a kind after `resourceVersion`, in order. Throws StoreError 410 when it is too old. */

@@ -19,10 +19,20 @@ export interface Durations {
   readonly tofuApply: number
   /** Terraform: lastAppliedRevision -> Ready=True (measured: 0.1 s). */
   readonly appliedToReady: number
-  /** Terraform: end of a run -> its runner pod is gone and the token is recorded (measured: 5.0 s). */
+  /** Terraform: how often the end of a run's runner is waited for; then the token is recorded (measured: 5.0 s). */
   readonly runnerCleanup: number
-  /** A runner that gets no address is given up after this (--runner-creation-timeout). */
+  /** A runner that gets no address, or an old one that does not end, is given up after this (--runner-creation-timeout). */
   readonly runnerCreationTimeout: number
+  /** How often tofu-controller looks whether an old runner has ended. */
+  readonly runnerPoll: number
+  /** What init may take (--runner-rpc-timeout). */
+  readonly runnerRpcTimeout: number
+  /** SIGINT to tofu -> its state is written and its lock released (measured: 0.3 s). */
+  readonly tofuInterrupt: number
+  /** A pod of tofu-controller -> it works. */
+  readonly managerStart: number
+  /** What tofu-controller waits for its running reconciles when it is told to end (--graceful-shutdown-timeout). */
+  readonly gracefulShutdown: number
   /** Kustomization and HelmRelease: an unmet dependency is looked at again (--requeue-dependency). */
   readonly requeueDependency: number
   /** Sources: the first retry after a failed fetch; doubles up to `fetchRetryLimit`. */
@@ -44,6 +54,11 @@ export const defaultDurations: Durations = {
   appliedToReady: 100,
   runnerCleanup: 5_000,
   runnerCreationTimeout: 120_000,
+  runnerPoll: 15_000,
+  runnerRpcTimeout: 30 * 60_000,
+  tofuInterrupt: 300,
+  managerStart: 400,
+  gracefulShutdown: 4 * 60_000,
   requeueDependency: 30_000,
   fetchRetry: 750,
   fetchRetryLimit: 15 * 60_000,

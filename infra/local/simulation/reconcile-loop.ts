@@ -258,9 +258,10 @@ export class Run<Spec, S extends Status> {
   declare spec: Spec
   /** As read at the start, or as last written by this run. */
   status: S
+  /** Aborts when the controller stops. */
+  readonly signal: AbortSignal
   private readonly context: ControllerContext
   private readonly options: LoopOptions<Spec, S>
-  private readonly signal: AbortSignal
   private record: { -readonly [K in keyof Reconcile]: Reconcile[K] } | undefined
 
   constructor(

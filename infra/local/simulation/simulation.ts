@@ -1,6 +1,7 @@
 import type { Clock } from '../../../functions/lib/clock.ts'
 import { requestedAt } from '../../../functions/lib/flux/annotations.ts'
 import type { Resource } from '../../../functions/lib/kubernetes/cluster.ts'
+import { builtinResources } from '../kubernetes/builtin-resources.ts'
 import type { KubernetesObject, ObjectStore } from '../kubernetes/object-store.ts'
 import { type Durations, defaultDurations } from './durations.ts'
 import { Faults } from './faults.ts'
@@ -13,7 +14,9 @@ import type { Reconcile } from './reconcile-log.ts'
 import { type ControllerContext, tokenOf } from './reconcile-loop.ts'
 import { SharedTimers } from './shared-timers.ts'
 import { SourceController } from './source-controller.ts'
-import { type PlanChanges, TofuController } from './tofu-controller.ts'
+import type { PlanChanges } from './tofu/infrastructure.ts'
+import type { OpenBackend } from './tofu/state-backends.ts'
+import { TofuInstallation } from './tofu/tofu-installation.ts'
 
 export interface ClusterSimulationOptions {
   readonly name: string
@@ -26,13 +29,16 @@ export interface ClusterSimulationOptions {
   readonly speedups?: Partial<Durations>
   /** Default: every new revision changes every Terraform object's plan. */
   readonly planChanges?: PlanChanges
+  /** State backends other than Kubernetes. Default: they are kept in memory. */
+  readonly openBackend?: OpenBackend
 }
 
 export type ControllerName = 'source' | 'kustomize' | 'helm' | 'tofu'
 
 /**
- * Flux's controllers and tofu-controller over the objects of one simulated cluster, traps included. Nothing runs
- * before `start`. All time is the clock's.
+ * Flux's controllers and tofu-controller over the objects of one simulated cluster, traps included. tofu-controller is
+ * a Deployment with a pod, and has runner pods; Flux's controllers have neither. Nothing runs before `start`. All time
+ * is the clock's.
  */
 export class ClusterSimulation {
   readonly name: string
@@ -45,11 +51,12 @@ export class ClusterSimulation {
     readonly source: SourceController
     readonly kustomize: KustomizeController
     readonly helm: HelmController
-    readonly tofu: TofuController
   }
+  /** tofu-controller, its pods and its runners' network. */
+  readonly tofu: TofuInstallation
   private settled = new Set<string>()
 
-  constructor({ name, clock, git, store, registry, speedups, planChanges }: ClusterSimulationOptions) {
+  constructor({ name, clock, git, store, registry, speedups, planChanges, openBackend }: ClusterSimulationOptions) {
     const reconciles: Reconcile[] = []
     const durations = { ...defaultDurations, ...speedups }
     const context: ControllerContext = {
@@ -63,13 +70,14 @@ export class ClusterSimulation {
     this.store = store
     this.reconciles = reconciles
     this.registry = registry ?? new OciRegistry(git)
-    for (const kind of Object.values(simulatedKinds)) store.register(kind)
+    const { Deployment, Pod, Secret, Lease } = builtinResources
+    for (const kind of [...Object.values(simulatedKinds), Deployment, Pod, Secret, Lease]) store.register(kind)
     this.controllers = {
       source: new SourceController(context, git, this.registry),
       kustomize: new KustomizeController(context, git, this.registry),
       helm: new HelmController(context, git, this.registry),
-      tofu: new TofuController(context, git, this.registry, planChanges),
     }
+    this.tofu = new TofuInstallation({ context, git, registry: this.registry, planChanges, openBackend })
   }
 
   /**
@@ -90,21 +98,25 @@ export class ClusterSimulation {
   /** Starts all controllers. What `load` put in is looked at after its interval, all else at once. */
   start(): void {
     for (const controller of Object.values(this.controllers)) controller.start(this.settled)
+    this.tofu.start(this.settled)
     this.settled = new Set()
   }
 
   stop(): void {
     for (const controller of Object.values(this.controllers)) controller.stop()
+    this.tofu.stop()
   }
 
   /** As a SIGKILL: runs end where they are, what was only in memory is lost, runner pods stay. */
   stopController(name: ControllerName): void {
-    this.controllers[name].stop()
+    if (name === 'tofu') this.tofu.killManager('closed')
+    else this.controllers[name].stop()
   }
 
   /** A new process: it lists everything and works on it (tofu-controller skips what is settled). */
   startController(name: ControllerName): void {
-    this.controllers[name].start()
+    if (name === 'tofu') this.tofu.startManager()
+    else this.controllers[name].start()
   }
 
   /** Another writer sets the token of an object (`Terraform/flux-system/vpc`). */
@@ -135,7 +147,7 @@ export class ClusterSimulation {
 
   /** Somebody changed what a Terraform manages: its next plan or drift detection finds changes. */
   drift(key: string): void {
-    this.controllers.tofu.drift(key)
+    this.tofu.drift(key)
   }
 
   /** Answers what the object applies, when it is a Kustomization. */
@@ -150,14 +162,14 @@ export class ClusterSimulation {
 
   private settle(object: KubernetesObject): readonly KubernetesObject[] {
     const key = keyOf(object)
-    const { kustomize, helm, tofu } = this.controllers
+    const { kustomize, helm } = this.controllers
     if (object.kind === 'Kustomization') {
       const applied = kustomize.settle(object)
       if (applied) this.settled.add(key)
       return applied ?? []
     }
     if (object.kind === 'HelmRelease' && helm.settle(object, (chart) => this.settleSource(chart))) this.settled.add(key)
-    if (object.kind === 'Terraform' && tofu.settle(object)) this.settled.add(key)
+    if (object.kind === 'Terraform' && this.tofu.settle(object)) this.settled.add(key)
     if (isSource(object)) this.settleSource(object)
     return []
   }

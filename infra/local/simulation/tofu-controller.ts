@@ -1,108 +1,79 @@
-import * as z from 'zod'
 import type { KubernetesObject } from '../kubernetes/object-store.ts'
-import { conditionOf, isTrue, removeConditions, type Status, timestamp } from './conditions.ts'
-import { durationMs } from './durations.ts'
-import type { Failure } from './faults.ts'
+import { removeConditions, timestamp } from './conditions.ts'
 import type { GitServer } from './git-server.ts'
-import { isServed, podResource, simulatedKinds } from './kinds.ts'
+import { simulatedKinds } from './kinds.ts'
 import type { OciRegistry } from './oci-registry.ts'
-import { type Again, type ControllerContext, ReconcileLoop, type Run } from './reconcile-loop.ts'
+import { type Again, type ControllerContext, ReconcileLoop } from './reconcile-loop.ts'
+import { type Artifact, type CachedSource, SourceCache, sourceKey } from './source-cache.ts'
+import type { RunnerNetwork } from './tofu/runner.ts'
+import { RunnerClient } from './tofu/runner-client.ts'
+import { NoRunner, RunnerPods } from './tofu/runner-pods.ts'
 import {
-  type Artifact,
-  type CachedSource,
-  dependsOnSchema,
-  SourceCache,
-  sourceKey,
-  sourceRefSchema,
-} from './source-cache.ts'
+  mayApply,
+  planId,
+  type TerraformRun,
+  type TerraformSpec,
+  type TerraformStatus,
+  terraformSpecSchema,
+  untilDue,
+} from './tofu/terraform-object.ts'
+import { PhaseFailed, Phases } from './tofu/terraform-phases.ts'
+import {
+  appliedReason,
+  countFailure,
+  recordFailure,
+  recordNotReady,
+  recordSuccess,
+  recordSuspended,
+  renew,
+  stallWhenSpent,
+} from './tofu/terraform-status.ts'
+import { unmetDependency } from './tofu/unmet-dependency.ts'
 
 const manager = 'tf-controller'
 
-const specSchema = z.looseObject({
-  interval: durationMs,
-  retryInterval: durationMs.default(15_000),
-  suspend: z.boolean().default(false),
-  approvePlan: z.string().default(''),
-  planOnly: z.boolean().default(false),
-  force: z.boolean().default(false),
-  disableDriftDetection: z.boolean().default(false),
-  alwaysCleanupRunnerPod: z.boolean().default(true),
-  writeOutputsToSecret: z.looseObject({ name: z.string() }).optional(),
-  /** `remediation: {}` is 0 retries; without remediation, or below 0, there is no limit. */
-  remediation: z.looseObject({ retries: z.number().int().default(0) }).optional(),
-  sourceRef: sourceRefSchema,
-  dependsOn: dependsOnSchema,
-})
+/** A week, in seconds: what the name of a process's TLS secret is made from. */
+const certificateLife = 7 * 24 * 3_600
 
-type Spec = z.infer<typeof specSchema>
-
-export interface TerraformStatus extends Status {
-  lastAppliedRevision?: string
-  lastAttemptedRevision?: string
-  lastPlannedRevision?: string
-  lastPlannedGeneration?: number
-  lastPlanAt?: string
-  lastSuccessfulReconcileAt?: string
-  lastDriftDetectedAt?: string
-  lastAppliedByDriftDetectionAt?: string
-  plan?: { lastApplied?: string; pending?: string; isDriftDetectionPlan?: boolean }
-  lock?: { lastApplied?: string; pending?: string }
-  reconciliationFailures?: number
+export interface TofuControllerOptions {
+  readonly context: ControllerContext
+  readonly git: GitServer
+  readonly registry: OciRegistry
+  /** How it reaches its runners. */
+  readonly network: RunnerNetwork
+  /** How many objects run at the same time. Default: 24, the chart's. */
+  readonly concurrency?: number
 }
-
-type TerraformRun = Run<Spec, TerraformStatus>
-
-/** Whether a plan of the object at `revision` has changes, given what was applied last (undefined: nothing yet). */
-export type PlanChanges = (key: string, revision: string, applied: string | undefined) => boolean
-
-/** A phase of a run failed. */
-class PhaseFailed extends Error {
-  readonly reason: string
-
-  constructor(reason: string, message: string) {
-    super(message)
-    this.reason = reason
-  }
-}
-
-const phaseOf: Record<string, Phase> = {
-  TFExecInitFailed: 'init',
-  TFExecPlanFailed: 'plan',
-  DriftDetectionFailed: 'plan',
-  TFExecApplyFailed: 'apply',
-}
-
-type Phase = 'init' | 'plan' | 'apply'
 
 /**
- * Simulates tofu-controller v0.16.5. Left out: state locks, destroy, the deletion of what a deleted object manages,
- * health checks, outputs and workspaces.
+ * One process of a simulated tofu-controller v0.16.5: started once, and then stopped or shut down. Runners are pods of
+ * the cluster; who runs them, and what tofu is in them, it does not know. Left out: destroy, the deletion of what a
+ * deleted object manages, events, health checks, the values of outputs, and `tfstate.lockTimeout`.
  */
 export class TofuController {
   private readonly context: ControllerContext
+  private readonly network: RunnerNetwork
   private readonly sources: SourceCache
-  private readonly loop: ReconcileLoop<Spec, TerraformStatus>
-  private readonly planChanges: PlanChanges
-  /** Key -> the revision that is in the object's state: outside of the controller, so it survives a stop. */
-  private readonly applied = new Map<string, string>()
+  private readonly loop: ReconcileLoop<TerraformSpec, TerraformStatus>
+  private readonly pods: RunnerPods
+  /** Runs that returned an error one after the other, by key: the work queue waits longer for each. */
+  private readonly errors = new Map<string, number>()
+  private active = 0
+  private shuttingDown = false
+  private idle = () => {}
 
-  constructor(
-    context: ControllerContext,
-    git: GitServer,
-    registry: OciRegistry,
-    planChanges: PlanChanges = () => true,
-  ) {
+  constructor({ context, git, registry, network, concurrency = 24 }: TofuControllerOptions) {
     this.context = context
-    this.planChanges = planChanges
-    this.sources = new SourceCache(context.store, git, registry, [
-      simulatedKinds.GitRepository,
-      simulatedKinds.OCIRepository,
-    ])
+    this.network = network
+    const { GitRepository, OCIRepository } = simulatedKinds
+    this.sources = new SourceCache(context.store, git, registry, [GitRepository, OCIRepository])
+    const expiry = Math.floor(context.clock.now() / 1_000) + certificateLife
+    this.pods = new RunnerPods(context, `terraform-runner.tls-${expiry}`)
     this.loop = new ReconcileLoop(context, {
       resource: simulatedKinds.Terraform,
-      spec: specSchema,
+      spec: terraformSpecSchema,
       manager,
-      concurrency: 24,
+      concurrency,
       reconcile: (run) => this.reconcile(run),
       references: (spec, namespace) => [sourceKey(spec.sourceRef, namespace)],
     })
@@ -113,37 +84,49 @@ export class TofuController {
     this.loop.start(settled)
   }
 
-  /** As a SIGKILL: runs end where they are, and runner pods stay. */
+  /** Runs end where they are, with nothing more written. What they asked of their runners is called off. */
   stop(): void {
     this.sources.stop()
     this.loop.stop()
   }
 
-  /** Somebody changed the infrastructure by hand: the next drift detection or plan of the object finds changes. */
-  drift(key: string): void {
-    this.applied.delete(key)
+  /** SIGTERM: takes no new work, waits for what runs, for `timeoutMs` at most, and stops. */
+  async shutDown(timeoutMs: number): Promise<void> {
+    this.shuttingDown = true
+    const waited = new Promise<void>((resolve) => {
+      const cancel = this.context.clock.after(timeoutMs, resolve)
+      this.idle = () => {
+        cancel()
+        resolve()
+      }
+      if (this.active === 0) this.idle()
+    })
+    await waited
+    this.stop()
   }
 
-  /** Puts a Terraform in the state of having applied what its source serves. */
-  settle(object: KubernetesObject): boolean {
+  /** Writes the status of an object that has applied what its source serves. Answers that revision. */
+  settle(object: KubernetesObject): string | undefined {
     const run = this.loop.runOf(object)
-    if (!run) return false
+    if (!run) return undefined
     const revision = this.sources.read(sourceKey(run.spec.sourceRef, run.namespace))?.artifact?.revision
-    if (revision === undefined || run.spec.suspend) return false
-    this.applied.set(run.key, revision)
+    if (revision === undefined || run.spec.suspend) return undefined
     run.write((status) => {
       const driftOnly = run.spec.approvePlan === 'disable'
       const [reason, message] = driftOnly ? ['NoDrift', `No drift: ${revision}`] : appliedReason(run.spec, revision)
       status.lastAttemptedRevision = revision
-      status.plan = { lastApplied: driftOnly ? '' : planId(revision), pending: '' }
-      if (!driftOnly) {
-        status.lastAppliedRevision = revision
-        status.lastPlannedRevision = revision
-        status.lastPlanAt = timestamp(this.context.clock)
-      }
-      this.succeed(run, status, reason, message)
+      status.observedGeneration = run.generation
+      run.condition(status, 'Ready', 'True', reason, message)
+      recordSuccess(status, this.context.clock)
+      if (driftOnly) return
+      run.condition(status, 'Apply', 'True', 'TerraformAppliedSucceed', 'Applied successfully')
+      status.plan = { lastApplied: planId(revision) }
+      status.lastAppliedRevision = revision
+      status.lastPlannedRevision = revision
+      status.lastPlannedGeneration = run.generation
+      status.lastPlanAt = timestamp(this.context.clock)
     })
-    return true
+    return revision
   }
 
   private onArtifact(source: string, artifact: Artifact): void {
@@ -154,29 +137,42 @@ export class TofuController {
   }
 
   private async reconcile(run: TerraformRun): Promise<Again> {
-    if (run.deleting) return undefined
+    if (this.shuttingDown || run.deleting) return undefined
+    this.active++
+    try {
+      const again = await this.reconcileFromSource(run)
+      this.errors.delete(run.key)
+      return again
+    } catch (error) {
+      if (!(error instanceof NoRunner)) throw error
+      run.end('lost')
+      run.write((status) => run.handled(status))
+      return { after: this.errorBackoff(run.key), trigger: 'retry' }
+    } finally {
+      this.active--
+      if (this.active === 0) this.idle()
+    }
+  }
+
+  private async reconcileFromSource(run: TerraformRun): Promise<Again> {
     if (run.spec.suspend) {
       run.write((status) => recordSuspended(run, status))
       return undefined
     }
-    const retry: Again = { after: run.spec.retryInterval, trigger: 'retry' }
     const key = sourceKey(run.spec.sourceRef, run.namespace)
     const source = this.sources.get(key)
     const artifact = source && this.artifactFor(run, source)
     if (!artifact) {
       const message = source ? 'Source is not ready, artifact not found' : `Source '${key}' not found`
-      this.notReady(run, '', 'ArtifactFailed', message)
-      return retry
+      run.write((status) => recordNotReady(run, status, '', 'ArtifactFailed', message))
+      return { after: run.spec.retryInterval, trigger: 'retry' }
     }
-    const { revision } = artifact
-    const unmet = this.unmetDependency(run, revision)
-    if (unmet) {
-      run.begin(revision)
-      run.end('dependency-not-ready')
-      this.notReady(run, revision, 'DependencyNotReady', unmet)
-      return { after: run.spec.retryInterval, trigger: 'dependency' }
+    const wait = untilDue(run, artifact.revision, this.context.clock.now())
+    if (wait > 0) {
+      run.write((status) => run.handled(status))
+      return { after: wait, trigger: 'interval' }
     }
-    return this.runIfDue(run, revision)
+    return this.reconcileAt(run, artifact)
   }
 
   private artifactFor(run: TerraformRun, source: CachedSource): Artifact | undefined {
@@ -184,35 +180,18 @@ export class TofuController {
     return lagging ? source.previous : source.artifact
   }
 
-  /** A revision counts only where both use literally the same sourceRef; across sources a stale Ready passes. */
-  private unmetDependency(run: TerraformRun, revision: string): string | undefined {
-    for (const { name, namespace = run.namespace } of run.spec.dependsOn) {
-      const dependency = this.loop.object(`Terraform/${namespace}/${name}`)
-      if (!dependency) return `unable to get '${namespace}/${name}' dependency`
-      const status: TerraformStatus = dependency.status ?? {}
-      if (status.observedGeneration !== dependency.metadata.generation || !isTrue(status, 'Ready')) {
-        return `dependency '${namespace}/${name}' is not ready`
-      }
-      const other = specSchema.safeParse(dependency.spec).data?.sourceRef
-      const updated = [status.lastAppliedRevision, status.lastPlannedRevision].includes(revision)
-      if (other && sameRef(other, run.spec.sourceRef) && !updated) {
-        return `dependency '${namespace}/${name}' is not updated yet`
-      }
+  private async reconcileAt(run: TerraformRun, artifact: Artifact): Promise<Again> {
+    const { revision } = artifact
+    const unmet = unmetDependency(run, revision, (key) => this.loop.object(key))
+    if (unmet) {
+      run.begin(revision)
+      run.end('dependency-not-ready')
+      run.write((status) => recordNotReady(run, status, revision, 'DependencyNotReady', unmet))
+      return { after: run.spec.retryInterval, trigger: 'dependency' }
     }
-    return undefined
-  }
-
-  private async runIfDue(run: TerraformRun, revision: string): Promise<Again> {
-    const elapsed = this.context.clock.now() - Date.parse(run.status.lastSuccessfulReconcileAt ?? '')
-    if (isSettled(run, revision) && elapsed < run.spec.interval) {
-      // "Skipping reconciliation: interval has not elapsed": this is why a restart reconciles nothing.
-      run.write((status) => run.handled(status))
-      return { after: run.spec.interval - elapsed, trigger: 'interval' }
-    }
-    if (isRenewed(run, revision)) forgetAttempts(run)
-    if (retriesSpent(run.spec, run.status)) {
-      run.write((status) => this.stall(run, status))
-      return undefined
+    const { lastAttemptedRevision, observedGeneration } = run.status
+    if (lastAttemptedRevision !== revision || observedGeneration !== run.generation) {
+      run.write((status) => renew(run, status))
     }
     if (run.status.plan?.pending && !mayApply(run.spec, run.status.plan.pending)) {
       // No fresh plan is made, whatever the token says.
@@ -220,398 +199,70 @@ export class TofuController {
       return undefined
     }
     run.begin(revision)
-    if (this.context.faults.takeLostRunner(run.key)) return this.loseRunner(run)
-    return this.runOnRunner(run, revision)
-  }
-
-  /** The runner got no address: nothing is counted, nobody is told, and the Pending pod stays. */
-  private async loseRunner(run: TerraformRun): Promise<Again> {
-    run.write((status) => run.progressing(status, 'Reconciliation in progress'))
-    this.createRunner(run, 'Pending')
-    await run.spend(this.context.durations.runnerCreationTimeout)
-    run.end('lost')
-    run.write((status) => run.handled(status))
-    return { after: run.spec.interval, trigger: 'interval' }
-  }
-
-  private async runOnRunner(run: TerraformRun, revision: string): Promise<Again> {
-    const message = 'Reconciliation in progress'
-    run.write((status) => run.condition(status, 'Reconciling', 'True', 'Progressing', message))
-    await run.spend(this.context.durations.statusGap)
-    run.write((status) => run.progressing(status, message))
-    const again = await this.runPhases(run, revision)
-    // Reconcile returns, and writes the token, only when the runner pod is gone.
-    if (run.spec.alwaysCleanupRunnerPod) {
-      await run.spend(this.context.durations.runnerCleanup)
-      this.deleteRunner(run)
-    }
+    await this.begin(run)
+    const again = await this.reconcileOnRunner(run, artifact)
     run.write((status) => run.handled(status))
     return again
   }
 
-  private async runPhases(run: TerraformRun, revision: string): Promise<Again> {
-    const phases = new Phases(run, this.context, this.applies(run, revision))
+  private async begin(run: TerraformRun): Promise<void> {
+    const message = 'Reconciliation in progress'
+    run.write((status) => run.condition(status, 'Reconciling', 'True', 'Progressing', message))
+    await run.spend(this.context.durations.statusGap)
+    // What an earlier run left as Unknown, such as "Applying", stays until the runner is there.
+    run.write((status) => {
+      const ready = status.conditions?.find(({ type }) => type === 'Ready')
+      if (ready?.status !== 'Unknown') run.condition(status, 'Ready', 'Unknown', 'Progressing', message)
+    })
+  }
+
+  /** Reconcile returns, and the token is written, only when the runner pod is gone. */
+  private async reconcileOnRunner(run: TerraformRun, artifact: Artifact): Promise<Again> {
+    const address = await this.pods.find(run, artifact.revision)
+    const { clock } = this.context
+    const runner = new RunnerClient(this.network.connect(address), clock, run.signal)
+    const again = await this.reconcileWith(run, runner, artifact)
+    runner.close()
+    if (run.spec.alwaysCleanupRunnerPod) await this.pods.remove(run)
+    return again
+  }
+
+  private async reconcileWith(run: TerraformRun, runner: RunnerClient, artifact: Artifact): Promise<Again> {
+    const { clock, durations } = this.context
+    const { revision } = artifact
+    const session = { run, runner, revision, artifact: addressed(artifact), clock }
+    const retry: Again = { after: run.spec.retryInterval, trigger: 'retry' }
+    let spent = false
+    run.write((status) => {
+      spent = stallWhenSpent(run, status)
+    })
+    if (spent) {
+      run.end('failed')
+      return undefined
+    }
     try {
-      await phases.startRunner()
-      this.createRunner(run, 'Running')
-      await phases.init()
-      const waits = await this.planAndApply(run, revision, phases)
-      return waits ? undefined : { after: run.spec.interval, trigger: 'interval' }
+      const outcome = await new Phases({ ...session, initTimeout: durations.runnerRpcTimeout }).go()
+      run.write((status) => recordSuccess(status, clock))
+      return outcome === 'waits' ? undefined : { after: run.spec.interval, trigger: 'interval' }
     } catch (error) {
       if (!(error instanceof PhaseFailed)) throw error
       run.end('failed')
-      run.write((status) => this.fail(run, status, revision, error))
-      return { after: run.spec.retryInterval, trigger: 'retry' }
-    }
-  }
-
-  private applies(run: TerraformRun, revision: string): boolean {
-    return mayApply(run.spec, planId(revision)) && this.hasChanges(run, revision)
-  }
-
-  /** Answers true when a plan waits for a person. */
-  private async planAndApply(run: TerraformRun, revision: string, phases: Phases): Promise<boolean> {
-    const { pending } = run.status.plan ?? {}
-    // A plan that was stored before a restart is applied first, without a fresh plan.
-    if (pending && isAutomatic(run.spec)) {
-      await this.apply(run, revision, phases)
-      return false
-    }
-    const drifts = run.spec.approvePlan === 'disable' || isPlanned(run, revision)
-    if (drifts) {
-      const drifted = await this.detectDrift(run, revision, phases)
-      if (!drifted) return false
-    }
-    const changes = await this.plan(run, revision, phases, drifts)
-    if (!changes) return false
-    if (run.spec.planOnly && !run.spec.force) return true
-    // Before a manual apply there is another plan, and only its id is compared with the approved one.
-    if (!mayApply(run.spec, planId(revision))) return true
-    await this.apply(run, revision, phases)
-    return false
-  }
-
-  /** Answers true when there is drift that may be applied; drift that may not is a failure that is not counted. */
-  private async detectDrift(run: TerraformRun, revision: string, phases: Phases): Promise<boolean> {
-    await withStateLock(() => phases.plan('DriftDetectionFailed'))
-    if (!this.hasChanges(run, revision)) {
       run.write((status) => {
-        status.lastAttemptedRevision = revision
-        this.succeed(run, status, 'NoDrift', `No drift: ${revision}`)
+        if (error.shown) recordFailure(run, status, revision, error.shown)
+        removeConditions(status, 'Reconciling')
+        countFailure(status)
       })
-      return false
+      return retry
     }
-    run.write((status) => {
-      status.lastDriftDetectedAt = timestamp(this.context.clock)
-    })
-    if (!isAutomatic(run.spec)) throw new PhaseFailed('DriftDetected', 'Plan: 0 to add, 1 to change, 0 to destroy.')
-    return true
   }
 
-  /** Answers whether the plan has changes. */
-  private async plan(run: TerraformRun, revision: string, phases: Phases, forDrift: boolean): Promise<boolean> {
-    await withStateLock(() => phases.plan('TFExecPlanFailed'))
-    const changes = this.hasChanges(run, revision)
-    run.write((status) => {
-      status.lastAttemptedRevision = revision
-      status.lastPlannedRevision = revision
-      status.lastPlannedGeneration = run.generation
-      status.lastPlanAt = timestamp(this.context.clock)
-      status.plan = {
-        lastApplied: status.plan?.lastApplied ?? '',
-        pending: changes ? planId(revision) : '',
-        ...(forDrift && { isDriftDetectionPlan: true }),
-      }
-      if (changes) this.planned(run, status, revision)
-      else {
-        run.condition(status, 'Plan', 'False', 'TerraformPlannedNoChanges', 'Plan no changes')
-        this.succeed(run, status, 'TerraformPlannedNoChanges', `Plan no changes: ${revision}`)
-      }
-    })
-    return changes
-  }
-
-  private planned(run: TerraformRun, status: TerraformStatus, revision: string): void {
-    const reason = 'TerraformPlannedWithChanges'
-    run.condition(status, 'Plan', 'True', reason, 'Plan generated')
-    run.condition(status, 'Ready', 'Unknown', reason, plannedMessage(run.spec, revision))
-    status.observedGeneration = run.generation
-    if (mayApply(run.spec, planId(revision))) return
-    run.end('waiting-for-approval')
-    removeConditions(status, 'Reconciling')
-  }
-
-  private async apply(run: TerraformRun, revision: string, phases: Phases): Promise<void> {
-    await withStateLock(() => phases.apply())
-    this.applied.set(run.key, revision)
-    // First the revision, then Ready=True.
-    run.write((status) => {
-      const { pending = '', isDriftDetectionPlan: byDriftDetection } = status.plan ?? {}
-      run.condition(status, 'Apply', 'True', 'TerraformAppliedSucceed', 'Applied successfully')
-      status.plan = { lastApplied: pending, pending: '' }
-      status.lastAppliedRevision = revision
-      status.lastAttemptedRevision = revision
-      if (byDriftDetection) status.lastAppliedByDriftDetectionAt = timestamp(this.context.clock)
-    })
-    await phases.applied()
-    const [reason, message] = appliedReason(run.spec, revision)
-    run.write((status) => this.succeed(run, status, reason, message))
-  }
-
-  private hasChanges(run: TerraformRun, revision: string): boolean {
-    const applied = this.applied.get(run.key)
-    return applied !== revision && this.planChanges(run.key, revision, applied)
-  }
-
-  private succeed(run: TerraformRun, status: TerraformStatus, reason: string, message: string): void {
-    run.end('succeeded')
-    removeConditions(status, 'Reconciling', 'Stalled', 'StateLocked')
-    run.condition(status, 'Ready', 'True', reason, message)
-    status.observedGeneration = run.generation
-    status.lastSuccessfulReconcileAt = timestamp(this.context.clock)
-    delete status.reconciliationFailures
-    delete status.lock
-  }
-
-  private fail(run: TerraformRun, status: TerraformStatus, revision: string, { reason, message }: PhaseFailed): void {
-    removeConditions(status, 'Reconciling')
-    if (reason === 'TFExecApplyFailed') {
-      run.condition(status, 'Apply', 'False', 'TerraformAppliedFail', message)
-      status.plan = { lastApplied: status.plan?.lastApplied ?? '', pending: '' }
-    }
-    run.condition(status, 'Ready', 'False', reason, message)
-    status.observedGeneration = run.generation
-    status.lastAttemptedRevision = revision
-    if (reason === 'DriftDetected') return
-    status.reconciliationFailures = (status.reconciliationFailures ?? 0) + 1
-    if (retriesSpent(run.spec, status)) this.stall(run, status)
-  }
-
-  private stall(run: TerraformRun, status: TerraformStatus): void {
-    run.handled(status)
-    removeConditions(status, 'Reconciling')
-    run.condition(
-      status,
-      'Stalled',
-      'True',
-      'RetryLimitReached',
-      `Resource reached maximum number of retries (${run.spec.remediation?.retries})`,
-    )
-  }
-
-  /** What it sets even though nothing ran: observedGeneration, and lastAttemptedRevision ("" without an artifact). */
-  private notReady(run: TerraformRun, revision: string, reason: string, message: string): void {
-    run.write((status) => {
-      run.condition(status, 'Ready', 'False', reason, message)
-      status.observedGeneration = run.generation
-      status.lastAttemptedRevision = revision
-      run.handled(status)
-    })
-  }
-
-  private createRunner(run: TerraformRun, phase: 'Pending' | 'Running'): void {
-    const { store, clock } = this.context
-    if (!isServed(store, podResource)) return
-    this.deleteRunner(run)
-    store.create(podResource, runnerPod(run), manager)
-    if (phase === 'Pending') return
-    store.update(
-      podResource,
-      run.namespace,
-      runnerName(run),
-      (pod) => {
-        pod.status = runningStatus(timestamp(clock))
-      },
-      {
-        manager: 'kubelet',
-        subresource: 'status',
-      },
-    )
-  }
-
-  private deleteRunner(run: TerraformRun): void {
-    const { store } = this.context
-    if (isServed(store, podResource)) store.delete(podResource, run.namespace, runnerName(run))
+  private errorBackoff(key: string): number {
+    const before = this.errors.get(key) ?? 0
+    this.errors.set(key, before + 1)
+    return Math.min(5 * 2 ** before, 1_000_000)
   }
 }
 
-/** The phases of one run: what they show in status, how long they take, and how they fail. */
-class Phases {
-  private readonly run: TerraformRun
-  private readonly context: ControllerContext
-  /** Scales the usual phases to the total time that the object's annotation asks for. */
-  private readonly pace: number
-  private readonly applies: boolean
-  private readonly failure: Failure | undefined
-
-  constructor(run: TerraformRun, context: ControllerContext, applies: boolean) {
-    const { statusGap, runnerStart, tofuInit, tofuPlan, tofuApply, appliedToReady } = context.durations
-    this.run = run
-    this.context = context
-    this.applies = applies
-    this.pace = run.pace(statusGap + runnerStart + tofuInit + tofuPlan + (applies ? tofuApply + appliedToReady : 0))
-    this.failure = context.faults.takeFailure(run.key)
-  }
-
-  async startRunner(): Promise<void> {
-    await this.spend(this.context.durations.runnerStart)
-  }
-
-  async init(): Promise<void> {
-    await this.phase('Initializing', this.context.durations.tofuInit)
-    this.failIn('init', 'TFExecInitFailed')
-  }
-
-  async plan(reason: 'TFExecPlanFailed' | 'DriftDetectionFailed'): Promise<void> {
-    await this.phase('Terraform Planning', this.context.durations.tofuPlan)
-    if (!this.applies) await this.run.hold()
-    this.failIn('plan', reason)
-  }
-
-  async apply(): Promise<void> {
-    this.run.write((status) => {
-      this.run.condition(status, 'Apply', 'Unknown', 'Progressing', 'Applying')
-      this.run.progressing(status, 'Applying')
-    })
-    // The silent ghost hangs here: an apply has no deadline.
-    await this.run.hold()
-    await this.spend(this.context.durations.tofuApply)
-    this.failIn('apply', 'TFExecApplyFailed')
-  }
-
-  async applied(): Promise<void> {
-    await this.spend(this.context.durations.appliedToReady)
-  }
-
-  private async phase(message: string, ms: number): Promise<void> {
-    this.run.write((status) => this.run.progressing(status, message))
-    await this.spend(ms)
-  }
-
-  private async spend(ms: number): Promise<void> {
-    await this.run.spend(ms * this.pace)
-  }
-
-  private failIn(phase: Phase, reason: string): void {
-    if (!this.failure || (phaseOf[this.failure.reason ?? ''] ?? 'plan') !== phase) return
-    // The same fault shows as DriftDetectionFailed where the plan was made for drift.
-    const shown = phaseOf[this.failure.reason ?? ''] ? reason : (this.failure.reason ?? reason)
-    throw new PhaseFailed(shown, this.failure.message ?? `error running ${phase}: exit status 1`)
-  }
-}
-
-/** Where a run takes its state lock and releases it: around each plan, drift detection and apply. */
-async function withStateLock(work: () => Promise<void>): Promise<void> {
-  await work()
-}
-
-/** A suspended object that is Ready gets its observedGeneration bumped though nothing ran. */
-function recordSuspended(run: TerraformRun, status: TerraformStatus): void {
-  run.handled(status)
-  if (isTrue(status, 'Ready')) status.observedGeneration = run.generation
-}
-
-/** Nothing asks for a run: no new revision, generation or token, no failure, no plan that waits to be applied. */
-function isSettled(run: TerraformRun, revision: string): boolean {
-  const { status } = run
-  const reason = conditionOf(status, 'Ready')?.reason
-  return (
-    status.lastAttemptedRevision === revision &&
-    status.observedGeneration === run.generation &&
-    (run.token === undefined || status.lastHandledReconcileAt === run.token) &&
-    !status.reconciliationFailures &&
-    !status.plan?.pending &&
-    !['DependencyNotReady', 'ArtifactFailed', 'DriftDetected'].includes(reason ?? '')
-  )
-}
-
-function isRenewed(run: TerraformRun, revision: string): boolean {
-  const { lastAttemptedRevision, observedGeneration, lastPlannedGeneration, plan } = run.status
-  // DependencyNotReady moves lastAttemptedRevision without a plan, so the plan's own id is asked as well.
-  if (lastAttemptedRevision !== revision || (plan?.pending && plan.pending !== planId(revision))) return true
-  return observedGeneration !== run.generation && lastPlannedGeneration !== run.generation
-}
-
-/** A new revision or spec: failures count from zero, and a pending plan that is not approved by it is dropped. */
-function forgetAttempts(run: TerraformRun): void {
-  run.write((status) => {
-    delete status.reconciliationFailures
-    removeConditions(status, 'Stalled')
-    if (!status.plan?.pending || run.spec.approvePlan === status.plan.pending) return
-    status.plan = { lastApplied: status.plan.lastApplied ?? '', pending: '' }
-  })
-}
-
-/** Planned at this revision, with nothing left to apply: the next run looks for drift. */
-function isPlanned({ spec, status }: TerraformRun, revision: string): boolean {
-  if (spec.disableDriftDetection || status.plan?.pending) return false
-  return status.lastAttemptedRevision === revision && status.lastPlannedRevision === revision
-}
-
-function isAutomatic(spec: Spec): boolean {
-  return spec.force || (spec.approvePlan === 'auto' && !spec.planOnly)
-}
-
-function mayApply(spec: Spec, plan: string): boolean {
-  return isAutomatic(spec) || (spec.approvePlan === plan && !spec.planOnly)
-}
-
-function retriesSpent(spec: Spec, status: TerraformStatus): boolean {
-  const retries = spec.remediation?.retries ?? -1
-  return retries >= 0 && (status.reconciliationFailures ?? 0) > retries
-}
-
-/** From the revision alone, so an approval says nothing about the plan's content: `plan-main-c1139c7fe7`. */
-function planId(revision: string): string {
-  const [branch = '', sha = ''] = revision.split(/@[a-z0-9]+:/)
-  return `plan-${branch}-${sha.slice(0, 10)}`
-}
-
-function plannedMessage(spec: Spec, revision: string): string {
-  if (spec.planOnly && !spec.force) return 'Plan generated: This object is in the plan only mode.'
-  if (isAutomatic(spec)) return 'Plan generated'
-  return `Plan generated: set approvePlan: "${planId(revision)}" to approve this plan.`
-}
-
-function appliedReason(spec: Spec, revision: string): [reason: string, message: string] {
-  if (spec.writeOutputsToSecret) return ['TerraformOutputsWritten', `Outputs written: ${revision}`]
-  return ['TerraformAppliedSucceed', `Applied successfully: ${revision}`]
-}
-
-function sameRef(a: z.infer<typeof sourceRefSchema>, b: z.infer<typeof sourceRefSchema>): boolean {
-  return a.kind === b.kind && a.name === b.name && a.namespace === b.namespace
-}
-
-function runnerName(run: TerraformRun): string {
-  return `${run.name}-tf-runner`
-}
-
-/** The pod's name is used again by every run of the object; its uid is not. */
-function runnerPod(run: TerraformRun): KubernetesObject {
-  const { apiVersion, kind, metadata } = run.object
-  return {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: {
-      name: runnerName(run),
-      namespace: run.namespace,
-      labels: {
-        'app.kubernetes.io/created-by': 'tofu-controller',
-        'app.kubernetes.io/name': 'tf-runner',
-        'infra.contrib.fluxcd.io/terraform': run.namespace,
-      },
-      ownerReferences: [
-        { apiVersion, kind, name: run.name, uid: metadata.uid, controller: true, blockOwnerDeletion: true },
-      ],
-    },
-    spec: { containers: [{ name: 'tf-runner' }], terminationGracePeriodSeconds: 30 },
-  }
-}
-
-function runningStatus(startedAt: string): object {
-  return {
-    phase: 'Running',
-    conditions: [{ type: 'Ready', status: 'True' }],
-    containerStatuses: [{ name: 'tf-runner', ready: true, restartCount: 0, state: { running: { startedAt } } }],
-  }
+function addressed(artifact: Artifact): { url: string; digest: string } {
+  return { url: typeof artifact.url === 'string' ? artifact.url : '', digest: artifact.digest }
 }

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { resources } from '../../../functions/lib/kubernetes/cluster.ts'
+import { builtinResources } from '../../../infra/local/kubernetes/builtin-resources.ts'
 import { MemoryObjectStore } from '../../../infra/local/kubernetes/memory-object-store.ts'
 import type { KubernetesObject, StoreEvent } from '../../../infra/local/kubernetes/object-store.ts'
 
@@ -144,6 +145,49 @@ describe('MemoryObjectStore', () => {
     for (const event of events) event.object.spec.interval = 'changed'
     expect(store.get(kind, 'flux-system', 'app')?.spec.interval).toBe('1h')
     expect(store.since(kind, beginning)[0]?.object.spec.interval).toBe('1h')
+  })
+
+  describe('deletes a pod', () => {
+    const { Pod } = builtinResources
+    const pod = (spec: object) =>
+      manifest({ apiVersion: 'v1', kind: 'Pod', spec: { terminationGracePeriodSeconds: 30, ...spec } })
+    const remove = (options?: { gracePeriodSeconds: number }) => {
+      store.delete(Pod, 'flux-system', 'app', options)
+      return store.get(Pod, 'flux-system', 'app')?.metadata
+    }
+    const change = (write: (object: KubernetesObject) => void) =>
+      store.update(Pod, 'flux-system', 'app', write, { manager: 'kubelet', subresource: 'status' })
+
+    beforeEach(() => store.register(Pod))
+
+    it('at once where no node has it', () => {
+      store.create(Pod, pod({}), 'test')
+      expect(remove()).toBeUndefined()
+    })
+
+    it('with the grace of its spec where a node has it, and keeps it through writes', () => {
+      store.create(Pod, pod({ nodeName: 'node-1' }), 'test')
+      const deleting = { deletionGracePeriodSeconds: 30, deletionTimestamp: '2026-01-05T09:00:30Z' }
+      expect(remove()).toMatchObject(deleting)
+      expect(change((object) => Object.assign(object, { status: { phase: 'Running' } }))?.metadata).toMatchObject(
+        deleting,
+      )
+      expect(store.get(Pod, 'flux-system', 'app')).toBeDefined()
+    })
+
+    it('sooner when it is deleted again with less grace, and not later with more', () => {
+      store.create(Pod, pod({ nodeName: 'node-1' }), 'test')
+      remove()
+      expect(remove({ gracePeriodSeconds: 1 })).toMatchObject({ deletionGracePeriodSeconds: 1 })
+      expect(remove({ gracePeriodSeconds: 60 })).toMatchObject({ deletionGracePeriodSeconds: 1 })
+      expect(remove({ gracePeriodSeconds: 0 })).toBeUndefined()
+    })
+
+    it('at once where it has ended', () => {
+      store.create(Pod, pod({ nodeName: 'node-1' }), 'test')
+      change((object) => Object.assign(object, { status: { phase: 'Failed' } }))
+      expect(remove()).toBeUndefined()
+    })
   })
 
   it('deletes at once without finalizers, with the version of the deletion', () => {

@@ -1,0 +1,176 @@
+import { builtinResources } from '../../kubernetes/builtin-resources.ts'
+import type { KubernetesObject } from '../../kubernetes/object-store.ts'
+import { durationMs } from '../durations.ts'
+import type { GitServer } from '../git-server.ts'
+import { keyOf } from '../kinds.ts'
+import { DeploymentController } from '../node/deployment-controller.ts'
+import { VirtualKubelet } from '../node/virtual-kubelet.ts'
+import type { VirtualPod } from '../node/virtual-pod.ts'
+import { anyProcess, type VirtualProcess } from '../node/virtual-process.ts'
+import type { OciRegistry } from '../oci-registry.ts'
+import type { ControllerContext } from '../reconcile-loop.ts'
+import { TofuController } from '../tofu-controller.ts'
+import { backendOf } from './backend-config.ts'
+import { Infrastructure, type PlanChanges } from './infrastructure.ts'
+import { runnerProcess } from './runner-process.ts'
+import { appliedState, emptyState } from './state-backend.ts'
+import { type OpenBackend, StateBackends } from './state-backends.ts'
+import { terraformSpecSchema } from './terraform-object.ts'
+import { controllerLabel, controllerName, tofuDeployment } from './tofu-deployment.ts'
+import { VirtualNetwork } from './virtual-network.ts'
+
+const { Deployment } = builtinResources
+
+export interface TofuInstallationOptions {
+  readonly context: ControllerContext
+  readonly git: GitServer
+  readonly registry: OciRegistry
+  /** Default: every new revision changes every plan. */
+  readonly planChanges?: PlanChanges | undefined
+  /** Backends other than Kubernetes. */
+  readonly openBackend?: OpenBackend | undefined
+}
+
+/**
+ * tofu-controller as it is installed: a Deployment whose pod is the controller's process, runner pods, and the network
+ * between them. One process works at a time; others wait, as with leader election.
+ */
+export class TofuInstallation {
+  readonly network = new VirtualNetwork()
+  readonly kubelet: VirtualKubelet
+  readonly backends: StateBackends
+  private readonly options: TofuInstallationOptions
+  private readonly deployments: DeploymentController
+  private readonly infrastructure: Infrastructure
+  private settled: ReadonlySet<string> | undefined = new Set()
+  private leader: VirtualProcess | undefined
+  private readonly candidates: { readonly process: VirtualProcess; readonly lead: () => void }[] = []
+
+  constructor(options: TofuInstallationOptions) {
+    const { context, planChanges, openBackend } = options
+    const { store, clock } = context
+    this.options = options
+    this.infrastructure = new Infrastructure(planChanges)
+    this.backends = new StateBackends(store, openBackend)
+    this.deployments = new DeploymentController(store, clock)
+    this.kubelet = new VirtualKubelet({ store, clock, make: (pod) => this.processOf(pod) })
+  }
+
+  /** As if it had been running for long: the first process is there at once, and knows what is `settled`. */
+  start(settled: ReadonlySet<string>): void {
+    const { store } = this.options.context
+    this.settled = settled
+    this.kubelet.start()
+    this.deployments.start()
+    const installed = store.list(Deployment).items.some(isController)
+    if (!installed) store.create(Deployment, tofuDeployment(), 'helm-controller')
+    this.settled = undefined
+  }
+
+  stop(): void {
+    this.deployments.stop()
+    this.kubelet.stop()
+  }
+
+  /**
+   * SIGKILL of the controller's process. Its pod stays in the API as it was, until `startManager`. `closed`: the
+   * runners see their connections end. `black-holed`: they never learn of it, as when the node goes away.
+   */
+  killManager(connections: 'closed' | 'black-holed'): void {
+    if (connections === 'black-holed') this.network.blackHole()
+    for (const pod of this.managers()) pod.kill('hold')
+  }
+
+  /** A new process in the pod of the one that was killed. */
+  startManager(): void {
+    for (const pod of this.managers()) pod.resume('restart')
+  }
+
+  /** Somebody changed what an object manages by hand. */
+  drift(key: string): void {
+    this.infrastructure.drift(key)
+  }
+
+  /** Puts a Terraform in the state of having applied what its source serves. False where there is nothing to apply. */
+  settle(object: KubernetesObject): boolean {
+    const revision = this.newController().settle(object)
+    if (revision === undefined) return false
+    const { workspace, backendConfig } = terraformSpecSchema.parse(object.spec)
+    const { namespace = '', name } = object.metadata
+    const backend = this.backends.of(keyOf(object), backendOf({ namespace, name, workspace, backendConfig }))
+    void backend.write(appliedState(emptyState(), revision))
+    return true
+  }
+
+  private managers(): VirtualPod[] {
+    return this.kubelet.running(isController)
+  }
+
+  private newController(): TofuController {
+    return new TofuController({ ...this.options, network: this.network })
+  }
+
+  private processOf(pod: KubernetesObject): VirtualProcess {
+    const { context } = this.options
+    if (isController(pod)) return this.managerProcess(pod)
+    const world = { ...context, backends: this.backends, infrastructure: this.infrastructure }
+    return pod.metadata.labels?.[controllerLabel] === 'tf-runner'
+      ? runnerProcess(world, this.network, pod)
+      : anyProcess()
+  }
+
+  private managerProcess(pod: KubernetesObject): VirtualProcess {
+    const { durations } = this.options.context
+    const { settled } = this
+    const { promise: ended, resolve: end } = Promise.withResolvers<void>()
+    let controller: TofuController | undefined
+    const leave = () => this.leave(process)
+    const process: VirtualProcess = {
+      startMs: settled ? 0 : durations.managerStart,
+      ready: () =>
+        this.lead(process, () => {
+          controller = this.newController()
+          controller.start(settled)
+        }),
+      terminate: () => {
+        void controller?.shutDown(gracefulShutdownOf(pod) ?? durations.gracefulShutdown).then(end)
+        if (!controller) end()
+      },
+      kill: () => {
+        controller?.stop()
+        leave()
+      },
+      ended,
+    }
+    return process
+  }
+
+  private lead(process: VirtualProcess, lead: () => void): void {
+    if (this.leader) {
+      this.candidates.push({ process, lead })
+      return
+    }
+    this.leader = process
+    lead()
+  }
+
+  private leave(process: VirtualProcess): void {
+    const waiting = this.candidates.findIndex((candidate) => candidate.process === process)
+    if (waiting >= 0) this.candidates.splice(waiting, 1)
+    if (this.leader !== process) return
+    this.leader = undefined
+    const next = this.candidates.shift()
+    if (next) this.lead(next.process, next.lead)
+  }
+}
+
+function isController({ metadata }: KubernetesObject): boolean {
+  return metadata.labels?.[controllerLabel] === controllerName
+}
+
+/** From the container's arguments, in milliseconds. */
+function gracefulShutdownOf({ spec }: KubernetesObject): number | undefined {
+  const args: unknown[] = spec?.containers?.[0]?.args ?? []
+  const found = args.map((arg) => /^--graceful-shutdown-timeout=(.+)$/.exec(String(arg))?.[1]).find(Boolean)
+  return durationMs.safeParse(found).data
+}
