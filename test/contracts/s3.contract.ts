@@ -447,6 +447,7 @@ export function s3Contract(name: string, setup: () => Promise<S3Setup>, differs:
           if (!page.IsTruncated || pages > 9) break
         }
         expect(seen.toSorted()).toEqual(['a', 'b/', 'c', 'd/', 'e'])
+        expect((await list({ MaxKeys: 5, Delimiter: '/' })).IsTruncated).toBe(false)
       })
 
       check('begin after a key', async () => {

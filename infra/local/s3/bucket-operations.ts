@@ -22,16 +22,18 @@ export const createBucket = operation({
   headers: nothing,
   run: (buckets, { bucket = '', body }) => {
     const { LocationConstraint: region = defaultRegion } =
-      body.length === 0 ? {} : readDocument(body, 'CreateBucketConfiguration', { LocationConstraint: regionName })
+      body.length === 0 ? {} : readDocument(body, 'CreateBucketConfiguration', bucketConfiguration)
     buckets.create(bucket, region)
     return { headers: { location: `/${bucket}` } }
   },
 })
 
-const regionName = z
-  .string()
-  .regex(/^[a-z0-9-]{1,32}$/)
-  .optional()
+const bucketConfiguration = z.strictObject({
+  LocationConstraint: z
+    .string()
+    .regex(/^[a-z0-9-]{1,32}$/)
+    .optional(),
+})
 
 export const headBucket = operation({
   query: nothing,
@@ -53,7 +55,7 @@ export const putBucketVersioning = operation({
   headers: nothing,
   run: (buckets, request) => {
     const bucket = bucketOf(buckets, request)
-    const { Status } = readDocument(request.body, 'VersioningConfiguration', { Status: z.string().optional() })
+    const { Status } = readDocument(request.body, 'VersioningConfiguration', versioningConfiguration)
     if (Status !== 'Enabled' && Status !== 'Suspended') {
       throw new S3Error('IllegalVersioningConfigurationException', 'The status is neither Enabled nor Suspended.')
     }
@@ -61,6 +63,8 @@ export const putBucketVersioning = operation({
     return {}
   },
 })
+
+const versioningConfiguration = z.strictObject({ Status: z.string().optional() })
 
 /** The bucket that a request names. Throws S3Error `NoSuchBucket`. */
 export function bucketOf(buckets: Buckets, { bucket = '' }: { readonly bucket?: string }): Bucket {

@@ -30,7 +30,7 @@ export async function readRequest(message: IncomingMessage): Promise<S3Request> 
   const address = addressOf(message.url ?? '')
   const headers = headersOf(message)
   const sent = await readBody(message)
-  if (method === 'PUT') requireLength(headers)
+  if (method === 'PUT' && address.key !== undefined) requireLength(headers)
   verifyDigests(sent, headers)
   const { body, trailers } = isChunked(headers) ? unchunked(sent, headers) : { body: sent, trailers: {} }
   const checksum = verifiedChecksum(body, { ...headers, ...trailers })

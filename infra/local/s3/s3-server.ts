@@ -64,7 +64,7 @@ function operationOf(request: S3Request): Operation {
     }
     if (has('versioning')) return { GET: getBucketVersioning, PUT: putBucketVersioning }
     if (has('versions')) return { GET: listObjectVersions }
-    return { PUT: createBucket, HEAD: headBucket, GET: listObjects }
+    return { PUT: createBucket, HEAD: headBucket, ...(has('list-type') && { GET: listObjects }) }
   }
   const operation = new Map<string, Operation>(Object.entries(found())).get(method)
   if (operation) return operation
@@ -90,5 +90,6 @@ function send(response: ServerResponse, requestId: string, { status = 200, heade
     ...(!isEmpty && { 'content-length': content.length }),
     ...headers,
   })
-  response.end(response.req.method === 'HEAD' || isEmpty ? undefined : content)
+  // Node leaves it out where there may be none.
+  response.end(content)
 }

@@ -1,6 +1,6 @@
 import { XMLBuilder, XMLParser } from 'fast-xml-parser'
-import { z } from 'zod'
-import { S3Error } from './s3-error.ts'
+import type { z } from 'zod'
+import { notImplemented, S3Error } from './s3-error.ts'
 
 /** A list becomes elements of the same name, undefined becomes none. */
 export type XmlValue = string | number | boolean | undefined | XmlElement | readonly XmlElement[]
@@ -28,22 +28,22 @@ function document(name: string, content: XmlElement): string {
   return builder.build({ '?xml': { '@_version': '1.0', '@_encoding': 'UTF-8' }, [name]: content })
 }
 
-/** The content of the document `name`; an empty one is `{}`. Throws S3Error `MalformedXML`. */
-export function readDocument<Content extends z.ZodRawShape>(
-  body: Buffer,
-  name: string,
-  content: Content,
-): z.infer<z.ZodObject<Content>> {
+/**
+ * The content of the document `name`; an empty one is `{}`. Throws S3Error `MalformedXML`, and `NotImplemented` for
+ * elements that `content`, a strict object, does not have.
+ */
+export function readDocument<Content>(body: Buffer, name: string, content: z.ZodType<Content>): Content {
   const malformed = new S3Error('MalformedXML', `The body is not a well-formed ${name}.`)
   if (body.length > largestDocument) throw malformed
-  const { data, success } = z
-    .strictObject({ '?xml': z.unknown(), [name]: z.preprocess((value) => value || {}, z.strictObject(content)) })
-    .safeParse(parsed(body, malformed))
-  if (!success) throw malformed
-  return data[name] as z.infer<z.ZodObject<Content>>
+  const document = parsed(body, malformed)
+  if (!Object.hasOwn(document, name)) throw malformed
+  const { data, error } = content.safeParse(document[name] || {})
+  if (!error) return data
+  const [issue] = error.issues
+  throw issue?.code === 'unrecognized_keys' ? notImplemented(`the element ${issue.keys[0]} of ${name}`) : malformed
 }
 
-function parsed(body: Buffer, malformed: S3Error): unknown {
+function parsed(body: Buffer, malformed: S3Error): Record<string, unknown> {
   try {
     return parser.parse(body, true)
   } catch {

@@ -1,0 +1,193 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
+import { z } from 'zod'
+import { systemClock } from '../../functions/lib/clock.ts'
+import { startDynamoDb } from '../../infra/local/dynamodb.ts'
+import { startS3 } from '../../infra/local/s3/s3-server.ts'
+import { noActivity } from '../../infra/local/virtual-clock.ts'
+import { LockTable } from '../contracts/lock-table.ts'
+import { StateBucket } from './backends/state-bucket.ts'
+import { TofuDirectory } from './backends/tofu-directory.ts'
+import { type Guardian, startGuardian } from './cluster/guardian.ts'
+import { startMoto } from './moto/moto-server.ts'
+
+/** The real OpenTofu with its S3 backend, against what stands for S3 and DynamoDB. */
+
+interface Stores {
+  readonly s3: string
+  readonly dynamodb: string
+  close(): Promise<void>
+}
+
+async function startStandIns(): Promise<Stores> {
+  const s3 = await startS3({ clock: systemClock })
+  const dynamodb = await startDynamoDb({ activity: noActivity, table: 'ledger' })
+  const close = async () => void (await Promise.all([s3.close(), dynamodb.close()]))
+  return { s3: s3.url, dynamodb: dynamodb.url, close }
+}
+
+async function startMotoStores(): Promise<Stores> {
+  const { url, close } = await startMoto({ python: inject('python') })
+  return { s3: url, dynamodb: url, close }
+}
+
+const kinds = {
+  'an item (dynamodb_table)': { lockfile: false, item: true },
+  'an object (use_lockfile)': { lockfile: true, item: false },
+  'an item and an object': { lockfile: true, item: true },
+} as const
+type Kind = (typeof kinds)[keyof typeof kinds]
+
+/** As OpenTofu writes it: this order of fields, and nothing else. */
+const lockRecord = z.strictObject({
+  // In the form of a UUID, with any bits.
+  ID: z.guid(),
+  Operation: z.string(),
+  Info: z.literal(''),
+  Who: z.string().regex(/^[^@]*@[^@]*$/),
+  Version: z.string(),
+  Created: z.iso.datetime(),
+  Path: z.string(),
+})
+
+/** One state with its bucket, its lock table and a directory to run tofu in. */
+class Project {
+  readonly bucket: StateBucket
+  readonly table: LockTable
+  readonly tofu: TofuDirectory
+  readonly key = 'app/terraform.tfstate'
+  readonly lockId: string
+  readonly kind: Kind
+
+  constructor(stores: Stores, kind: Kind, guardian: Guardian) {
+    const name = `state-${randomUUID()}`
+    this.kind = kind
+    this.lockId = `${name}/${this.key}`
+    this.bucket = new StateBucket(stores.s3, name)
+    this.table = new LockTable(stores.dynamodb, name)
+    const { s3, dynamodb } = stores
+    const { lockfile, item } = kind
+    const backend = { bucket: name, key: this.key, endpoints: { s3, dynamodb }, lockfile, ...(item && { table: name }) }
+    this.tofu = new TofuDirectory({ binary: inject('upstream').binaries.tofu, guardian, name, backend })
+  }
+
+  /** The configuration applied once, and no lock left. */
+  async begin(): Promise<void> {
+    await Promise.all([this.bucket.create(), this.table.create(), this.tofu.write()])
+    expect(await this.tofu.run('init', '-input=false', '-no-color')).toMatchObject({ code: 0 })
+    expect(await this.tofu.run('apply', '-auto-approve', '-input=false', '-no-color')).toMatchObject({ code: 0 })
+    expect(await this.locks()).toEqual({})
+  }
+
+  plan() {
+    return this.tofu.run('plan', '-input=false', '-no-color')
+  }
+
+  /** The lock records as they are stored. */
+  async locks(): Promise<{ item?: string; object?: { text: string; etag: string } }> {
+    const item = await this.table.read(this.lockId)
+    const object = await this.bucket.read(`${this.key}.tflock`)
+    return { ...(item?.info !== undefined && { item: item.info }), ...(object && { object }) }
+  }
+
+  /** A lock whose holder was killed: its records as they are stored, and its ID. */
+  async ghost(n: number) {
+    const apply = await this.tofu.startApply(n)
+    const held = await this.locks()
+    await apply.stop('SIGKILL')
+    expect((await apply.exited).signal).toBe('SIGKILL')
+    const record = lockRecord.parse(JSON.parse(held.item ?? held.object?.text ?? ''))
+    return { held, record }
+  }
+
+  close(): void {
+    this.bucket.close()
+    this.table.close()
+  }
+}
+
+const implementations = { 'the stand-ins': startStandIns, moto: startMotoStores }
+
+describe.each(Object.entries(implementations))('OpenTofu on %s', (_name, start) => {
+  let stores: Stores
+  let guardian: Guardian
+
+  beforeAll(async () => {
+    guardian = await startGuardian()
+    stores = await start()
+  })
+  afterAll(async () => {
+    await guardian.end()
+    await stores.close()
+  })
+
+  const projectTest = (title: string, kind: Kind, run: (project: Project) => Promise<void>) =>
+    test.concurrent(title, async () => {
+      const project = new Project(stores, kind, guardian)
+      try {
+        await project.begin()
+        await run(project)
+      } finally {
+        project.close()
+      }
+    })
+
+  for (const [what, kind] of Object.entries(kinds)) {
+    projectTest(`holds ${what} as its lock while it applies, and releases it`, kind, async (project) => {
+      const apply = await project.tofu.startApply(2)
+      const { item, object } = await project.locks()
+      expect([item !== undefined, object !== undefined]).toEqual([kind.item, kind.lockfile])
+      for (const text of [item, object?.text].filter((each) => each !== undefined)) {
+        const record = lockRecord.parse(JSON.parse(text))
+        expect(record).toMatchObject({ Operation: 'OperationTypeApply', Path: project.lockId })
+        expect(Object.keys(JSON.parse(text))).toEqual(Object.keys(lockRecord.shape))
+      }
+      await project.tofu.release()
+      expect(await apply.exited).toMatchObject({ code: 0 })
+      expect(await project.locks()).toEqual({})
+    })
+
+    projectTest(`leaves ${what} when it is killed, is stopped by it, and forces it open`, kind, async (project) => {
+      const { held, record } = await project.ghost(2)
+      expect(await project.locks()).toEqual(held)
+      const stopped = await project.plan()
+      expect(stopped.code).toBe(1)
+      expect(stopped.output).toContain('Error acquiring the state lock')
+      expect(stopped.output).toContain(record.ID)
+      expect(await project.locks()).toEqual(held)
+
+      const forced = await project.tofu.run('force-unlock', '-force', '-no-color', record.ID)
+      expect(forced).toMatchObject({ code: 0 })
+      expect(await project.locks()).toEqual({})
+      expect(await project.plan()).toMatchObject({ code: 0 })
+    })
+  }
+
+  projectTest(
+    'goes on after a ghost was broken by what was read of it',
+    kinds['an item and an object'],
+    async (one) => {
+      const { held } = await one.ghost(2)
+      const { item = '', object = { text: '', etag: '' } } = held
+      const lockfile = `${one.key}.tflock`
+      await expect(one.table.break(one.lockId, `${item} `)).rejects.toThrow()
+      await expect(one.bucket.break(lockfile, '"0123"')).rejects.toThrow()
+      expect(await one.locks()).toEqual(held)
+
+      await one.table.break(one.lockId, item)
+      await one.bucket.break(lockfile, object.etag)
+      expect(await one.locks()).toEqual({})
+      expect(await one.tofu.run('apply', '-auto-approve', '-input=false', '-no-color')).toMatchObject({ code: 0 })
+      const { text = '' } = (await one.bucket.read(one.key)) ?? {}
+      const digest = createHash('md5').update(text).digest('hex')
+      expect(await one.table.read(`${one.lockId}-md5`)).toMatchObject({ digest })
+    },
+  )
+
+  projectTest('keeps the states of its workspaces apart', kinds['an object (use_lockfile)'], async (project) => {
+    expect(await project.tofu.run('workspace', 'new', '-no-color', 'staging')).toMatchObject({ code: 0 })
+    expect(await project.plan()).toMatchObject({ code: 0 })
+    expect((await project.tofu.run('workspace', 'list', '-no-color')).output).toMatch(/default\s+\* staging/)
+    expect(await project.bucket.read(`env:/staging/${project.key}`)).toBeDefined()
+  })
+})
