@@ -47,8 +47,9 @@ async function main(args: readonly string[]): Promise<void> {
   const { filter, options } = parseCLI(['vitest', 'run', ...args])
   const vitest = await startVitest('test', filter, { ...options, config: 'test/e2e/vitest.config.ts', root })
   const suites = vitest.state.getTestModules().map(resultOf)
+  const strayErrors = vitest.state.getUnhandledErrors().length
   await vitest.close()
-  say(['', ...summaryLines({ ...prepared, suites, took: duration(performance.now() - start) })].join('\n'))
+  say(['', ...summaryLines({ ...prepared, suites, strayErrors, took: duration(performance.now() - start) })].join('\n'))
 }
 
 endWithNpm()

@@ -12,6 +12,8 @@ export interface SuiteResult {
 
 export interface Summary {
   readonly suites: readonly SuiteResult[]
+  /** Errors that belong to no suite. */
+  readonly strayErrors: number
   /** By name, of what the suites ran against. */
   readonly versions: Readonly<Record<string, string>>
   readonly tofuController: TofuController
@@ -20,17 +22,23 @@ export interface Summary {
 }
 
 /** What a person wants to know at the end, as lines. */
-export function summaryLines({ suites, versions, tofuController, took }: Summary): string[] {
+export function summaryLines(summary: Summary): string[] {
+  const { suites, versions, tofuController, took } = summary
   const width = Math.max(0, ...suites.map(({ file }) => file.length))
-  const failed = suites.filter((suite) => suite.failed > 0 || suite.broken).length
+  const against = Object.entries(versions).map((entry) => entry.join(' '))
   return [
-    `End-to-end suites: ${suites.length} ran in ${took}, ${failed === 0 ? 'all passed' : `${failed} FAILED`}`,
+    `End-to-end suites: ${suites.length} ran in ${took}, ${verdict(summary)}`,
     ...suites.map((suite) => `  ${suite.file.padEnd(width)}  ${countsOf(suite)}`),
-    `Against: ${Object.entries(versions)
-      .map((entry) => entry.join(' '))
-      .join(', ')}`,
+    `Against: ${against.join(', ')}`,
     `tofu-controller, where suites need it: ${tofuControllerLine(tofuController)}`,
   ]
+}
+
+function verdict({ suites, strayErrors }: Summary): string {
+  const failed = suites.filter((suite) => suite.failed > 0 || suite.broken).length
+  if (failed > 0) return `${failed} FAILED`
+  if (strayErrors > 0) return `with ${strayErrors} ERRORS that belong to no suite`
+  return suites.length > 0 ? 'all passed' : 'none has that name'
 }
 
 function countsOf({ passed, failed, skipped, broken }: SuiteResult): string {

@@ -5,6 +5,7 @@ import { duration } from '../../e2e/upstream/progress.ts'
 const suite = { file: 'test/e2e/a.test.ts', passed: 3, failed: 0, skipped: 0, broken: false }
 const summary = {
   suites: [suite, { ...suite, file: 'test/e2e/longer.test.ts', skipped: 2 }],
+  strayErrors: 0,
   versions: { kubernetes: '1.35.4', moto: '5.2.5' },
   tofuController: { kind: 'simulated' } as const,
   took: '8 min 5 s',
@@ -33,6 +34,11 @@ describe('the summary', () => {
     expect(lines[0]).toBe('End-to-end suites: 3 ran in 8 min 5 s, 2 FAILED')
     expect(lines[2]).toContain('3 passed, 1 failed')
     expect(lines[3]).toContain('BROKEN outside of its tests')
+  })
+
+  it('does not take errors outside of the suites, or no suite at all, for success', () => {
+    expect(summaryLines({ ...summary, strayErrors: 1 })[0]).toContain('with 1 ERRORS that belong to no suite')
+    expect(summaryLines({ ...summary, suites: [] })[0]).toContain('none has that name')
   })
 
   it('has times that people read', () => {
