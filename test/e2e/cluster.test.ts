@@ -14,6 +14,8 @@ import { markedProcesses } from './marked-processes.ts'
 
 const upstream = inject('upstream')
 const namespace = 'flux-system'
+/** How long things may take on a busy machine. */
+const patience = { timeout: 30_000 }
 
 describe('a cluster', () => {
   let cluster: RunningCluster
@@ -98,7 +100,7 @@ describe('a cluster', () => {
     const seen: string[] = []
     const watching = new AbortController()
     const watch = collect(cluster.api.follow(kinds.ConfigMap, { namespace, signal: watching.signal }), seen)
-    await vi.waitFor(() => expect(seen).toContain('ADDED kept'), 10_000)
+    await vi.waitFor(() => expect(seen).toContain('ADDED kept'), patience)
     await cluster.stopProcess('kube-apiserver', 'SIGKILL')
     await expect(cluster.api.list(kinds.ConfigMap)).rejects.toMatchObject({ name: 'ApiUnreachable' })
     await cluster.startProcess('kube-apiserver')
@@ -106,7 +108,7 @@ describe('a cluster', () => {
       data: { answer: '42' },
     })
     await cluster.api.delete({ ...kinds.ConfigMap, namespace, name: 'kept' })
-    await vi.waitFor(() => expect(seen).toContain('DELETED kept'), 10_000)
+    await vi.waitFor(() => expect(seen).toContain('DELETED kept'), patience)
     watching.abort()
     await watch
   })
@@ -127,9 +129,9 @@ describe('a cluster', () => {
   it('tells what it saw where something does not come about', async () => {
     await cluster.api.create(configMap('waiting', { here: 'I am' }))
     const waiting = cluster.api.until({ ...kinds.ConfigMap, namespace, name: 'waiting' }, 'gone', () => false, {
-      withinMs: 100,
+      withinMs: 2_000,
     })
-    await expect(waiting).rejects.toThrow(/ConfigMap\/flux-system\/waiting, gone: not seen within 0.1 s.*I am/s)
+    await expect(waiting).rejects.toThrow(/ConfigMap\/flux-system\/waiting, gone: not seen within 2 s.*I am/s)
   })
 
   it('is one of many: another one runs beside it, and ends without a trace', async () => {
@@ -191,7 +193,7 @@ describe('what goes wrong', () => {
     const { directory, env } = JSON.parse(String(line))
     expect(markedProcesses(env)).toHaveLength(6)
     parent.kill('SIGKILL')
-    await vi.waitFor(() => expect(existsSync(directory)).toBe(false), 20_000)
+    await vi.waitFor(() => expect(existsSync(directory)).toBe(false), patience)
     expect(markedProcesses(env)).toEqual([])
   })
 })

@@ -17,6 +17,8 @@ beforeAll(async () => {
 })
 afterAll(() => guardian?.end())
 
+/** How long things may take on a busy machine. */
+const patience = { timeout: 30_000 }
 const path = { PATH: process.env.PATH ?? '' }
 
 const shell = (script: string, options: Partial<ProcessOptions> = {}) =>
@@ -73,7 +75,7 @@ describe('a process', () => {
   })
 
   it('that is never ready is ended, and tells the end of its log', async () => {
-    const slow = shell('echo still at it; sleep 1000', { ready: async () => false, readyWithinMs: 300 })
+    const slow = shell('echo still at it; sleep 1000', { ready: async () => false, readyWithinMs: 2_000 })
     await expect(slow.start()).rejects.toThrow(
       expect.objectContaining({ name: 'ProcessNotReady', message: expect.stringContaining('still at it') }),
     )
@@ -106,7 +108,7 @@ describe('a process', () => {
     await deaf.start()
     await deaf.stop('SIGTERM', 200)
     expect(await deaf.exited).toEqual({ code: null, signal: 'SIGKILL' })
-    await vi.waitFor(() => expect(markedProcesses(guardian.env)).toEqual([]))
+    await vi.waitFor(() => expect(markedProcesses(guardian.env)).toEqual([]), patience)
   })
 })
 
@@ -125,7 +127,7 @@ describe('the guardian', () => {
     const stray = shell('setsid sh -c ">out; sleep 1000 & sleep 1000" & until [ -e out ]; do sleep 0.01; done', options)
     await stray.start()
     await stray.exited
-    await vi.waitFor(() => expect(markedProcesses(own.env)).toHaveLength(3))
+    await vi.waitFor(() => expect(markedProcesses(own.env)).toHaveLength(3), patience)
     await own.end()
     expect(markedProcesses(own.env)).toEqual([])
     expect(existsSync(own.directory)).toBe(false)
@@ -146,11 +148,11 @@ describe('the guardian', () => {
     })
     const [line] = await once(parent.stdout, 'data')
     const { directory, env } = JSON.parse(String(line)) as Guardian
-    await vi.waitFor(() => expect(markedProcesses(env)).toHaveLength(3))
+    await vi.waitFor(() => expect(markedProcesses(env)).toHaveLength(3), patience)
     expect(existsSync(directory)).toBe(true)
     parent.kill(signal)
     await once(parent, 'exit')
-    await vi.waitFor(() => expect(existsSync(directory)).toBe(false), 10_000)
+    await vi.waitFor(() => expect(existsSync(directory)).toBe(false), patience)
     expect(markedProcesses(env)).toEqual([])
   })
 

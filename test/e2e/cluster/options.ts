@@ -133,8 +133,8 @@ function didYouMean(word: string, candidates: readonly string[]): string {
 
 /** `faults`: a line each. */
 export function helpText(faults: readonly string[]): string {
-  return `A real cluster on this machine, without a container engine: etcd, kube-apiserver, Flux, and tofu-controller with OpenTofu
-as plain processes on loopback, loaded with a demo fleet.
+  return `A real cluster on this machine, without a container engine: etcd, kube-apiserver, Flux, and tofu-controller with
+OpenTofu as plain processes on loopback, loaded with a demo fleet.
 
   ${usage.up.padEnd(42)} starts it, and keeps it up until Ctrl-C
   ${usage.status.padEnd(42)} its processes and the fleet's objects
