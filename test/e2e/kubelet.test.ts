@@ -33,15 +33,13 @@ const scripts: Record<string, string> = {
   ticking: `while :; do date +%s%N > "$OUT/$POD_NAME.tick"; sleep 0.05; done`,
 }
 
-function programs(): PodProgram[] {
-  return Object.entries(scripts).map(([name, script]) => ({
-    name,
-    command: ['/bin/sh', '-c', script, name],
-    env: { PATH: '/usr/bin:/bin', OUT: out },
-    args: (args, port) => [...args, `${port}`],
-    ready: async () => name !== 'late' || existsSync(join(out, 'late.ready')),
-  }))
-}
+const programOf = (name: string): PodProgram => ({
+  name,
+  command: ['/bin/sh', '-c', scripts[name] ?? '', name],
+  env: { PATH: '/usr/bin:/bin', OUT: out },
+  args: (args, port) => [...args, `${port}`],
+  ready: async () => name !== 'late' || existsSync(join(out, 'late.ready')),
+})
 
 beforeAll(async () => {
   cluster = await startCluster({ upstream: inject('upstream'), flux: false })
@@ -49,7 +47,8 @@ beforeAll(async () => {
   await mkdir(out)
   network = await startRunnerNetwork()
   const { api, guardian } = cluster
-  kubelet = await startKubelet({ api, guardian, network, programs: programs(), say: (line) => said.push(line) })
+  const programs = Object.keys(scripts).map(programOf)
+  kubelet = await startKubelet({ api, guardian, network, programs, say: (line) => said.push(line) })
 })
 afterAll(async () => {
   await kubelet?.stop()
@@ -390,5 +389,61 @@ describe.concurrent('a frozen container', () => {
     await cluster.api.delete(keyOf('frozen-killed'))
     await untilGone('frozen-killed')
     expect(processesOf('frozen-killed')).toEqual([])
+  })
+})
+
+describe('a kubelet', () => {
+  it('tells what happened while the API server was away', async () => {
+    const { run } = await startedPod('obedient', 'unheard')
+    const { run: leaving } = await startedPod('obedient', 'leaving')
+    await cluster.stopProcess('kube-apiserver', 'SIGKILL')
+    await run.kill('restart')
+    await seen('it runs again', () => run.alive)
+    await leaving.kill('fail')
+    await cluster.startProcess('kube-apiserver')
+    await until('unheard', 'restarted', (pod) => containerOf(pod)?.restartCount === 1 && isReady(pod))
+    await until('leaving', 'failed', (pod) => pod.status.phase === 'Failed')
+    expect(run.alive).toBe(true)
+  })
+
+  it('lets pods be where namespaces are not allowed, and says so', async () => {
+    const lines: string[] = []
+    const { api, guardian } = cluster
+    const program = { ...programOf('parent'), name: 'unconfined' }
+    const path = process.env.PATH
+    process.env.PATH = out
+    const unconfined = await startKubelet({
+      api,
+      guardian,
+      network,
+      programs: [program],
+      say: (line) => lines.push(line),
+    })
+    process.env.PATH = path
+    try {
+      expect(unconfined.isolation).toBe('none')
+      expect(lines.join()).toContain('unshare is not there or not allowed')
+      await createPod('unconfined', 'unconfined')
+      await untilReady('unconfined')
+      await written('unconfined.child')
+      await unconfined.find('default', 'unconfined')?.kill('hold')
+      await seen('it is gone, with its child', () => processesOf('unconfined').length === 0)
+    } finally {
+      await unconfined.stop()
+    }
+  })
+
+  it('that stops leaves no process, and the pods as they are', async () => {
+    const { api, guardian } = cluster
+    const program = { ...programOf('stubborn'), name: 'stopped' }
+    const other = await startKubelet({ api, guardian, network, programs: [program], node: 'other' })
+    await createPod('stopped', 'stopped')
+    const pod = await untilReady('stopped')
+    expect(pod.spec.nodeName).toBe('other')
+    await other.stop()
+    expect(processesOf('stopped')).toEqual([])
+    expect((await api.get(keyOf('stopped'))).status).toMatchObject({ phase: 'Running' })
+    // Bound to another node it is no concern of this one.
+    expect(kubelet.find('default', 'stopped')).toBeUndefined()
   })
 })

@@ -69,7 +69,7 @@ export class Faults {
   /** Goes on with a runner that was killed with `hold`. */
   reportRunner(ref: string, afterExit: 'restart' | 'fail'): void {
     const run = this.#runner(ref)
-    if (run.alive) throw new FaultImpossible(`The runner of ${ref} is alive.`, 'Kill it first, with hold.')
+    if (!run.held) throw new FaultImpossible(`Nothing about the runner of ${ref} is held back.`, 'Kill it with hold.')
     run.resume(afterExit)
   }
 
@@ -114,7 +114,7 @@ export class Faults {
     this.#network.cut(this.#liveRunner(ref).ip)
   }
 
-  /** The manager's pods as the API shows them, terminating ones included. */
+  /** The manager's pods as the API shows them: with those that terminate, and those that failed and stay behind. */
   async managerPods(): Promise<KubernetesObject[]> {
     const { namespace } = deploymentKey
     return this.#api.list(kinds.Pod, { namespace, labelSelector: `app.kubernetes.io/name=${managerName}` })
@@ -148,15 +148,19 @@ export class Faults {
     await this.#api.patch(deploymentKey, { spec: { replicas } }, { subresource: 'scale' })
   }
 
-  /** Scales to zero and waits until no pod of the manager is left, `withinMs` at most (default: a minute). */
+  /**
+   * Scales to zero and waits until no pod of the manager is left, `withinMs` at most (default: a minute). One that has
+   * failed is left: its ReplicaSet no longer counts it, and nobody would delete it.
+   */
   async stopManager({ withinMs = patienceMs }: { readonly withinMs?: number } = {}): Promise<void> {
     await this.scale(0)
-    for (const pod of await this.managerPods()) await this.#api.untilGone(keyOf(pod), { withinMs })
+    const pods = await this.managerPods()
+    for (const pod of pods.filter(isActive)) await this.#api.untilGone(keyOf(pod), { withinMs })
   }
 
   /** Starts what was killed or scaled down, and waits until it is ready. */
   async startManager(): Promise<void> {
-    const held = (await this.managerPods()).filter((pod) => this.#run(pod)?.alive === false)
+    const held = (await this.managerPods()).filter((pod) => this.#run(pod)?.held)
     for (const pod of held) await this.#restart(pod)
     const { spec } = await this.#api.get(deploymentKey)
     if (deploymentSchema.parse(spec).replicas === 0) await this.scale(1)
@@ -212,11 +216,18 @@ export class Faults {
 
 const patienceMs = 60_000
 
+const isActive = ({ status }: KubernetesObject) => status?.phase !== 'Failed' && status?.phase !== 'Succeeded'
+
 const podSchema = z.object({
-  status: z.object({ containerStatuses: z.tuple([z.object({ ready: z.boolean(), restartCount: z.number() })]) }),
+  status: z.object({
+    containerStatuses: z.array(z.object({ ready: z.boolean(), restartCount: z.number() })).default([]),
+  }),
 })
 
-const containerOf = (pod: KubernetesObject) => podSchema.parse(pod).status.containerStatuses[0]
+/** What the API shows of a pod's container; of one that has not been started yet, that. */
+function containerOf(pod: KubernetesObject): { ready: boolean; restartCount: number } {
+  return podSchema.parse(pod).status.containerStatuses[0] ?? { ready: false, restartCount: 0 }
+}
 
 /** The pod that works for an object. Throws FaultImpossible where `ref` names no Terraform object. */
 function runnerKey(ref: string): ObjectKey & { readonly namespace: string } {

@@ -33,23 +33,26 @@ const none: Isolation = {
 
 /** Tries what the machine allows, and says so where that is nothing. */
 export async function findIsolation(say: (line: string) => void): Promise<Isolation> {
-  for (const options of ways) {
-    const isolation = namespaces(options)
-    if (await succeeds(isolation.wrap('pod', ['/bin/sh', '-c', ':']))) return isolation
+  const [unshare, hostname] = [program('unshare'), program('hostname')]
+  if (unshare !== undefined && hostname !== undefined) {
+    for (const options of ways) {
+      const isolation = namespaces([unshare, ...options], hostname)
+      if (await succeeds(isolation.wrap('pod', ['/bin/sh', '-c', ':']))) return isolation
+    }
   }
   say(
-    'Pods run without PID and UTS namespaces, since unshare is not allowed here (user namespaces may be off): ' +
+    'Pods run without PID and UTS namespaces, since unshare is not there or not allowed (user namespaces may be off): ' +
       'locks carry the name of this machine in place of the pod, and what leaves a process tree outlives its pod.',
   )
   return none
 }
 
-/** The paths are whole, since a container has a PATH of its own. */
-function namespaces(options: readonly string[]): Isolation {
-  const start = `${program('hostname')} "$0" && exec "$@"`
+/** Paths are whole, since a container has a PATH of its own. */
+function namespaces(unshare: readonly [string, ...string[]], hostnamePath: string): Isolation {
+  const start = `${hostnamePath} "$0" && exec "$@"`
   return {
     kind: 'namespaces',
-    wrap: (hostname, command) => [program('unshare'), ...options, '/bin/sh', '-c', start, hostname, ...command],
+    wrap: (hostname, command) => [...unshare, '/bin/sh', '-c', start, hostname, ...command],
     firstProcess: (pid) => childrenOf(pid)[0],
   }
 }
@@ -81,10 +84,10 @@ function parentOf(pid: number): number | undefined {
   }
 }
 
-/** Where the machine has a program, by its PATH; the bare name where it has none. */
-export function program(name: string): string {
+/** Where the machine has a program, by its PATH. */
+export function program(name: string): string | undefined {
   const candidates = (process.env.PATH ?? '').split(delimiter).map((directory) => join(directory, name))
-  return candidates.find(isExecutable) ?? name
+  return candidates.find(isExecutable)
 }
 
 function isExecutable(file: string): boolean {

@@ -68,6 +68,8 @@ export class PodRun {
   #restartCount = 0
   #hasRun = false
   #readyChangedAt = this.#scheduledAt
+  #unreported: object | undefined
+  #reporting: Promise<void> | undefined
   #killAt = Number.POSITIVE_INFINITY
   #killTimer: NodeJS.Timeout | undefined
   #isTold = false
@@ -105,6 +107,11 @@ export class PodRun {
   /** Whether the container's process runs; true for a frozen one. */
   get alive(): boolean {
     return this.#process?.running ?? false
+  }
+
+  /** Whether it was killed with `hold`, and nobody has said yet how to go on. */
+  get held(): boolean {
+    return !this.alive && this.#afterExit === 'hold'
   }
 
   /** Pid, on this machine, of the container's first process. */
@@ -181,13 +188,13 @@ export class PodRun {
       const next = await this.#afterward()
       if (this.#isEnding) return
       if (next === 'fail') {
-        await this.#report('Failed', { kind: 'terminated', ended })
+        this.#report('Failed', { kind: 'terminated', ended })
         return this.#end()
       }
       restartsInARow = ended.finishedAt - ended.startedAt < soonMs ? restartsInARow + 1 : 0
       this.#restartCount += 1
       const reason = restartsInARow > 1 ? 'CrashLoopBackOff' : 'ContainerCreating'
-      await this.#report('Running', { kind: 'waiting', reason })
+      this.#report('Running', { kind: 'waiting', reason })
       await this.#wait(restartPausesMs[Math.min(restartsInARow, restartPausesMs.length) - 1] ?? 0)
     }
   }
@@ -196,7 +203,7 @@ export class PodRun {
   async #giveUp(error: unknown): Promise<void> {
     const message = error instanceof Error ? error.message : String(error)
     this.#host.say(`${this.#title}: ${message}`)
-    await this.#report('Pending', { kind: 'waiting', reason: 'CreateContainerError', message })
+    this.#report('Pending', { kind: 'waiting', reason: 'CreateContainerError', message })
     await this.#end()
   }
 
@@ -210,7 +217,7 @@ export class PodRun {
     if (process.running) {
       this.#hasRun = true
       this.#readyChangedAt = Date.now()
-      await this.#report('Running', { kind: 'running', startedAt })
+      this.#report('Running', { kind: 'running', startedAt })
     }
     // unshare, which stays around the container, does not always pass on which signal it was.
     const exit = await process.exited.then((how) => (this.#isKilled ? killed : how))
@@ -282,8 +289,9 @@ export class PodRun {
   async #confirmEnd(): Promise<void> {
     if (this.#last) {
       const isSuccess = this.#last.exit.code === 0
-      await this.#report(isSuccess ? 'Succeeded' : 'Failed', { kind: 'terminated', ended: this.#last })
+      this.#report(isSuccess ? 'Succeeded' : 'Failed', { kind: 'terminated', ended: this.#last })
     }
+    await this.#reporting
     await this.#settled(() => this.#host.api.delete(this.#key, { graceSeconds: 0, uid: this.uid }))
   }
 
@@ -306,9 +314,10 @@ export class PodRun {
     return answer !== undefined && answer.status !== 404
   }
 
-  async #report(phase: PodState['phase'], state: ContainerState): Promise<void> {
+  /** Writes the status, without waiting for the API server: the container's life goes on while it is away. */
+  #report(phase: PodState['phase'], state: ContainerState): void {
     const [{ name, image }] = this.#pod.spec.containers
-    const status = podStatus({
+    this.#unreported = podStatus({
       phase,
       ...(phase === 'Failed' && this.#failure),
       ...(this.#hasRun && { ip: this.#ip }),
@@ -318,9 +327,23 @@ export class PodRun {
       scheduledAt: this.#scheduledAt,
       readyChangedAt: this.#readyChangedAt,
     })
-    // The uid keeps it off a later pod of the same name.
-    const body = { metadata: { uid: this.uid }, status }
-    await this.#settled(() => this.#host.api.patch(this.#key, body, { type: 'strategic', subresource: 'status' }))
+    this.#reporting ??= this.#sendReports()
+  }
+
+  /** One after the other. What is outdated before it was sent is never told. */
+  async #sendReports(): Promise<void> {
+    try {
+      while (this.#unreported && !this.#isRemoved) {
+        // The uid keeps it off a later pod of the same name.
+        const body = { metadata: { uid: this.uid }, status: this.#unreported }
+        this.#unreported = undefined
+        await this.#settled(() => this.#host.api.patch(this.#key, body, { type: 'strategic', subresource: 'status' }))
+      }
+    } catch (error) {
+      this.#host.say(`${this.#title}: ${String(error)}`)
+    } finally {
+      this.#reporting = undefined
+    }
   }
 
   /** Again and again while the API server is away; undefined where the pod is gone, or another has its name. */

@@ -8,7 +8,10 @@ export interface DeploymentOptions {
   readonly gracefulShutdownSeconds?: number
   /** The pod's grace, in seconds. Default: 20 (chart: 250). */
   readonly terminationGraceSeconds?: number
-  /** How long a runner may take to have an address, in seconds. Default: 10 (chart: 120). */
+  /**
+   * How long a runner may take to have an address, in seconds. Default: 20 (chart: 120). Whether an old pod is gone is
+   * looked at every 15 s: with less than that it would be given up on before the second look.
+   */
   readonly runnerCreationSeconds?: number
   /** How many objects it reconciles at a time. Default: 24, as in the chart. */
   readonly concurrent?: number
@@ -26,7 +29,7 @@ export const deploymentKey: ObjectKey & { readonly namespace: string } = {
  * puts a free port in place of the health port; metrics are off, since their port would be the same for all.
  */
 export function tofuDeployment(options: DeploymentOptions = {}): KubernetesObject {
-  const { gracefulShutdownSeconds = 10, terminationGraceSeconds = 20, runnerCreationSeconds = 10 } = options
+  const { gracefulShutdownSeconds = 10, terminationGraceSeconds = 20, runnerCreationSeconds = 20 } = options
   const labels = { 'app.kubernetes.io/name': managerName, 'app.kubernetes.io/instance': 'tofu-controller' }
   const { namespace, name } = deploymentKey
   return {

@@ -84,8 +84,8 @@ function without(args: readonly string[], flag: string): string[] {
 async function runnerPath(directory: string, tofu: string): Promise<string> {
   const path = join(directory, 'runner-path')
   await mkdir(path)
-  const links = [['tofu', tofu], ...tools.map((tool) => [tool, program(tool)])]
-  await Promise.all(links.map(([name = '', target = '']) => symlink(target, join(path, name))))
+  const link = (name: string, target: string | undefined) => target && symlink(target, join(path, name))
+  await Promise.all([link('tofu', tofu), ...tools.map((tool) => link(tool, program(tool)))])
   return path
 }
 

@@ -35,8 +35,17 @@ export interface RunningTofuController {
  * NotSeen; nothing is left running then.
  */
 export async function startTofuController(options: TofuControllerOptions): Promise<RunningTofuController> {
-  const { api, controller, guardian, say = () => {} } = options
   const network = await startRunnerNetwork()
+  try {
+    return await deploy(options, network)
+  } catch (error) {
+    await network.close()
+    throw error
+  }
+}
+
+async function deploy(options: TofuControllerOptions, network: RunnerNetwork): Promise<RunningTofuController> {
+  const { api, controller, guardian, say = () => {} } = options
   const { manager, runner, crds } = await tofuPrograms({
     ...options,
     directory: guardian.directory,
@@ -45,17 +54,17 @@ export async function startTofuController(options: TofuControllerOptions): Promi
   await applyCrds(api, crds)
   const kubelet = await startKubelet({ api, guardian, network, say, programs: [manager, runner] })
   const faults = new Faults({ api, kubelet, network })
-  const stop = async () => {
-    await kubelet.stop()
-    await network.close()
-  }
   try {
     await api.apply(tofuDeployment(options.deployment))
     await faults.managerReady()
   } catch (error) {
-    await stop()
+    await kubelet.stop()
     throw error
   }
   say(`tofu-controller is ready (${controller.kind})`)
+  const stop = async () => {
+    await kubelet.stop()
+    await network.close()
+  }
   return { kind: controller.kind, kubelet, network, faults, stop }
 }
