@@ -27,10 +27,10 @@ function inputClosed(): Promise<void> {
 
 /**
  * A process that its parent forked last may get its environment only after a look: nothing is left when several looks
- * in a row, over half a second, find nothing.
+ * in a row, over half a second, find nothing. What the kernel does not let go of is given up after half a minute.
  */
 async function endMarked(): Promise<void> {
-  for (let clean = 0; clean < 5; clean++) {
+  for (let clean = 0, looks = 0; clean < 5 && looks < 300; clean++, looks++) {
     const pids = markedProcesses()
     for (const pid of pids) end(pid)
     if (pids.length > 0) clean = 0
