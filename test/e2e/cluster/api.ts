@@ -52,7 +52,12 @@ export interface ApiEvent {
   readonly object: KubernetesObject
 }
 
-export interface PatchOptions {
+export interface WriteOptions {
+  /** Default: that of the client. */
+  readonly fieldManager?: string
+}
+
+export interface PatchOptions extends WriteOptions {
   /** Default: `merge`. */
   readonly type?: keyof typeof patchTypes
   readonly subresource?: 'status' | 'scale'
@@ -202,10 +207,10 @@ export class Api {
   }
 
   /** Server-side apply, with force: creates it, or takes over the fields that are given. */
-  async apply(object: KubernetesObject): Promise<KubernetesObject> {
-    const query = { ...this.#writer(), force: true }
-    const options = { query, body: object, contentType: patchTypes.apply }
-    return objectOf(await this.#succeed('PATCH', await this.path(object, object.metadata), options))
+  async apply(object: KubernetesObject, options: WriteOptions = {}): Promise<KubernetesObject> {
+    const query = { ...this.#writer(options), force: true }
+    const request = { query, body: object, contentType: patchTypes.apply }
+    return objectOf(await this.#succeed('PATCH', await this.path(object, object.metadata), request))
   }
 
   /** The object after the patch. `body` is an object, or a list of operations for `json`. */
@@ -214,7 +219,7 @@ export class Api {
     const path = await this.path(key, key)
     return objectOf(
       await this.#succeed('PATCH', subresource === undefined ? path : `${path}/${subresource}`, {
-        ...{ query: this.#writer(), body, contentType: patchTypes[type] },
+        ...{ query: this.#writer(options), body, contentType: patchTypes[type] },
       }),
     )
   }
@@ -399,8 +404,8 @@ export class Api {
     })
   }
 
-  #writer(): { fieldManager: string } {
-    return { fieldManager: this.#options.fieldManager ?? 'harness' }
+  #writer({ fieldManager = this.#options.fieldManager ?? 'harness' }: WriteOptions = {}): { fieldManager: string } {
+    return { fieldManager }
   }
 }
 

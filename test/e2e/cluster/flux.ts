@@ -10,6 +10,8 @@ export interface FluxOptions {
   readonly guardian: Guardian
   /** File; of a user that may do everything. */
   readonly kubeconfig: string
+  /** How many objects each works on at once; default theirs. */
+  readonly concurrency?: number | undefined
 }
 
 export type FluxController = 'source-controller' | 'kustomize-controller' | 'helm-controller'
@@ -42,7 +44,7 @@ export async function startFlux(options: FluxOptions): Promise<Process[]> {
 }
 
 async function startController(name: FluxController, options: FluxOptions): Promise<Process> {
-  const { binaries, guardian, kubeconfig } = options
+  const { binaries, guardian, kubeconfig, concurrency } = options
   const directory = join(guardian.directory, name)
   const [temporary, artifacts] = [join(directory, 'tmp'), join(directory, 'artifacts')]
   for (const each of [temporary, artifacts]) await mkdir(each, { recursive: true })
@@ -61,6 +63,7 @@ async function startController(name: FluxController, options: FluxOptions): Prom
           '--watch-all-namespaces=true',
           '--enable-leader-election=false',
           '--events-addr=',
+          ...(concurrency === undefined ? [] : [`--concurrent=${concurrency}`]),
           `--metrics-addr=127.0.0.1:${metrics}`,
           `--health-addr=127.0.0.1:${health}`,
           ...(name === 'source-controller' ? storageFlags(artifacts, storage) : []),
