@@ -22,6 +22,12 @@ export interface ClusterOptions {
   readonly say?: (line: string) => void
   /** Whether source-, kustomize- and helm-controller run; default true. */
   readonly flux?: boolean
+  /**
+   * How many objects each of Flux's controllers works on at once; default theirs, which is 4 (source-controller: 2 of
+   * a kind). A Kustomization that waits for health counts for as long as it waits: as many of those as this, and
+   * nothing else runs, their own objects included.
+   */
+  readonly fluxConcurrency?: number
   /** Default: none, and no Terraform objects. */
   readonly tofu?: TofuController
   readonly tofuDeployment?: DeploymentOptions
@@ -75,7 +81,15 @@ export async function startCluster(options: ClusterOptions): Promise<RunningClus
 }
 
 async function startParts(options: ClusterOptions, parts: Parts): Promise<RunningCluster> {
-  const { upstream, say = () => {}, flux = true, audit = false, tofu: controller, tofuDeployment } = options
+  const {
+    upstream,
+    say = () => {},
+    flux = true,
+    fluxConcurrency,
+    audit = false,
+    tofu: controller,
+    tofuDeployment,
+  } = options
   const { binaries } = upstream
   const { guardian } = parts
   const { directory } = guardian
@@ -114,7 +128,11 @@ async function startParts(options: ClusterOptions, parts: Parts): Promise<Runnin
   }
   await allSettled([
     startControllerManager({ ...access, binary: binaries['kube-controller-manager'] }).then(started),
-    flux ? crds.then(() => startFlux({ ...access, binaries })).then((controllers) => started(...controllers)) : crds,
+    flux
+      ? crds
+          .then(() => startFlux({ ...access, binaries, concurrency: fluxConcurrency }))
+          .then((controllers) => started(...controllers))
+      : crds,
     controller ? crds.then(() => startTofu(controller)) : crds,
   ])
   return {
