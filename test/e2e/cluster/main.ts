@@ -2,6 +2,7 @@
 import { LockstepError } from '../../../functions/lib/errors.ts'
 import { interruption } from '../../../infra/local/interruption.ts'
 import { UsageError } from '../../../infra/local/options.ts'
+import { endWithNpm } from '../end-with-npm.ts'
 import { NoSuchCluster, sendOrder } from './control.ts'
 import { faultHelp } from './fault-command.ts'
 import { helpText, type Options, parseOptions } from './options.ts'
@@ -33,6 +34,7 @@ async function run({ command, json }: Options): Promise<void> {
     const answer = await sendOrder(command.order, command.cluster)
     return void process.stdout.write(json ? `${JSON.stringify(answer)}\n` : textOf(command.order, answer))
   }
+  endWithNpm()
   const report = startReport({ output: process.stdout, json })
   await runSession({ ...command, report, signal: interruption() })
 }
