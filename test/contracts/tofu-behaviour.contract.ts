@@ -1,67 +1,25 @@
-import { describe, expect, test } from 'vitest'
-import type { ObjectRef } from '../../functions/lib/kubernetes/cluster.ts'
-import { type ControllerDriver, conditionOf, type DrivenObject, ready, reason } from './controller-driver.ts'
-import { fleetObjects } from './fleet-objects.ts'
-
-/** A driver whose next push may change no plan (in a real cluster: a commit outside of the Terraform files). */
-export interface TofuDriver extends ControllerDriver {
-  /** Commits something that leaves every Terraform plan without changes; answers the revision. */
-  pushWithoutChanges(): Promise<string>
-  /** Makes the apply of the Terraform at the next revisions fail, until `mend`. */
-  breakApply(ref: ObjectRef): Promise<void>
-  mend(ref: ObjectRef): Promise<void>
-  restartController(): Promise<void>
-}
-
-const appliedAt = (revision: string) => (object: DrivenObject) =>
-  ready(object) === 'True' && object.status?.lastAppliedRevision === revision
-const handled = (token: string) => (object: DrivenObject) => object.status?.lastHandledReconcileAt === token
-
-/** What the tests have in their namespace: vpc, and where they want it db, on one source. */
-function tofuFleet(driver: ControllerDriver) {
-  const make = fleetObjects(driver.namespace)
-  const source = make.ref('GitRepository', 'fleet')
-  const vpc = make.ref('Terraform', 'vpc')
-  const db = make.ref('Terraform', 'db')
-
-  /** Answers the revision at which vpc is applied. */
-  const applied = async (spec: object = {}) => {
-    const revision = await driver.push({ 'vpc/note.yaml': [make.configMap('a')] })
-    await driver.apply(make.gitRepository(driver.url))
-    await driver.until(source, (object) => object.status?.artifact?.revision === revision)
-    await driver.apply(make.terraform('vpc', spec))
-    await driver.until(vpc, appliedAt(revision))
-    // The runner pod of this run goes away before the object is worked on again.
-    await driver.wait(6_000)
-    return revision
-  }
-  /** Answers a new revision that the source serves. */
-  const pushed = async () => {
-    const revision = await driver.push({ 'vpc/note.yaml': [make.configMap('a', { at: `${driver.now()}` })] })
-    await driver.request(source, `${driver.now()}`)
-    await driver.until(source, (object) => object.status?.artifact?.revision === revision)
-    return revision
-  }
-  return { ...make, source, vpc, db, applied, pushed }
-}
+import { describe, expect } from 'vitest'
+import { conditionOf, ready, reason } from './controller-driver.ts'
+import { appliedAt, handled } from './tofu-driver.ts'
+import { tofuLocksContract } from './tofu-locks.contract.ts'
+import { tofuManagerContract } from './tofu-manager.contract.ts'
+import { tofuRunnersContract } from './tofu-runners.contract.ts'
+import { type SetupTofu, tofuTest } from './tofu-test.ts'
 
 /**
  * What Lockstep depends on in tofu-controller. `setup` answers an empty namespace of a running cluster, a new one for
- * each test. `concurrent` where waiting takes real time.
+ * each test. `concurrent` where waiting takes real time: then all run side by side but what happens to the controller
+ * itself, which comes last.
  */
-export function tofuBehaviourContract(
-  name: string,
-  setup: () => Promise<TofuDriver>,
-  { concurrent = false } = {},
-): void {
-  const it = test
-    // vitest wants its context destructured.
-    .extend('driver', async ({ task: _ }, { onCleanup }) => {
-      const driver = await setup()
-      onCleanup(() => driver.stop())
-      return driver
-    })
-    .extend('fleet', ({ driver }) => tofuFleet(driver))
+export function tofuBehaviourContract(name: string, setup: SetupTofu, options: { readonly concurrent?: boolean } = {}) {
+  tofuReconcileContract(name, setup, options)
+  tofuLocksContract(name, setup, options)
+  tofuRunnersContract(name, setup, options)
+  tofuManagerContract(name, setup)
+}
+
+function tofuReconcileContract(name: string, setup: SetupTofu, { concurrent = false }): void {
+  const it = tofuTest(setup)
 
   describe(`tofu-controller's behaviour: ${name}`, { concurrent }, () => {
     it('a new artifact triggers the object without a token: Initializing, Terraform Planning, Applying, applied', async ({
@@ -278,14 +236,6 @@ export function tofuBehaviourContract(
       await driver.mend(fleet.vpc)
       const revision = await fleet.pushed()
       await driver.until(fleet.vpc, appliedAt(revision))
-    })
-
-    it('a restart of the controller reconciles no healthy object', async ({ driver, fleet }) => {
-      await fleet.applied()
-      const seen = await driver.observe(fleet.vpc)
-      await driver.restartController()
-      await driver.wait(30_000)
-      expect(seen.filter(({ object }) => ready(object) !== 'True')).toEqual([])
     })
   })
 }

@@ -118,7 +118,7 @@ export class Phases {
     if (!changes) this.run.end('succeeded')
     this.run.write((status) => {
       if (changes) recordDrift(this.run, status, this.revision, this.clock)
-      else recordNoDrift(this.run, status, this.revision)
+      else recordNoDrift(this.run, status, this.revision, this.clock)
     })
     return changes === true
   }
@@ -146,7 +146,7 @@ export class Phases {
     this.run.write((status) => recordApplied(this.run, status, this.revision, this.clock))
     await this.call('TFExecOutputFailed', 'Output', { method: 'outputs' })
     this.run.end('succeeded')
-    this.run.write((status) => recordOutputs(this.run, status, this.revision))
+    this.run.write((status) => recordOutputs(this.run, status, this.revision, this.clock))
   }
 
   private mayApply(): boolean {

@@ -69,9 +69,10 @@ export function recordPlan(
   settle(run, status, revision, 'Unknown', reason, plannedMessage(run.spec, revision))
 }
 
-export function recordNoDrift(run: TerraformRun, status: TerraformStatus, revision: string): void {
+export function recordNoDrift(run: TerraformRun, status: TerraformStatus, revision: string, clock: Clock): void {
   releaseLock(status)
   settle(run, status, revision, 'True', 'NoDrift', `No drift: ${revision}`)
+  recordSuccess(status, clock)
 }
 
 export function recordDrift(run: TerraformRun, status: TerraformStatus, revision: string, clock: Clock): void {
@@ -91,9 +92,10 @@ export function recordApplied(run: TerraformRun, status: TerraformStatus, revisi
   settle(run, status, revision, 'Unknown', 'TerraformAppliedSucceed', `Applied successfully: ${revision}`)
 }
 
-export function recordOutputs(run: TerraformRun, status: TerraformStatus, revision: string): void {
+export function recordOutputs(run: TerraformRun, status: TerraformStatus, revision: string, clock: Clock): void {
   const [reason, message] = appliedReason(run.spec, revision)
   settle(run, status, revision, 'True', reason, message)
+  recordSuccess(status, clock)
 }
 
 /** Reconcile returned without an error. */
