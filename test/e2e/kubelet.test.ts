@@ -25,7 +25,7 @@ const said: string[] = []
 const forever = 'while :; do sleep 0.05; done'
 const scripts: Record<string, string> = {
   obedient: `trap 'echo term >> "$OUT/$POD_NAME.signals"; exit 0' TERM; ${forever}`,
-  stubborn: `trap '' TERM; ${forever}`,
+  stubborn: `trap 'echo term >> "$OUT/$POD_NAME.signals"' TERM; ${forever}`,
   parent: `sleep 600 & echo $! > "$OUT/$POD_NAME.child"; trap 'exit 0' TERM; ${forever}`,
   curious: `env > "$OUT/$POD_NAME.env"; hostname > "$OUT/$POD_NAME.hostname"; echo "$@" > "$OUT/$POD_NAME.args"; ${forever}`,
   crashing: 'echo it hurts; exit 3',
@@ -38,7 +38,7 @@ const programOf = (name: string): PodProgram => ({
   command: ['/bin/sh', '-c', scripts[name] ?? '', name],
   env: { PATH: '/usr/bin:/bin', OUT: out },
   args: (args, port) => [...args, `${port}`],
-  ready: async () => name !== 'late' || existsSync(join(out, 'late.ready')),
+  ready: async () => !['late', 'crashing'].includes(name) || existsSync(join(out, `${name}.ready`)),
 })
 
 beforeAll(async () => {
@@ -265,6 +265,7 @@ describe.concurrent('deleting a pod', () => {
     await cluster.api.delete(keyOf('shortened'), { graceSeconds: 1 })
     await untilGone('shortened')
     await run.done
+    expect(readFileSync(join(out, 'shortened.signals'), 'utf8')).toBe('term\n')
     expect(processesOf('shortened')).toEqual([])
   })
 
@@ -352,6 +353,8 @@ describe.concurrent('a container that ends unasked', () => {
       return state?.waiting?.reason === 'CrashLoopBackOff'
     })
     expect(containerOf(pod)).toMatchObject({ ready: false, lastState: { terminated: { exitCode: 3 } } })
+    expect(pod.status.podIP).toBeUndefined()
+    expect(said.join('\n')).toContain('it hurts')
     await cluster.api.delete(keyOf('crashing'))
     await untilGone('crashing')
   })
