@@ -52,7 +52,11 @@ describe('npm run cluster', () => {
     const [output, complaint, [code]] = await Promise.all([text(child.stdout), text(child.stderr), exit])
     return { code, output, complaint }
   }
-  const status = async () => statusSchema.parse(JSON.parse((await order('status', '-o', 'json')).output))
+  const status = async () => {
+    const { complaint, output } = await order('status', '-o', 'json')
+    expect(complaint).toBe('')
+    return statusSchema.parse(JSON.parse(output))
+  }
 
   beforeAll(async () => {
     temporary = await mkdtemp(join(tmpdir(), 'lockstep-test-'))

@@ -104,6 +104,7 @@ describe('a cluster', () => {
     await cluster.stopProcess('kube-apiserver', 'SIGKILL')
     await expect(cluster.api.list(kinds.ConfigMap)).rejects.toMatchObject({ name: 'ApiUnreachable' })
     await cluster.startProcess('kube-apiserver')
+    for (const kind of [kinds.GitRepository, kinds.Kustomization, kinds.HelmRelease]) await cluster.api.list(kind)
     expect(await cluster.api.get({ ...kinds.ConfigMap, namespace, name: 'kept' })).toMatchObject({
       data: { answer: '42' },
     })

@@ -146,7 +146,7 @@ const reconnectPauseMs = 100
 const patienceMs = 30_000
 
 /**
- * A small client for whoever runs or tests a cluster: any kind, raw objects, no retries but where a method says so.
+ * A small client for whoever runs or tests a cluster: any kind, raw objects.
  * Methods throw ApiRefused and ApiUnreachable.
  */
 export class Api {
@@ -171,11 +171,23 @@ export class Api {
     this.#agent.destroy()
   }
 
-  /** Any request; the answer whatever its status. Throws ApiUnreachable only. */
+  /**
+   * Any request; the answer whatever its status, but for 429 (nothing was done: custom resources answer it for a moment
+   * after the server's start, when it is ready by its own account), after which it is sent again. Throws
+   * ApiUnreachable only.
+   */
   async request(method: string, path: string, options: ApiRequest = {}): Promise<ApiAnswer> {
     const limit = AbortSignal.timeout(answerWithinMs)
     const signal = options.signal ? AbortSignal.any([options.signal, limit]) : limit
-    const response = await this.#send(method, path, { ...options, signal })
+    for (;;) {
+      const answer = await this.#answer(method, path, { ...options, signal })
+      if (answer.status !== 429 || signal.aborted) return answer
+      await reconnectPause(signal)
+    }
+  }
+
+  async #answer(method: string, path: string, options: ApiRequest): Promise<ApiAnswer> {
+    const response = await this.#send(method, path, options)
     try {
       return { status: response.statusCode ?? 0, body: parsed(await text(response)) }
     } catch (error) {
@@ -450,6 +462,7 @@ async function* linesOf(response: IncomingMessage, path: string): AsyncGenerator
   }
 }
 
+/** Before a request is sent again. */
 async function reconnectPause(signal: AbortSignal | undefined): Promise<void> {
   // Rejects when the signal aborts, which the caller sees by itself.
   await pause(reconnectPauseMs, undefined, { ...(signal && { signal }) }).catch(() => {})

@@ -71,7 +71,7 @@ export interface RunningCluster {
  */
 export async function startCluster(options: ClusterOptions): Promise<RunningCluster> {
   const guardian = await startGuardian()
-  const parts = new Parts(guardian)
+  const parts = new Parts(guardian, options.say ?? (() => {}))
   try {
     return await startParts(options, parts)
   } catch (error) {
@@ -81,30 +81,34 @@ export async function startCluster(options: ClusterOptions): Promise<RunningClus
 }
 
 async function startParts(options: ClusterOptions, parts: Parts): Promise<RunningCluster> {
-  const {
-    upstream,
-    say = () => {},
-    flux = true,
-    fluxConcurrency,
-    audit = false,
-    tofu: controller,
-    tofuDeployment,
-  } = options
+  const plane = await startControlPlane(options, parts)
+  const git = await startGitServer(parts.guardian)
+  parts.closing.push(() => git.close())
+  const tofu = await startControllers(options, parts, plane)
+  return {
+    ...{ directory: parts.guardian.directory, guardian: parts.guardian, ...plane, git, tofu },
+    processes: parts.processes.map(({ name }) => name),
+    process: (name) => parts.process(name),
+    stopProcess: (name, signal) => parts.process(name).stop(signal),
+    startProcess: (name) => parts.process(name).start(),
+    stop: () => parts.stop(),
+  }
+}
+
+type ControlPlane = Pick<RunningCluster, 'api' | 'lockstep' | 'kubeconfigs' | 'auditLog'>
+
+/** etcd and the API server, with clients for it. */
+async function startControlPlane(options: ClusterOptions, parts: Parts): Promise<ControlPlane> {
+  const { upstream, audit = false } = options
   const { binaries } = upstream
   const { guardian } = parts
-  const { directory } = guardian
-  const started = (...processes: Process[]) => {
-    parts.processes.push(...processes)
-    for (const { name } of processes) say(`${name} is ready`)
-  }
-
   const etcd = await startEtcd({ binary: binaries.etcd, guardian })
-  started(etcd.process)
+  parts.started(etcd.process)
   const server = await startApiServer({ binary: binaries['kube-apiserver'], guardian, etcdUrl: etcd.url, audit })
-  started(server.process)
-  const { url, ca, tokens } = server
+  parts.started(server.process)
+  const { url, ca, tokens, auditLog } = server
   const kubeconfig = (user: User) =>
-    writeKubeconfig(join(directory, `${user}.kubeconfig`), { server: url, ca, user, token: tokens[user] })
+    writeKubeconfig(join(guardian.directory, `${user}.kubeconfig`), { server: url, ca, user, token: tokens[user] })
   const kubeconfigs = { admin: await kubeconfig('admin'), lockstep: await kubeconfig('lockstep') }
   const api = new Api({ server: url, ca, token: tokens.admin })
   const lockstep = api.as(tokens.lockstep, 'lockstep')
@@ -112,37 +116,41 @@ async function startParts(options: ClusterOptions, parts: Parts): Promise<Runnin
     api.close()
     lockstep.close()
   })
-  const git = await startGitServer(guardian)
-  parts.closing.push(() => git.close())
-  const access = { guardian, kubeconfig: kubeconfigs.admin }
-  const namespace = api.apply({ ...kinds.Namespace, metadata: { name: 'flux-system' } })
-  const crds = namespace.then(() => applyCrds(api, flux || controller ? upstream.crds : []))
-  let tofu: RunningTofuController | undefined
-  const startTofu = async (kind: TofuController) => {
-    const deployment = tofuDeployment && { deployment: tofuDeployment }
-    const running = await startTofuController({
-      ...{ ...access, ...deployment, api, say, controller: kind, tofu: binaries.tofu },
-    })
+  return { api, lockstep, kubeconfigs, auditLog }
+}
+
+/** Everything that needs an API server, at the same time. Answers tofu-controller where one was asked for. */
+async function startControllers(
+  options: ClusterOptions,
+  parts: Parts,
+  { api, kubeconfigs }: ControlPlane,
+): Promise<RunningTofuController | undefined> {
+  const { upstream, flux = true, fluxConcurrency: concurrency, tofu: controller, tofuDeployment: deployment } = options
+  const { binaries } = upstream
+  const access = { guardian: parts.guardian, kubeconfig: kubeconfigs.admin }
+  const startManager = async () => {
+    parts.started(await startControllerManager({ ...access, binary: binaries['kube-controller-manager'] }))
+  }
+  const prepare = async () => {
+    await api.apply({ ...kinds.Namespace, metadata: { name: 'flux-system' } })
+    if (flux || controller) await applyCrds(api, upstream.crds)
+  }
+  const prepared = prepare()
+  const startFluxControllers = async () => {
+    await prepared
+    if (flux) parts.started(...(await startFlux({ ...access, binaries, concurrency })))
+  }
+  const startTofu = async () => {
+    await prepared
+    if (!controller) return undefined
+    const { tofu } = binaries
+    const given = { ...access, ...(deployment && { deployment }), api, controller, tofu, say: parts.say }
+    const running = await startTofuController(given)
     parts.closing.push(() => running.stop())
-    tofu = running
+    return running
   }
-  await allSettled([
-    startControllerManager({ ...access, binary: binaries['kube-controller-manager'] }).then(started),
-    flux
-      ? crds
-          .then(() => startFlux({ ...access, binaries, concurrency: fluxConcurrency }))
-          .then((controllers) => started(...controllers))
-      : crds,
-    controller ? crds.then(() => startTofu(controller)) : crds,
-  ])
-  return {
-    ...{ directory, guardian, kubeconfigs, api, lockstep, git, tofu, auditLog: server.auditLog },
-    processes: parts.processes.map(({ name }) => name),
-    process: (name) => parts.process(name),
-    stopProcess: (name, signal) => parts.process(name).stop(signal),
-    startProcess: (name) => parts.process(name).start(),
-    stop: () => parts.stop(),
-  }
+  const [tofu] = await allSettled([startTofu(), startFluxControllers(), startManager()])
+  return tofu
 }
 
 /** What has been started so far. */
@@ -153,8 +161,16 @@ class Parts {
   /** Everything else, in the order of its start. */
   readonly closing: (() => Promise<void>)[] = []
 
-  constructor(guardian: Guardian) {
+  readonly say: (line: string) => void
+
+  constructor(guardian: Guardian, say: (line: string) => void) {
     this.guardian = guardian
+    this.say = say
+  }
+
+  started(...processes: readonly Process[]): void {
+    this.processes.push(...processes)
+    for (const { name } of processes) this.say(`${name} is ready`)
   }
 
   process(name: string): Process {
@@ -178,9 +194,8 @@ class Parts {
   }
 }
 
-/** Waits for all of them, failed or not, so that nothing is started behind the back of whoever tidies up. */
-async function allSettled(started: readonly Promise<unknown>[]): Promise<void> {
-  const settled = await Promise.allSettled(started)
-  const failed = settled.find((each) => each.status === 'rejected')
-  if (failed) throw failed.reason
+/** As Promise.all, but waits for all of them first: nothing is to start behind the back of whoever tidies up. */
+async function allSettled<T extends readonly Promise<unknown>[]>(started: readonly [...T]) {
+  await Promise.allSettled(started)
+  return Promise.all(started)
 }
