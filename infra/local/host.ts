@@ -166,7 +166,8 @@ export function readMachines(): Record<string, Definition> {
   return { fleet: load('fleet'), rollout: load('rollout') }
 }
 
-function handlersOf(ports: ClusterPorts): Record<string, Invocation> {
+/** The functions by the names under which the state machines know them. */
+export function handlersOf(ports: ClusterPorts): Record<string, Invocation> {
   const bind = () => ports
   return {
     waves: bindStep(waves, bind),

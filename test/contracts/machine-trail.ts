@@ -37,12 +37,14 @@ export interface Call {
   cause?: string
 }
 
-/** One iteration of a Map that came to an end of its own. */
+/** One iteration of a Map. */
 export interface Iteration {
   /** Which attempt of the Map, from 1. */
   readonly attempt: number
   readonly index: number
   readonly visits: Visit[]
+  /** False: it still runs, or it was stopped since another one failed or the execution was stopped. */
+  ended: boolean
 }
 
 /** One state that was entered. */
@@ -64,7 +66,7 @@ interface Branch {
 /** What is known of a Map while the history is read. */
 interface OpenMap {
   attempt: number
-  iterations: (Iteration & { ended: boolean })[]
+  iterations: Iteration[]
 }
 
 /** Status, output and trail of an execution, from its history. */
@@ -85,8 +87,7 @@ export function executionTrail(history: readonly TrailEvent[]): ExecutionTrail {
 /**
  * What an execution did, in order, from its history: the states that it entered, what they were given and gave, and
  * the attempts of their tasks. It tells nothing of time, and nothing of the order between iterations of a Map, which
- * is chance. An attempt that the host's end cut off is one with the attempt that follows; iterations that were stopped
- * since another one failed are left out.
+ * is chance. An attempt that the host's end cut off is one with the attempt that follows.
  */
 export function trailOf(history: readonly TrailEvent[]): Visit[] {
   const reader = new HistoryReader()
@@ -94,9 +95,20 @@ export function trailOf(history: readonly TrailEvent[]): Visit[] {
   return reader.trail()
 }
 
-/** The names of the states in order; those of a Map's iterations follow it, iteration after iteration. */
+/**
+ * The names of the states in order; those of a Map's iterations follow it, iteration after iteration. How far the others
+ * came when one of them failed is chance, and left out.
+ */
 export function statesOf(trail: readonly Visit[]): string[] {
-  return trail.flatMap(({ state, iterations }) => [state, ...iterations.flatMap(({ visits }) => statesOf(visits))])
+  return withoutStopped(trail).flatMap(({ state, iterations }) => [
+    state,
+    ...iterations.flatMap(({ visits }) => statesOf(visits)),
+  ])
+}
+
+/** A trail without the iterations of a Map that were stopped since another one failed. */
+export function withoutStopped(trail: readonly Visit[]): Visit[] {
+  return trail.map((visit) => ({ ...visit, iterations: visit.iterations.filter(({ ended }) => ended) }))
 }
 
 class HistoryReader {
@@ -104,7 +116,7 @@ class HistoryReader {
   /** By the id of an event. */
   private readonly branches = new Map<number, Branch>()
   private readonly maps = new Map<Visit, OpenMap>()
-  private readonly iterations = new Map<Branch, { ended: boolean }>()
+  private readonly iterations = new Map<Branch, Iteration>()
 
   read(event: TrailEvent): void {
     const branch = this.branchOf(event)
@@ -113,10 +125,10 @@ class HistoryReader {
   }
 
   trail(): Visit[] {
-    for (const [visit, map] of this.maps) {
-      const ended = map.iterations.filter((iteration) => iteration.ended)
-      ended.sort((one, other) => one.attempt - other.attempt || one.index - other.index)
-      visit.iterations.push(...ended.map(({ ended: _, ...iteration }) => iteration))
+    for (const [visit, { iterations }] of this.maps) {
+      visit.iterations.push(
+        ...iterations.toSorted((one, other) => one.attempt - other.attempt || one.index - other.index),
+      )
     }
     return this.top.visits
   }

@@ -1,7 +1,7 @@
 import { inject } from 'vitest'
 import { interpreterEngine } from '../contracts/machine-engine.ts'
 import { machinesContract } from '../contracts/machines.contract.ts'
-import { motoEngine } from './moto/step-functions.ts'
+import { MotoEngine } from './moto/step-functions.ts'
 
 /** Where moto departs from the Amazon States Language or AWS's documentation, and our interpreter does not. */
 const known = {
@@ -20,11 +20,10 @@ const known = {
   'a task without a heartbeat fails': 'moto reports States.Timeout in place of States.HeartbeatTimeout',
   'States.Timeout takes a missed heartbeat': 'moto reports States.Timeout in place of States.HeartbeatTimeout',
   'a token is good for one answer': 'moto takes a failure for a task that has ended, and forgets it',
-  'an execution that is stopped says why, and goes no further': 'moto lets a task that waits run into its time limit',
 }
 
 machinesContract("moto's engine, and our interpreter does the same", {
-  setup: () => motoEngine({ python: inject('python') }),
+  setup: () => MotoEngine.start({ python: inject('python') }),
   like: async () => interpreterEngine(),
   known,
 })

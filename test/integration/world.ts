@@ -41,6 +41,8 @@ export interface Ended {
  * authentication, real state machines. One repository; `staging` alone unless clusters are given.
  */
 export class World {
+  /** Told of every world before it ends. */
+  static readonly beforeClose = new Set<(world: World) => void>()
   readonly clock = new VirtualClock()
   readonly fleet: Fleet
   host!: Host
@@ -110,6 +112,7 @@ export class World {
   }
 
   async close(): Promise<void> {
+    for (const look of World.beforeClose) look(this)
     await this.host.close()
     await this.simulated.close()
     this.clock.stop()

@@ -24,10 +24,10 @@ import {
   regionOfMachines,
 } from '../../contracts/machine-engine.ts'
 import { type ExecutionTrail, executionTrail, type TrailEvent, trailEvent } from '../../contracts/machine-trail.ts'
-import { startGuardian } from '../cluster/guardian.ts'
+import { type Guardian, startGuardian } from '../cluster/guardian.ts'
 import { startOnFreePorts } from '../cluster/on-free-ports.ts'
-import { Process } from '../cluster/process.ts'
-import { type FunctionCall, serveFunctions } from './step-functions-functions.ts'
+import { Process, type ProcessOptions } from '../cluster/process.ts'
+import { type FindFunction, serveFunctions } from './step-functions-functions.ts'
 
 const program = fileURLToPath(new URL('step_functions.py', import.meta.url))
 const lookEveryMs = 20
@@ -40,44 +40,78 @@ export interface MotoOptions {
 }
 
 /** moto's Step Functions as a process of its own, with functions of ours. */
-export async function motoEngine({ python, secondTakes = 0.01 }: MotoOptions): Promise<MachineEngine> {
-  const functions = new Map<string, Readonly<Record<string, TaskHandler>>>()
-  const server = await serveFunctions(({ functionName, execution }: FunctionCall) => {
-    const [, , , , , , machine = ''] = execution.split(':')
-    const ofMachine = functions.get(machine) ?? {}
-    const name = functionName.startsWith('arn:') ? (functionName.split(':')[6] ?? '') : functionName
-    return Object.hasOwn(ofMachine, name) ? ofMachine[name] : undefined
-  })
-  const guardian = await startGuardian()
-  const { process, ports } = await startOnFreePorts(1, ([port]) => {
-    return new Process({
-      name: 'moto (Step Functions)',
-      command: [python, program, String(port), server.url, String(secondTakes)],
-      env: { MOTO_ACCOUNT_ID: accountOfMachines, AWS_EC2_METADATA_DISABLED: 'true', PYTHONDONTWRITEBYTECODE: '1' },
-      log: join(guardian.directory, 'step-functions.log'),
-      guardian,
-      ready: async (starting) => starting.output().includes('ready'),
-    })
-  })
-  const endpoint = `http://127.0.0.1:${ports[0]}`
-  const client = new SFNClient({ endpoint, region: regionOfMachines, credentials: localCredentials })
-  return {
-    clock: systemClock,
-    load: async (machines, handlers) => {
-      for (const [name, definition] of Object.entries(machines)) {
-        functions.set(name, handlers)
-        const roleArn = `arn:aws:iam::${accountOfMachines}:role/${name}`
-        await client.send(new CreateStateMachineCommand({ name, definition, roleArn }))
-      }
-      return loadedBy(client)
-    },
-    close: async () => {
-      client.destroy()
-      await process.stop('SIGKILL')
-      await server.close()
-      await guardian.end()
-    },
+export class MotoEngine implements MachineEngine {
+  readonly clock = systemClock
+  readonly #functions: Map<string, FindFunction>
+  readonly #client: SFNClient
+  readonly #end: () => Promise<void>
+
+  private constructor(functions: Map<string, FindFunction>, client: SFNClient, end: () => Promise<void>) {
+    this.#functions = functions
+    this.#client = client
+    this.#end = end
   }
+
+  static async start({ python, secondTakes = 0.01 }: MotoOptions): Promise<MotoEngine> {
+    const functions = new Map<string, FindFunction>()
+    const server = await serveFunctions((call) => {
+      const [, , , , , , machine = ''] = call.execution.split(':')
+      return functions.get(machine)?.(call)
+    })
+    const guardian = await startGuardian()
+    const end = async () => {
+      await guardian.end()
+      await server.close()
+    }
+    try {
+      const { ports } = await startOnFreePorts(1, ([port]) => {
+        const command = [python, program, String(port), server.url, String(secondTakes)] as const
+        return motoProcess(guardian, command)
+      })
+      const endpoint = `http://127.0.0.1:${ports[0]}`
+      const client = new SFNClient({ endpoint, region: regionOfMachines, credentials: localCredentials })
+      return new MotoEngine(functions, client, end)
+    } catch (error) {
+      await end()
+      throw error
+    }
+  }
+
+  load(
+    machines: Readonly<Record<string, string>>,
+    handlers: Readonly<Record<string, TaskHandler>>,
+  ): Promise<LoadedMachines> {
+    return this.loadFor(machines, ({ functionName }) => {
+      const name = functionName.startsWith('arn:') ? (functionName.split(':')[6] ?? '') : functionName
+      return Object.hasOwn(handlers, name) ? handlers[name] : undefined
+    })
+  }
+
+  /** As `load`, with functions that may differ between executions. */
+  async loadFor(machines: Readonly<Record<string, string>>, find: FindFunction): Promise<LoadedMachines> {
+    for (const [name, definition] of Object.entries(machines)) {
+      this.#functions.set(name, find)
+      const roleArn = `arn:aws:iam::${accountOfMachines}:role/${name}`
+      await this.#client.send(new CreateStateMachineCommand({ name, definition, roleArn }))
+    }
+    return loadedBy(this.#client)
+  }
+
+  async close(): Promise<void> {
+    this.#client.destroy()
+    await this.#end()
+  }
+}
+
+function motoProcess(guardian: Guardian, command: ProcessOptions['command']): Process {
+  return new Process({
+    name: 'moto (Step Functions)',
+    command,
+    env: { MOTO_ACCOUNT_ID: accountOfMachines, AWS_EC2_METADATA_DISABLED: 'true', PYTHONDONTWRITEBYTECODE: '1' },
+    log: join(guardian.directory, 'step-functions.log'),
+    guardian,
+    ready: async (starting) => starting.output().includes('ready'),
+  })
 }
 
 function loadedBy(client: SFNClient): LoadedMachines {

@@ -43,6 +43,8 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service impor
 )
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import WaitFunction  # noqa: E402
 from moto.stepfunctions.parser.asl.eval import states, variable_store  # noqa: E402
+from moto.stepfunctions.parser.asl.eval.environment import Environment  # noqa: E402
+from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped  # noqa: E402
 from moto.stepfunctions.parser.asl.jsonata import validations  # noqa: E402
 from moto.stepfunctions.responses import StepFunctionResponse  # noqa: E402
 
@@ -109,6 +111,12 @@ def stop_execution(self):
     return ActionResult({"stopDate": stop_date})
 
 
+def set_error(self, error):
+    """As moto's, which forgets that an execution was stopped when its last task then fails."""
+    if not isinstance(self.program_state(), ProgramStopped):
+        moto_set_error(self, error)
+
+
 def send_task_failure(self):
     """As moto's, which forgets the cause."""
     token, error, cause = (self._get_param(name) for name in ("taskToken", "error", "cause"))
@@ -120,6 +128,7 @@ def shortened_wait(self, env, wait_seconds):
     env.program_state_event.wait(max(wait_seconds, 0) * delay)
 
 
+moto_set_error = Environment.set_error
 no_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 boto_client = boto3.client(
     "stepfunctions",
@@ -141,6 +150,7 @@ retrier_decl.time = types.SimpleNamespace(sleep=lambda seconds: time.sleep(secon
 WaitFunction._wait_interval = shortened_wait
 states.long_uid = lambda: f"task-token-{uuid.uuid4()}"
 iteration_worker.CustomErrorName = error_name
+Environment.set_error = set_error
 StepFunctionResponse.stop_execution = stop_execution
 StepFunctionResponse.send_task_failure = send_task_failure
 default_user_config["stepfunctions"]["execute_state_machine"] = True

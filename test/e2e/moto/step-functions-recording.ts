@@ -1,0 +1,54 @@
+import type { Interpreter } from '../../../infra/local/states/interpreter.ts'
+import type { Json } from '../../../infra/local/states/jsonata-expression.ts'
+import { type Call, type ExecutionTrail, executionTrail, type Visit } from '../../contracts/machine-trail.ts'
+
+/** An execution as an interpreter has run it, to its end or not. */
+export interface RecordedExecution extends ExecutionTrail {
+  readonly arn: string
+  readonly machine: string
+  readonly name: string
+  readonly input: Json
+}
+
+/** An execution that was started from outside, and before all that it started itself. */
+export type Family = readonly [RecordedExecution, ...RecordedExecution[]]
+
+/** Every execution that an interpreter knows of. */
+export function recordedFamilies(interpreter: Interpreter): Family[] {
+  const all = interpreter.list().map(({ executionArn, machine, name, input }) => {
+    const trail = executionTrail(interpreter.history(executionArn))
+    return { arn: executionArn, machine, name, input: JSON.parse(input), ...trail }
+  })
+  const nested = new Set(all.flatMap(({ trail }) => startedBy(trail)))
+  return all.filter(({ arn }) => !nested.has(arn)).map((root) => [root, ...descendants(root, all)])
+}
+
+function descendants(parent: RecordedExecution, all: readonly RecordedExecution[]): RecordedExecution[] {
+  const children = all.filter(({ arn }) => startedBy(parent.trail).includes(arn))
+  return children.flatMap((child) => [child, ...descendants(child, all)])
+}
+
+/** The ARNs of nested executions. */
+function startedBy(trail: readonly Visit[]): string[] {
+  return callsOf(trail).flatMap(({ submitted }) => {
+    const arn = (submitted as { ExecutionArn?: unknown } | undefined)?.ExecutionArn
+    return typeof arn === 'string' ? [arn] : []
+  })
+}
+
+/** Every attempt of every task, those in iterations of a Map included. */
+export function callsOf(trail: readonly Visit[]): Call[] {
+  return trail.flatMap(({ calls, iterations }) => [...calls, ...iterations.flatMap(({ visits }) => callsOf(visits))])
+}
+
+/** The same for families that took the same path: machines, states, attempts and errors, without the data. */
+export function pathOf(family: Family): string {
+  return JSON.stringify(family.map(({ machine, status, error, trail }) => [machine, status, error, stepsOf(trail)]))
+}
+
+const stepsOf = (trail: readonly Visit[]): Json =>
+  trail.map(({ state, calls, iterations }) => [
+    state,
+    ...calls.map(({ error }) => error ?? ''),
+    ...iterations.map(({ visits }) => stepsOf(visits)),
+  ])
