@@ -395,6 +395,17 @@ describe.concurrent('a frozen container', () => {
   })
 })
 
+describe.concurrent('a node', () => {
+  it('is ready, and gives signs of life', async () => {
+    const { api } = cluster
+    const node = await api.get({ ...kinds.Node, name: 'fake' })
+    expect(node.status.conditions).toContainEqual(expect.objectContaining({ type: 'Ready', status: 'True' }))
+    const key = { ...kinds.Lease, namespace: 'kube-node-lease', name: 'fake' }
+    const { renewTime } = (await api.get(key)).spec
+    await api.until(key, 'renewed', ({ spec }) => Date.parse(spec.renewTime) > Date.parse(renewTime))
+  })
+})
+
 describe('a kubelet', () => {
   it('tells what happened while the API server was away', async () => {
     const { run } = await startedPod('obedient', 'unheard')

@@ -20,6 +20,7 @@ export const kinds = {
   HelmRelease: flux('HelmRelease'),
   Terraform: flux('Terraform'),
   Namespace: { apiVersion: 'v1', kind: 'Namespace' },
+  Node: { apiVersion: 'v1', kind: 'Node' },
   Pod: { apiVersion: 'v1', kind: 'Pod' },
   ConfigMap: { apiVersion: 'v1', kind: 'ConfigMap' },
   Secret: { apiVersion: 'v1', kind: 'Secret' },

@@ -2,6 +2,7 @@ import type { Api } from './api.ts'
 import type { Guardian } from './guardian.ts'
 import { kinds } from './kinds.ts'
 import { findIsolation } from './kubelet-isolation.ts'
+import { registerNode } from './kubelet-node.ts'
 import { type PodHost, type PodProgram, PodRun } from './kubelet-pod.ts'
 import { type Pod, podSchema } from './kubelet-pod-schema.ts'
 import type { RunnerNetwork } from './runner-network.ts'
@@ -27,14 +28,17 @@ export interface Kubelet {
   readonly isolation: 'namespaces' | 'none'
   /** The pod of that name that was there last and is not gone yet, its process alive or not. */
   find(namespace: string, name: string): PodRun | undefined
+  /** Its Node gets no more heartbeats, as when the node is lost. What runs there runs on. */
+  silence(): Promise<void>
   /** Ends all its processes (SIGKILL) and waits for that. The pods stay in the API as they are. */
   stop(): Promise<void>
 }
 
-/** Starts to look after pods, those that are there already included. */
+/** Registers the Node and starts to look after pods, those that are there already included. */
 export async function startKubelet(options: KubeletOptions): Promise<Kubelet> {
   const { programs, node = 'fake', say = () => {} } = options
   const isolation = await findIsolation(say)
+  const { silence } = await registerNode(options.api, node)
   const host: PodHost = { ...options, isolation, node, say }
   const runs = new Map<string, PodRun>()
   const stopping = new AbortController()
@@ -63,9 +67,10 @@ export async function startKubelet(options: KubeletOptions): Promise<Kubelet> {
     node,
     isolation: isolation.kind,
     find: (namespace, name) => [...runs.values()].findLast((run) => run.namespace === namespace && run.name === name),
+    silence,
     stop: async () => {
       stopping.abort()
-      await following
+      await Promise.all([silence(), following])
       const left = [...runs.values()]
       for (const run of left) run.removed()
       await Promise.all(left.map(({ done }) => done))
