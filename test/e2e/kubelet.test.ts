@@ -26,7 +26,8 @@ const forever = 'while :; do sleep 0.05; done'
 const scripts: Record<string, string> = {
   obedient: `trap 'echo term >> "$OUT/$POD_NAME.signals"; exit 0' TERM; ${forever}`,
   stubborn: `trap 'echo term >> "$OUT/$POD_NAME.signals"' TERM; ${forever}`,
-  parent: `sleep 600 & echo $! > "$OUT/$POD_NAME.child"; trap 'exit 0' TERM; ${forever}`,
+  // In a process group of its own, as tofu is.
+  parent: `setsid sleep 600 & echo $! > "$OUT/$POD_NAME.child"; trap 'exit 0' TERM; ${forever}`,
   curious: `env > "$OUT/$POD_NAME.env"; hostname > "$OUT/$POD_NAME.hostname"; echo "$@" > "$OUT/$POD_NAME.args"; ${forever}`,
   crashing: 'echo it hurts; exit 3',
   late: forever,
@@ -450,10 +451,13 @@ describe('a kubelet', () => {
   it('that stops leaves no process, and the pods as they are', async () => {
     const { api, guardian } = cluster
     const program = { ...programOf('stubborn'), name: 'stopped' }
+    await createPod('stopped', 'long-ended')
+    await api.patch(keyOf('long-ended'), { status: { phase: 'Failed' } }, { subresource: 'status' })
     const other = await startKubelet({ api, guardian, network, programs: [program], node: 'other' })
     await createPod('stopped', 'stopped')
     const pod = await untilReady('stopped')
     expect(pod.spec.nodeName).toBe('other')
+    expect(other.find('default', 'long-ended')).toBeUndefined()
     await other.stop()
     expect(processesOf('stopped')).toEqual([])
     expect((await api.get(keyOf('stopped'))).status).toMatchObject({ phase: 'Running' })
