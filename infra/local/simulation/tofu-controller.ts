@@ -5,6 +5,7 @@ import { simulatedKinds } from './kinds.ts'
 import type { OciRegistry } from './oci-registry.ts'
 import { type Again, type ControllerContext, ReconcileLoop } from './reconcile-loop.ts'
 import { type Artifact, type CachedSource, SourceCache, sourceKey } from './source-cache.ts'
+import { patchStatus } from './tofu/patch-status.ts'
 import type { RunnerNetwork } from './tofu/runner.ts'
 import { RunnerClient } from './tofu/runner-client.ts'
 import { NoRunner, RunnerPods } from './tofu/runner-pods.ts'
@@ -164,7 +165,7 @@ export class TofuController {
     const artifact = source && this.artifactFor(run, source)
     if (!artifact) {
       const message = source ? 'Source is not ready, artifact not found' : `Source '${key}' not found`
-      run.write((status) => recordNotReady(run, status, '', 'ArtifactFailed', message))
+      await this.patch(run, (status) => recordNotReady(run, status, '', 'ArtifactFailed', message))
       return { after: run.spec.retryInterval, trigger: 'retry' }
     }
     const wait = untilDue(run, artifact.revision, this.context.clock.now())
@@ -186,12 +187,12 @@ export class TofuController {
     if (unmet) {
       run.begin(revision)
       run.end('dependency-not-ready')
-      run.write((status) => recordNotReady(run, status, revision, 'DependencyNotReady', unmet))
+      await this.patch(run, (status) => recordNotReady(run, status, revision, 'DependencyNotReady', unmet))
       return { after: run.spec.retryInterval, trigger: 'dependency' }
     }
     const { lastAttemptedRevision, observedGeneration } = run.status
     if (lastAttemptedRevision !== revision || observedGeneration !== run.generation) {
-      run.write((status) => renew(run, status))
+      await this.patch(run, (status) => renew(run, status))
     }
     if (run.status.plan?.pending && !mayApply(run.spec, run.status.plan.pending)) {
       // No fresh plan is made, whatever the token says.
@@ -230,7 +231,8 @@ export class TofuController {
   private async reconcileWith(run: TerraformRun, runner: RunnerClient, artifact: Artifact): Promise<Again> {
     const { clock, durations } = this.context
     const { revision } = artifact
-    const session = { run, runner, revision, artifact: addressed(artifact), clock }
+    const patch = (change: (status: TerraformStatus) => void) => this.patch(run, change)
+    const session = { run, runner, patch, revision, artifact: addressed(artifact), clock }
     const retry: Again = { after: run.spec.retryInterval, trigger: 'retry' }
     let spent = false
     run.write((status) => {
@@ -242,18 +244,22 @@ export class TofuController {
     }
     try {
       const outcome = await new Phases({ ...session, initTimeout: durations.runnerRpcTimeout }).go()
-      run.write((status) => recordSuccess(status, clock))
+      await this.patch(run, (status) => recordSuccess(status, clock))
       return outcome === 'waits' ? undefined : { after: run.spec.interval, trigger: 'interval' }
     } catch (error) {
       if (!(error instanceof PhaseFailed)) throw error
       run.end('failed')
-      run.write((status) => {
+      await this.patch(run, (status) => {
         if (error.shown) recordFailure(run, status, revision, error.shown)
         removeConditions(status, 'Reconciling')
         countFailure(status)
       })
       return retry
     }
+  }
+
+  private patch(run: TerraformRun, change: (status: TerraformStatus) => void): Promise<void> {
+    return patchStatus(run, this.context.durations.statusGap, change)
   }
 
   private errorBackoff(key: string): number {

@@ -51,7 +51,7 @@ export function parseLockRecord(text: string | undefined): LockRecord | undefine
   }
 }
 
-/** The error that tofu-controller's runner makes of a lock that somebody else holds. */
+/** The error that tofu-controller's runner makes of a lock that somebody else holds. What is empty is a space in it. */
 export function lockHeldMessage(record: LockRecord): string {
   const lines = [
     ['ID', record.ID],
@@ -60,7 +60,7 @@ export function lockHeldMessage(record: LockRecord): string {
     ['Who', record.Who],
     ['Version', record.Version],
     ['Created', goTime(record.Created)],
-  ].map(([name, value]) => `  ${`${name}:`.padEnd(11)}${value}\n`)
+  ].map(([name, value]) => `  ${`${name}:`.padEnd(11)}${value || ' '}\n`)
   return `error acquiring the state lock: Lock Info:\n${lines.join('')}`
 }
 

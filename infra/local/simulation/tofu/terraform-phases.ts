@@ -2,7 +2,14 @@ import { randomUUID } from 'node:crypto'
 import type { Clock } from '../../../../functions/lib/clock.ts'
 import { type InitRequest, RunnerFailure, type RunnerReply, type RunnerRequest } from './runner.ts'
 import type { RunnerClient } from './runner-client.ts'
-import { isAutomatic, looksForDrift, mayApply, planId, type TerraformRun } from './terraform-object.ts'
+import {
+  isAutomatic,
+  looksForDrift,
+  mayApply,
+  planId,
+  type TerraformRun,
+  type TerraformStatus,
+} from './terraform-object.ts'
 import {
   recordApplied,
   recordDrift,
@@ -37,6 +44,8 @@ export class PhaseFailed extends Error {
 export interface PhasesOptions {
   readonly run: TerraformRun
   readonly runner: RunnerClient
+  /** Writes a change of the object's status. */
+  readonly patch: (change: (status: TerraformStatus) => void) => Promise<void>
   readonly revision: string
   readonly artifact: InitRequest['artifact']
   readonly clock: Clock
@@ -51,15 +60,17 @@ type Asked<R> = R extends RunnerRequest ? Omit<R, 'instance'> : never
 export class Phases {
   private readonly run: TerraformRun
   private readonly runner: RunnerClient
+  private readonly patch: PhasesOptions['patch']
   private readonly revision: string
   private readonly artifact: InitRequest['artifact']
   private readonly clock: Clock
   private readonly initTimeout: number
   private readonly instance = randomUUID()
 
-  constructor({ run, runner, revision, artifact, clock, initTimeout }: PhasesOptions) {
+  constructor({ run, runner, patch, revision, artifact, clock, initTimeout }: PhasesOptions) {
     this.run = run
     this.runner = runner
+    this.patch = patch
     this.revision = revision
     this.artifact = artifact
     this.clock = clock
@@ -110,13 +121,13 @@ export class Phases {
       tfstate?.forceUnlock === 'auto' || (tfstate?.forceUnlock === 'yes' && tfstate.lockIdentifier === pending)
     if (!wanted || !pending) return
     await this.call(undefined, 'ForceUnlock', { method: 'forceUnlock', lockId: pending })
-    this.run.write((status) => recordForceUnlock(this.run, status, pending))
+    await this.patch((status) => recordForceUnlock(this.run, status, pending))
   }
 
   private async detectDrift(): Promise<boolean> {
     const { changes } = await this.call('DriftDetectionFailed', 'Plan', { method: 'plan', purpose: 'drift' })
     if (!changes) this.run.end('succeeded')
-    this.run.write((status) => {
+    await this.patch((status) => {
       if (changes) recordDrift(this.run, status, this.revision, this.clock)
       else recordNoDrift(this.run, status, this.revision, this.clock)
     })
@@ -129,7 +140,7 @@ export class Phases {
     await this.call('TFExecPlanFailed', 'SaveTFPlan', { method: 'savePlan', plan: planId(this.revision) })
     if (!changes) this.run.end('succeeded')
     else if (!mayApply(this.run.spec, planId(this.revision))) this.run.end('waiting-for-approval')
-    this.run.write((status) => recordPlan(this.run, status, this.revision, this.clock, changes))
+    await this.patch((status) => recordPlan(this.run, status, this.revision, this.clock, changes))
     return changes
   }
 
@@ -137,16 +148,16 @@ export class Phases {
     this.progressing('Applying')
     const plan = this.run.status.plan?.pending ?? ''
     await this.call('TFExecApplyFailed', 'LoadTFPlan', { method: 'loadPlan', plan })
-    this.run.write((status) => {
+    await this.patch((status) => {
       this.run.condition(status, 'Apply', 'Unknown', 'Progressing', 'Apply started')
       status.lastAttemptedRevision = this.revision
     })
     // This has no deadline: where the runner is gone for good, the run ends with the controller.
     await this.call('TFExecApplyFailed', 'Apply', { method: 'apply' })
-    this.run.write((status) => recordApplied(this.run, status, this.revision, this.clock))
+    await this.patch((status) => recordApplied(this.run, status, this.revision, this.clock))
     await this.call('TFExecOutputFailed', 'Output', { method: 'outputs' })
     this.run.end('succeeded')
-    this.run.write((status) => recordOutputs(this.run, status, this.revision, this.clock))
+    await this.patch((status) => recordOutputs(this.run, status, this.revision, this.clock))
   }
 
   private mayApply(): boolean {

@@ -1,0 +1,24 @@
+import type { TerraformRun, TerraformStatus } from './terraform-object.ts'
+
+/**
+ * Writes a change of status as tofu-controller does: the conditions first, and what else changed `gapMs` later. So
+ * Ready tells of an outcome before the fields that belong to it. `change` is called for both.
+ */
+export async function patchStatus(
+  run: TerraformRun,
+  gapMs: number,
+  change: (status: TerraformStatus) => void,
+): Promise<void> {
+  const wanted = structuredClone(run.status)
+  change(wanted)
+  run.write((status) => {
+    if (wanted.conditions) status.conditions = wanted.conditions
+  })
+  if (sameButConditions(run.status, wanted)) return
+  await run.spend(gapMs)
+  run.write(change)
+}
+
+function sameButConditions(a: TerraformStatus, b: TerraformStatus): boolean {
+  return JSON.stringify({ ...a, conditions: [] }) === JSON.stringify({ ...b, conditions: [] })
+}

@@ -1,0 +1,23 @@
+import { afterAll, beforeAll, inject, vi } from 'vitest'
+import { tofuLocksContract } from '../contracts/tofu-locks.contract.ts'
+import { tofuReconcileContract } from '../contracts/tofu-reconcile.contract.ts'
+import { tofuRunnersContract } from '../contracts/tofu-runners.contract.ts'
+import { type RunningCluster, startCluster } from './cluster/cluster.ts'
+import { briskDeployment, RealTofuDriver } from './tofu/real-tofu-driver.ts'
+
+vi.setConfig({ testTimeout: 300_000, maxConcurrency: 8 })
+
+const tofu = inject('tofuController')
+let cluster: RunningCluster
+
+beforeAll(async () => {
+  cluster = await startCluster({ upstream: inject('upstream'), tofu, tofuDeployment: briskDeployment })
+})
+
+afterAll(() => cluster?.stop())
+
+const setup = () => RealTofuDriver.start(cluster)
+const name = tofu.kind === 'real' ? 'the real one' : 'simulated, with the real OpenTofu'
+tofuReconcileContract(name, setup, { concurrent: true })
+tofuLocksContract(name, setup, { concurrent: true })
+tofuRunnersContract(name, setup, { concurrent: true })
