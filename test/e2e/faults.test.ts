@@ -10,7 +10,7 @@ import { kinds } from './cluster/kinds.ts'
 import { type Kubelet, startKubelet } from './cluster/kubelet.ts'
 import type { PodProgram } from './cluster/kubelet-pod.ts'
 import { type RunnerNetwork, startRunnerNetwork } from './cluster/runner-network.ts'
-import { deploymentKey, tofuDeployment } from './cluster/tofu-controller-deployment.ts'
+import { tofuDeployment } from './cluster/tofu-controller-deployment.ts'
 import { listens, managerName, runnerName } from './cluster/tofu-controller-programs.ts'
 
 /** tofu-controller without tofu: its Deployment runs for real, and what its pods run are servers that echo. */
@@ -243,7 +243,7 @@ describe('a fault of the manager', () => {
     const key = { ...kinds.Pod, namespace: 'flux-system', name: before?.metadata.name ?? '' }
     await faults.killManager({ connections: 'closed', afterExit: 'fail' })
     await cluster.api.until(key, 'failed', ({ status }) => status.phase === 'Failed')
-    await cluster.api.until(deploymentKey, 'a ready replica', ({ status }) => status.readyReplicas === 1)
+    await faults.managerReady()
     const ready = (await faults.managerPods()).filter(isReady)
     expect(ready).toHaveLength(1)
     expect(ready[0]?.metadata.uid).not.toBe(before?.metadata.uid)
@@ -261,5 +261,16 @@ describe('a fault of the manager', () => {
     await faults.stopManager()
     await faults.startManager()
     expect(await faults.managerTail()).toContain('wrote nothing')
+  })
+
+  it('that dies at its start is told, with its last words', async () => {
+    const { api, guardian } = cluster
+    const dying = { ...programOf(managerName), command: ['/bin/sh', '-c', 'echo no such flag; exit 1'] as const }
+    await faults.stopManager()
+    await kubelet.stop()
+    kubelet = await startKubelet({ api, guardian, network, programs: [dying] })
+    const others = new Faults({ api, kubelet, network })
+    await others.scale(1)
+    await expect(others.managerReady()).rejects.toThrow(/does not get ready.*no such flag/s)
   })
 })

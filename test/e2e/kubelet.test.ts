@@ -279,6 +279,19 @@ describe.concurrent('deleting a pod', () => {
     expect(processesOf('forced')).toEqual([])
   })
 
+  it('leaves nothing running, however early it comes', async () => {
+    const names = Array.from({ length: 8 }, (_, index) => `early-${index}`)
+    await Promise.all(
+      names.map(async (name, index) => {
+        await createPod('stubborn', name, { graceSeconds: 600 })
+        await pause(index * 10)
+        await cluster.api.delete(keyOf(name), { graceSeconds: 0 })
+      }),
+    )
+    await seen('the kubelet knows none of them', () => names.every((name) => !kubelet.find('default', name)))
+    expect(names.flatMap(processesOf)).toEqual([])
+  })
+
   it('leaves the next pod of its name alone', async () => {
     const { run } = await startedPod('stubborn', 'again', { graceSeconds: 600 })
     await cluster.api.delete(keyOf('again'), { graceSeconds: 0 })

@@ -22,13 +22,23 @@ export class FaultImpossible extends LockstepError {
   }
 }
 
+/** tofu-controller does not come up. */
+export class ManagerNotReady extends LockstepError {
+  constructor(tail: string) {
+    super('ManagerNotReady', `tofu-controller does not get ready.\n${tail}\n`, 'Its log says why.')
+  }
+}
+
 /**
  * How the runners see the manager's end. `closed`: its connections are closed, as by the kernel of a node that lives on.
  * `black-holed`: its packets just stop, as when its node goes away.
  */
 export type ManagerConnections = 'closed' | 'black-holed'
 
-const deploymentSchema = z.object({ replicas: z.number().default(0), readyReplicas: z.number().default(0) })
+/** Its spec and its status; of a new one that is empty. */
+const deploymentSchema = z
+  .object({ replicas: z.number().default(0), readyReplicas: z.number().default(0) })
+  .default({ replicas: 0, readyReplicas: 0 })
 
 /**
  * What goes wrong with tofu-controller, on demand, and a look at what is left of it. A runner is named by the object
@@ -116,8 +126,7 @@ export class Faults {
 
   /** The manager's pods as the API shows them: with those that terminate, and those that failed and stay behind. */
   async managerPods(): Promise<KubernetesObject[]> {
-    const { namespace } = deploymentKey
-    return this.#api.list(kinds.Pod, { namespace, labelSelector: `app.kubernetes.io/name=${managerName}` })
+    return this.#api.list(kinds.Pod, managers)
   }
 
   /** The last lines that the manager wrote. */
@@ -167,14 +176,25 @@ export class Faults {
     await this.managerReady()
   }
 
-  /** Waits until a replica is ready, as far as the API knows. */
+  /**
+   * Waits until a manager is ready, in truth and as the API shows it, and its Deployment counts it. Throws
+   * ManagerNotReady where that takes more than a minute, and at once where it cannot be started.
+   */
   async managerReady(): Promise<void> {
-    await this.#api.until(
-      deploymentKey,
-      'a ready replica',
-      ({ status }) => deploymentSchema.parse(status ?? {}).readyReplicas > 0,
-      { withinMs: patienceMs },
-    )
+    const signal = AbortSignal.timeout(patienceMs)
+    for await (const { type, object } of this.#api.follow(kinds.Pod, { ...managers, signal })) {
+      if (type === 'DELETED') continue
+      const { ready, state } = containerOf(object)
+      if (failing.includes(state.waiting?.reason ?? '')) break
+      if (ready && this.#run(object)?.ready) return this.#counted()
+    }
+    throw new ManagerNotReady(await this.managerTail())
+  }
+
+  async #counted(): Promise<void> {
+    await this.#api.until(deploymentKey, 'a ready replica', ({ status }) => {
+      return deploymentSchema.parse(status).readyReplicas > 0
+    })
   }
 
   /** The API shows the pod as ready, until its kubelet says more. */
@@ -215,18 +235,25 @@ export class Faults {
 }
 
 const patienceMs = 60_000
+/** Which pods are the manager's. */
+const managers = { namespace: deploymentKey.namespace, labelSelector: `app.kubernetes.io/name=${managerName}` }
 
 const isActive = ({ status }: KubernetesObject) => status?.phase !== 'Failed' && status?.phase !== 'Succeeded'
 
-const podSchema = z.object({
-  status: z.object({
-    containerStatuses: z.array(z.object({ ready: z.boolean(), restartCount: z.number() })).default([]),
-  }),
+/** Why a container waits that will not run soon. */
+const failing = ['CrashLoopBackOff', 'CreateContainerError']
+
+const containerSchema = z.object({
+  ready: z.boolean(),
+  restartCount: z.number(),
+  state: z.object({ waiting: z.object({ reason: z.string() }).optional() }),
 })
 
+const podSchema = z.object({ status: z.object({ containerStatuses: z.array(containerSchema).default([]) }) })
+
 /** What the API shows of a pod's container; of one that has not been started yet, that. */
-function containerOf(pod: KubernetesObject): { ready: boolean; restartCount: number } {
-  return podSchema.parse(pod).status.containerStatuses[0] ?? { ready: false, restartCount: 0 }
+function containerOf(pod: KubernetesObject): z.output<typeof containerSchema> {
+  return podSchema.parse(pod).status.containerStatuses[0] ?? { ready: false, restartCount: 0, state: {} }
 }
 
 /** The pod that works for an object. Throws FaultImpossible where `ref` names no Terraform object. */

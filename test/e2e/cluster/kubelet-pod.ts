@@ -67,6 +67,8 @@ export class PodRun {
   #last: Ended | undefined
   #restartCount = 0
   #hasRun = false
+  /** This run of the container. */
+  #isReady = false
   #readyChangedAt = this.#scheduledAt
   #unreported: object | undefined
   #reporting: Promise<void> | undefined
@@ -107,6 +109,11 @@ export class PodRun {
   /** Whether the container's process runs; true for a frozen one. */
   get alive(): boolean {
     return this.#process?.running ?? false
+  }
+
+  /** Whether the container's process runs and was ready once. */
+  get ready(): boolean {
+    return this.alive && this.#isReady
   }
 
   /** Whether it was killed with `hold`, and nobody has said yet how to go on. */
@@ -211,11 +218,13 @@ export class PodRun {
   async #run(): Promise<Ended> {
     const startedAt = Date.now()
     this.#isKilled = false
+    this.#isReady = false
     const process = await this.#start()
     // A deletion may have come while there was nobody yet to be told.
     if (this.#isEnding) this.#tellToEnd()
     if (process.running) {
       this.#hasRun = true
+      this.#isReady = true
       this.#readyChangedAt = Date.now()
       this.#report('Running', { kind: 'running', startedAt })
     }
@@ -231,6 +240,8 @@ export class PodRun {
     for (let tries = 1; ; tries++) {
       const [port = 0] = await freePorts(1)
       const process = this.#makeProcess(port)
+      // From its start on it can be killed: whoever wanted that before has found nothing to kill.
+      if (this.#isEnding) return process
       this.#process = process
       this.#host.network.attach(this.#ip, port)
       try {

@@ -32,7 +32,7 @@ export interface RunningTofuController {
 
 /**
  * Applies the CRDs and the Deployment, and waits until the controller is ready. Throws what `applyCrds` throws, and
- * NotSeen; nothing is left running then.
+ * ManagerNotReady; nothing is left running then.
  */
 export async function startTofuController(options: TofuControllerOptions): Promise<RunningTofuController> {
   const network = await startRunnerNetwork()
