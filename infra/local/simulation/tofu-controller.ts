@@ -12,6 +12,7 @@ import { NoRunner, RunnerPods } from './tofu/runner-pods.ts'
 import {
   mayApply,
   planId,
+  retriesSpent,
   type TerraformRun,
   type TerraformSpec,
   type TerraformStatus,
@@ -27,7 +28,7 @@ import {
   recordSuccess,
   recordSuspended,
   renew,
-  stallWhenSpent,
+  stall,
 } from './tofu/terraform-status.ts'
 import { unmetDependency } from './tofu/unmet-dependency.ts'
 
@@ -147,7 +148,7 @@ export class TofuController {
     } catch (error) {
       if (!(error instanceof NoRunner)) throw error
       run.end('lost')
-      run.write((status) => run.handled(status))
+      recordToken(run)
       return { after: this.errorBackoff(run.key), trigger: 'retry' }
     } finally {
       this.active--
@@ -170,7 +171,7 @@ export class TofuController {
     }
     const wait = untilDue(run, artifact.revision, this.context.clock.now())
     if (wait > 0) {
-      run.write((status) => run.handled(status))
+      recordToken(run)
       return { after: wait, trigger: 'interval' }
     }
     return this.reconcileAt(run, artifact)
@@ -196,13 +197,13 @@ export class TofuController {
     }
     if (run.status.plan?.pending && !mayApply(run.spec, run.status.plan.pending)) {
       // No fresh plan is made, whatever the token says.
-      run.write((status) => run.handled(status))
+      recordToken(run)
       return undefined
     }
     run.begin(revision)
     await this.begin(run)
     const again = await this.reconcileOnRunner(run, artifact)
-    run.write((status) => run.handled(status))
+    recordToken(run)
     return again
   }
 
@@ -234,12 +235,9 @@ export class TofuController {
     const patch = (change: (status: TerraformStatus) => void) => this.patch(run, change)
     const session = { run, runner, patch, revision, artifact: addressed(artifact), clock }
     const retry: Again = { after: run.spec.retryInterval, trigger: 'retry' }
-    let spent = false
-    run.write((status) => {
-      spent = stallWhenSpent(run, status)
-    })
-    if (spent) {
+    if (retriesSpent(run.spec, run.status)) {
       run.end('failed')
+      await patch((status) => stall(run, status))
       return undefined
     }
     try {
@@ -267,6 +265,11 @@ export class TofuController {
     this.errors.set(key, before + 1)
     return Math.min(5 * 2 ** before, 1_000_000)
   }
+}
+
+function recordToken(run: TerraformRun): void {
+  if (run.token === undefined || run.status.lastHandledReconcileAt === run.token) return
+  run.write((status) => run.handled(status))
 }
 
 function addressed(artifact: Artifact): { url: string; digest: string } {

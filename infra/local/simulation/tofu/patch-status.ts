@@ -11,9 +11,12 @@ export async function patchStatus(
 ): Promise<void> {
   const wanted = structuredClone(run.status)
   change(wanted)
-  run.write((status) => {
-    if (wanted.conditions) status.conditions = wanted.conditions
-  })
+  const { conditions = [] } = wanted
+  if (JSON.stringify(conditions) !== JSON.stringify(run.status.conditions ?? [])) {
+    run.write((status) => {
+      status.conditions = conditions
+    })
+  }
   if (sameButConditions(run.status, wanted)) return
   await run.spend(gapMs)
   run.write(change)

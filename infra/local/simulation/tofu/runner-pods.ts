@@ -22,6 +22,9 @@ export class NoRunner extends Error {
 export class RunnerPods {
   private readonly context: ControllerContext
   private readonly tlsSecretName: string
+  /** Who waits for a runner, by `namespace/name` of its pod. */
+  private readonly watching = new Map<string, (pod: KubernetesObject) => void>()
+  private unsubscribe: (() => void) | undefined
 
   constructor(context: ControllerContext, tlsSecretName: string) {
     this.context = context
@@ -73,29 +76,43 @@ export class RunnerPods {
   }
 
   private async untilAddress(run: TerraformRun): Promise<string> {
-    const { clock, durations, store } = this.context
+    const { clock, durations } = this.context
     const found = await new Promise<string | undefined>((resolve) => {
-      const look = (pod: KubernetesObject | undefined) => {
-        const ip = pod?.metadata.name === runnerName(run.name) ? pod.status?.podIP : undefined
-        if (typeof ip === 'string' && ip !== '') settle(ip)
-      }
       const settle = (ip?: string) => {
         cancel()
-        unsubscribe()
-        run.signal.removeEventListener('abort', stop)
+        stopWatching()
+        run.signal.removeEventListener('abort', giveUp)
         resolve(ip)
       }
-      const stop = () => settle()
-      const cancel = clock.after(durations.runnerCreationTimeout, stop)
-      const unsubscribe = store.subscribe(Pod, ({ type, object }) => {
-        if (type !== 'DELETED' && object.metadata.namespace === run.namespace) look(object)
-      })
-      run.signal.addEventListener('abort', stop, { once: true })
+      const giveUp = () => settle()
+      const look = (pod: KubernetesObject | undefined) => {
+        const ip = pod?.status?.podIP
+        if (typeof ip === 'string' && ip !== '') settle(ip)
+      }
+      const cancel = clock.after(durations.runnerCreationTimeout, giveUp)
+      const stopWatching = this.watch(run, look)
+      run.signal.addEventListener('abort', giveUp, { once: true })
       look(this.get(run))
     })
     run.signal.throwIfAborted()
     if (found === undefined) throw new NoRunner('failed to create and obtain pod ip')
     return found
+  }
+
+  /** Calls `look` with each new version of the object's runner. All runs share one subscription. */
+  private watch(run: TerraformRun, look: (pod: KubernetesObject) => void): () => void {
+    const key = `${run.namespace}/${runnerName(run.name)}`
+    this.watching.set(key, look)
+    this.unsubscribe ??= this.context.store.subscribe(Pod, ({ type, object }) => {
+      const { namespace, name } = object.metadata
+      if (type !== 'DELETED') this.watching.get(`${namespace}/${name}`)?.(object)
+    })
+    return () => {
+      this.watching.delete(key)
+      if (this.watching.size > 0) return
+      this.unsubscribe?.()
+      this.unsubscribe = undefined
+    }
   }
 
   private get(run: TerraformRun): KubernetesObject | undefined {

@@ -4,7 +4,6 @@ import {
   isAutomatic,
   mayApply,
   planId,
-  retriesSpent,
   type TerraformRun,
   type TerraformSpec,
   type TerraformStatus,
@@ -130,11 +129,10 @@ export function countFailure(status: TerraformStatus): void {
   status.reconciliationFailures = (status.reconciliationFailures ?? 0) + 1
 }
 
-export function stallWhenSpent(run: TerraformRun, status: TerraformStatus): boolean {
-  if (!retriesSpent(run.spec, status)) return false
+/** Its retries are spent. */
+export function stall(run: TerraformRun, status: TerraformStatus): void {
   removeConditions(status, 'Reconciling')
   run.condition(status, 'Stalled', 'True', 'RetryLimitReached', 'Resource reached maximum number of retries.')
-  return true
 }
 
 export function appliedReason(spec: TerraformSpec, revision: string): [reason: string, message: string] {
