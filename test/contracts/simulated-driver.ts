@@ -9,7 +9,8 @@ import { ClusterSimulation, type ClusterSimulationOptions } from '../../infra/lo
 import { VirtualClock } from '../../infra/local/virtual-clock.ts'
 import type { ControllerDriver, DrivenObject, Sighting } from './controller-driver.ts'
 
-const manager = 'kubectl'
+/** Not kubectl's: what that sets is undone by the next apply. */
+const manager = 'tests'
 
 /** The simulation as a driver, with what only a simulation has: its faults, its log and its clock. */
 export class SimulatedDriver implements ControllerDriver {

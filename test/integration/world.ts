@@ -257,11 +257,11 @@ export class World {
     return found
   }
 
-  /** What a person does with kubectl. */
+  /** What a person does with the flux command: what kubectl sets is undone by the owner's next apply. */
   edit(key: string, change: (object: KubernetesObject) => void): void {
     const [kind = '', namespace = '', name = ''] = key.split('/')
     const resource = Object.values(simulatedKinds).find((candidate) => candidate.kind === kind)
-    if (resource) this.simulation.store.update(resource, namespace, name, change, { manager: 'kubectl' })
+    if (resource) this.simulation.store.update(resource, namespace, name, change, { manager: 'flux' })
   }
 
   remove(key: string): void {

@@ -133,6 +133,26 @@ export function recordWrite(
   return [...others, own].filter((entry) => Object.keys(entry.fieldsV1).length > 0)
 }
 
+/**
+ * The entries with those of managers whose names begin with one of `prefixes` merged into the writer's own; undefined
+ * when there are none. What they wrote to a subresource stays theirs.
+ */
+export function takeOver(
+  entries: readonly ManagedFieldsEntry[],
+  writer: Pick<ManagedFieldsEntry, 'manager' | 'operation' | 'apiVersion' | 'subresource'>,
+  prefixes: readonly string[],
+): ManagedFieldsEntry[] | undefined {
+  const taken = entries.filter(
+    ({ manager, subresource }) => !subresource && prefixes.some((prefix) => manager.startsWith(prefix)),
+  )
+  const [first] = taken
+  if (!first) return undefined
+  const mine = entries.find((entry) => sameWriter(entry, writer))
+  const paths = [...taken, ...(mine ? [mine] : [])].flatMap((entry) => [...parseFields(entry.fieldsV1)])
+  const others = entries.filter((entry) => entry !== mine && !taken.includes(entry))
+  return [...others, withPaths({ ...(mine ?? first), ...writer }, new Set(paths))]
+}
+
 export function without(paths: FieldPaths, gone: FieldPaths): FieldPaths {
   return new Set([...paths].filter((path) => !gone.has(path)))
 }

@@ -12,6 +12,7 @@ import {
   removeField,
   sameJson,
   sameWriter,
+  takeOver,
   without,
 } from './managed-fields.ts'
 import { type KubernetesObject, type ObjectStore, StoreError, type StoreEvent } from './object-store.ts'
@@ -112,13 +113,19 @@ export class MemoryObjectStore implements ObjectStore {
     return this.replace(collection, current, next, { ...options, operation: 'Update' })
   }
 
-  apply(resource: Resource, manifest: KubernetesObject, manager: string): KubernetesObject {
+  apply(
+    resource: Resource,
+    manifest: KubernetesObject,
+    manager: string,
+    { takeOverFrom = [] }: { takeOverFrom?: readonly string[] } = {},
+  ): KubernetesObject {
     const collection = this.collection(resource)
     const { status: _, ...wanted } = copy(manifest)
     delete wanted.metadata.managedFields
     const writer: Writer = { manager, operation: 'Apply', applied: leaves(wanted) }
-    const current = collection.objects.get(key(manifest))
-    if (!current) return this.insert(collection, wanted, writer)
+    const found = collection.objects.get(key(manifest))
+    if (!found) return this.insert(collection, wanted, writer)
+    const current = withFieldsTakenOver(found, writer, takeOverFrom)
     checkPreconditions(resource, current, { ...current, metadata: { ...current.metadata, ...wanted.metadata } })
     const next = copy(mergeApplied(current, wanted) as KubernetesObject)
     for (const field of noLongerApplied(current, writer)) removeField(next, field)
@@ -335,6 +342,16 @@ function withoutEmptyMetadata(object: KubernetesObject): KubernetesObject {
   if (annotations && Object.keys(annotations).length === 0) delete object.metadata.annotations
   if (finalizers?.length === 0) delete object.metadata.finalizers
   return object
+}
+
+/** The object as if the writer had applied what managers of those names own. */
+function withFieldsTakenOver(
+  object: KubernetesObject,
+  { applied: _, ...writer }: Writer,
+  takeOverFrom: readonly string[],
+): KubernetesObject {
+  const managedFields = takeOver(entriesOf(object), { ...writer, apiVersion: object.apiVersion }, takeOverFrom)
+  return managedFields ? { ...object, metadata: { ...object.metadata, managedFields } } : object
 }
 
 /** What this manager applied before, does not apply now, and nobody else owns; the deepest fields first. */

@@ -68,9 +68,15 @@ export interface ObjectStore {
   /**
    * Server-side apply with force, as kustomize-controller does it: creates, or merges the manifest's fields over the
    * object; fields that the manager applied before and no longer applies go away; fields of others stay. Records
-   * managedFields (manager, operation Apply, fieldsV1 for spec, labels and annotations).
+   * managedFields (manager, operation Apply, fieldsV1 for spec, labels and annotations). What managers own whose names
+   * begin with one of `takeOverFrom` counts as applied by this one: it goes away unless the manifest sets it.
    */
-  apply(resource: Resource, manifest: KubernetesObject, manager: string): KubernetesObject
+  apply(
+    resource: Resource,
+    manifest: KubernetesObject,
+    manager: string,
+    options?: { takeOverFrom?: readonly string[] },
+  ): KubernetesObject
   /**
    * Sets deletionTimestamp when finalizers remain, else removes. A pod that was given to a node and has not ended is
    * left to its kubelet for its grace, in seconds (default: its spec's; a second delete may shorten it); 0 removes it

@@ -76,3 +76,11 @@ export const durationMs = z
       total += Number(amount) * (unitMs[unit ?? ''] ?? 0)
     return total
   })
+
+/** As Go prints a duration, to whole seconds: `59m30s`, `1h0m0s`, `31s`. */
+export function goDuration(ms: number): string {
+  const seconds = Math.floor(ms / 1_000)
+  const [hours, minutes] = [Math.floor(seconds / 3_600), Math.floor(seconds / 60) % 60]
+  if (hours > 0) return `${hours}h${minutes}m${seconds % 60}s`
+  return minutes > 0 ? `${minutes}m${seconds % 60}s` : `${seconds}s`
+}

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import * as z from 'zod'
 import type { KubernetesObject } from '../kubernetes/object-store.ts'
-import { conditionOf, isTrue, removeConditions, type Status, timestamp } from './conditions.ts'
+import { type Condition, conditionOf, isTrue, removeConditions, type Status, timestamp } from './conditions.ts'
 import { durationMs } from './durations.ts'
 import type { Failure } from './faults.ts'
 import type { GitServer } from './git-server.ts'
@@ -11,8 +11,8 @@ import { type Again, type ControllerContext, ReconcileLoop, type Run } from './r
 import { dependsOnSchema, SourceCache, sourceKey, sourceRefSchema } from './source-cache.ts'
 
 const manager = 'helm-controller'
-/** Snapshots kept in status.history. */
-const historyLimit = 5
+/** Snapshots kept in status.history after a success: the release, and the one before it. */
+const historyLimit = 2
 
 const remediationSchema = z.looseObject({
   remediation: z.looseObject({ retries: z.number().int().default(0) }).default({ retries: 0 }),
@@ -76,6 +76,10 @@ interface Wanted {
   readonly configDigest: string
 }
 
+interface NotReady {
+  readonly notReady: string
+}
+
 type Action = 'install' | 'upgrade'
 
 const chartArtifactSchema = z.looseObject({
@@ -127,10 +131,10 @@ export class HelmController {
     const chart = this.applyChart(run)
     if (chart && !settleChart(chart)) return false
     const wanted = this.wanted(run)
-    if (!wanted) return false
+    if ('notReady' in wanted) return false
     run.write((status) => {
-      attempted(run, status, wanted, 'install')
-      this.deployed(run, status, wanted)
+      attempted(run, status, wanted)
+      this.deployed(run, status, wanted, 'install')
       releasedConditions(run, status, 'InstallSucceeded', released(run, 1, wanted))
       status.observedGeneration = run.generation
     })
@@ -140,19 +144,27 @@ export class HelmController {
   private async reconcile(run: Run<Spec, HelmReleaseStatus>): Promise<Again> {
     if (run.deleting) return undefined
     if (run.spec.suspend) {
-      run.write((status) => run.handled(status))
+      run.write((status) => {
+        status.observedGeneration = run.generation
+        run.handled(status)
+      })
       return undefined
     }
     this.applyChart(run)
+    const stalled = conditionOf(run.status, 'Stalled')
+    // Ready stays as it was until something is found that is to be done, or in the way.
+    run.write((status) => {
+      run.condition(status, 'Reconciling', 'True', 'Progressing', 'Fulfilling prerequisites')
+      removeConditions(status, 'Stalled')
+    })
     const unmet = this.unmetDependency(run)
     if (unmet) return this.waitForDependency(run, unmet)
     const wanted = this.wanted(run)
-    if (!wanted) {
-      const key = chartKey(run.spec, run.namespace, run.name)
-      run.notReady('SourceNotReady', `${key} is not ready: no artifact of its current generation`)
+    if ('notReady' in wanted) {
+      run.notReady('SourceNotReady', wanted.notReady)
       return { after: this.context.durations.requeueDependency, trigger: 'retry' }
     }
-    return this.run(run, wanted)
+    return this.run(run, wanted, stalled)
   }
 
   /** Generation and Ready only: no revision is compared. */
@@ -176,13 +188,14 @@ export class HelmController {
     return { after: this.context.durations.requeueDependency, trigger: 'dependency' }
   }
 
-  private async run(run: Run<Spec, HelmReleaseStatus>, wanted: Wanted): Promise<Again> {
+  private async run(run: Run<Spec, HelmReleaseStatus>, wanted: Wanted, stalled: Condition | undefined): Promise<Again> {
     run.begin(wanted.chartVersion)
     const failure = this.context.faults.takeFailure(run.key)
     const interval: Again = { after: run.spec.interval, trigger: 'interval' }
-    if (!sameAttempt(run, wanted) || asks(run, 'resetAt', run.status.lastHandledResetAt)) forgetFailures(run)
-    if (isTrue(run.status, 'Stalled') && !asks(run, 'forceAt', run.status.lastHandledForceAt)) {
-      await run.finish('failed', () => {})
+    const afresh = !sameAttempt(run, wanted) || asks(run, 'resetAt', run.status.lastHandledResetAt)
+    if (afresh) forgetFailures(run)
+    else if (stalled && !asks(run, 'forceAt', run.status.lastHandledForceAt)) {
+      await run.finish('failed', (status) => stall(run, status, stalled.message))
       return interval
     }
     const action = actionFor(run, wanted, failure)
@@ -201,7 +214,6 @@ export class HelmController {
 
   private async inSync(run: Run<Spec, HelmReleaseStatus>): Promise<void> {
     const { statusGap } = this.context.durations
-    run.write((status) => run.condition(status, 'Reconciling', 'True', 'Progressing', 'Fulfilling prerequisites'))
     await run.hold()
     await run.spend(2 * statusGap * run.pace(2 * statusGap) - statusGap)
     const reason = `${titled(run.status.lastAttemptedReleaseAction ?? 'install')}Succeeded`
@@ -222,24 +234,25 @@ export class HelmController {
   private async act(run: Run<Spec, HelmReleaseStatus>, wanted: Wanted, action: Action): Promise<void> {
     const { helmAction, statusGap } = this.context.durations
     const total = helmAction * run.pace(helmAction)
-    const message = `Running '${action}' action with timeout of 5m0s`
-    run.write((status) => run.condition(status, 'Reconciling', 'True', 'Progressing', message))
+    run.write((status) => run.progressing(status, `Running '${action}' action with timeout of 5m0s`))
     await run.spend(Math.min(statusGap, total))
-    run.write((status) => {
-      run.progressing(status, message)
-      attempted(run, status, wanted, action)
-    })
+    run.write((status) => attempted(run, status, wanted))
     await run.hold()
     await run.spend(total - 2 * statusGap)
   }
 
+  /** Four writes: Ready beside Reconciling, the history, the end of Reconciling, and what says that the run is over. */
   private async succeeded(run: Run<Spec, HelmReleaseStatus>, wanted: Wanted, action: Action): Promise<void> {
+    const { statusGap } = this.context.durations
     const version = (run.status.history?.[0]?.version ?? 0) + 1
+    run.write((status) => releasedConditions(run, status, `${titled(action)}Succeeded`, released(run, version, wanted)))
+    await run.spend(statusGap)
+    run.write((status) => this.deployed(run, status, wanted, action))
+    await run.spend(statusGap)
     await run.finish(
       'succeeded',
-      (status) => releasedConditions(run, status, `${titled(action)}Succeeded`, released(run, version, wanted)),
+      (status) => removeConditions(status, 'Reconciling'),
       (status) => {
-        this.deployed(run, status, wanted)
         status.observedGeneration = run.generation
         recordForce(run, status)
       },
@@ -260,15 +273,16 @@ export class HelmController {
     const message =
       failure.message ??
       `Helm ${action} failed for release ${run.namespace}/${run.name} with chart ${wanted.chartName}@${wanted.chartVersion}`
+    run.write((status) => {
+      run.condition(status, 'Released', 'False', reason, message)
+      run.condition(status, 'Ready', 'False', reason, message)
+    })
+    await run.spend(this.context.durations.statusGap)
     await run.finish(
       'failed',
       (status) => {
-        run.condition(status, 'Released', 'False', reason, message)
-        run.condition(status, 'Ready', 'False', reason, message)
-        if (!final) run.condition(status, 'Reconciling', 'True', 'ProgressingWithRetry', message)
-        if (!final) return
-        removeConditions(status, 'Reconciling')
-        run.condition(status, 'Stalled', 'True', 'RetriesExceeded', `Failed to ${action} after ${attempts} attempt(s)`)
+        if (final) stall(run, status, `Failed to ${action} after ${attempts} attempt(s)`)
+        else run.condition(status, 'Reconciling', 'True', 'ProgressingWithRetry', message)
       },
       (status) => {
         status.failures = attempts
@@ -281,7 +295,7 @@ export class HelmController {
     return final
   }
 
-  private deployed(run: Run<Spec, HelmReleaseStatus>, status: HelmReleaseStatus, wanted: Wanted): void {
+  private deployed(run: Run<Spec, HelmReleaseStatus>, status: HelmReleaseStatus, wanted: Wanted, action: Action): void {
     const now = timestamp(this.context.clock)
     const [latest, ...older] = status.history ?? []
     const before = latest ? [{ ...latest, status: 'superseded' as const }, ...older] : []
@@ -295,6 +309,7 @@ export class HelmController {
       lastDeployed: now,
     }
     status.history = [snapshot, ...before].slice(0, historyLimit)
+    status.lastAttemptedReleaseAction = action
     delete status.failures
     delete status.installFailures
     delete status.upgradeFailures
@@ -332,17 +347,24 @@ export class HelmController {
     return applied
   }
 
-  /** Undefined while the chart has no artifact of its present generation. */
-  private wanted(run: Run<Spec, HelmReleaseStatus>): Wanted | undefined {
+  /** What there is to release, or why there is nothing: the chart's object is behind its spec, stalled, or empty. */
+  private wanted(run: Run<Spec, HelmReleaseStatus>): Wanted | NotReady {
     const key = chartKey(run.spec, run.namespace, run.name)
     const [kind, namespace = '', name = ''] = key.split('/')
     const resource = kind === 'OCIRepository' ? simulatedKinds.OCIRepository : simulatedKinds.HelmChart
     const object = this.context.store.get(resource, namespace, name)
-    const artifact = chartArtifactSchema.safeParse(object?.status?.artifact).data
-    if (!object || !artifact || object.status.observedGeneration !== object.metadata.generation) return undefined
+    const status: Status & { artifact?: unknown; observedChartName?: string } = object?.status ?? {}
+    const artifact = chartArtifactSchema.safeParse(status.artifact).data
+    const notReady = (why: string) => ({ notReady: `${kind} '${namespace}/${name}' is not ready: ${why}` })
+    if (status.observedGeneration !== object?.metadata.generation || !object) {
+      const ready = conditionOf(status, 'Ready')
+      return notReady(ready?.status === 'False' ? ready.message : 'latest generation of object has not been reconciled')
+    }
+    if (isTrue(status, 'Stalled')) return notReady(conditionOf(status, 'Stalled')?.message ?? '')
+    if (!artifact) return notReady('does not have an artifact')
     const configDigest = `sha256:${createHash('sha256').update(JSON.stringify(run.spec.values)).digest('hex')}`
     const chartVersion = kind === 'OCIRepository' ? ociChartVersion(artifact) : artifact.revision
-    return { chartName: object.status.observedChartName ?? name, chartVersion, configDigest }
+    return { chartName: status.observedChartName ?? name, chartVersion, configDigest }
   }
 }
 
@@ -385,12 +407,16 @@ function sameAttempt(run: Run<Spec, HelmReleaseStatus>, wanted: Wanted): boolean
 function forgetFailures(run: Run<Spec, HelmReleaseStatus>): void {
   const reset = run.object.metadata.annotations?.['reconcile.fluxcd.io/resetAt']
   run.write((status) => {
-    removeConditions(status, 'Stalled')
     delete status.failures
     delete status.installFailures
     delete status.upgradeFailures
     if (reset !== undefined && reset === run.token) status.lastHandledResetAt = reset
   })
+}
+
+function stall(run: Run<Spec, HelmReleaseStatus>, status: Status, message: string): void {
+  removeConditions(status, 'Reconciling')
+  run.condition(status, 'Stalled', 'True', 'RetriesExceeded', message)
 }
 
 /** forceAt and resetAt act only when equal to requestedAt, and once. */
@@ -408,15 +434,14 @@ function recordForce(run: Run<Spec, HelmReleaseStatus>, status: HelmReleaseStatu
   if (force !== undefined && force === run.token) status.lastHandledForceAt = force
 }
 
-function attempted(run: Run<Spec, HelmReleaseStatus>, status: HelmReleaseStatus, wanted: Wanted, action: Action): void {
+function attempted(run: Run<Spec, HelmReleaseStatus>, status: HelmReleaseStatus, wanted: Wanted): void {
   status.lastAttemptedRevision = wanted.chartVersion
   status.lastAttemptedGeneration = run.generation
   status.lastAttemptedConfigDigest = wanted.configDigest
-  status.lastAttemptedReleaseAction = action
 }
 
 function releasedConditions(run: Run<Spec, HelmReleaseStatus>, status: Status, reason: string, message: string): void {
-  removeConditions(status, 'Reconciling', 'Stalled')
+  removeConditions(status, 'Stalled')
   run.condition(status, 'Released', 'True', reason, message)
   run.condition(status, 'Ready', 'True', reason, message)
 }

@@ -2,11 +2,11 @@ import * as z from 'zod'
 import { ownerLabels } from '../../../functions/lib/flux/annotations.ts'
 import type { KubernetesObject } from '../kubernetes/object-store.ts'
 import { conditionOf, isTrue, removeConditions, type Status } from './conditions.ts'
-import { durationMs } from './durations.ts'
-import type { GitServer } from './git-server.ts'
-import { type HealthTarget, healthOf } from './health.ts'
+import { durationMs, goDuration } from './durations.ts'
+import type { GitServer, Tree } from './git-server.ts'
+import { type Health, type HealthTarget, healthOf } from './health.ts'
 import { groupOf, isServed, resourceOf, simulatedKind, simulatedKinds } from './kinds.ts'
-import { type Selection, selectObjects } from './manifest-tree.ts'
+import { hasPath, type Selection, selectObjects } from './manifest-tree.ts'
 import type { OciRegistry } from './oci-registry.ts'
 import { type Again, type ControllerContext, ReconcileLoop, type Run } from './reconcile-loop.ts'
 import {
@@ -20,6 +20,8 @@ import {
 
 const manager = 'kustomize-controller'
 const finalizer = 'finalizers.fluxcd.io'
+/** Field managers of people's tools: what they set is taken for drift. */
+const handManagers = ['kubectl', 'before-first-apply']
 const reconcileAnnotation = 'kustomize.toolkit.fluxcd.io/reconcile'
 const pruneAnnotation = 'kustomize.toolkit.fluxcd.io/prune'
 
@@ -56,14 +58,26 @@ export interface KustomizationStatus extends Status {
   inventory?: { entries: InventoryEntry[] }
 }
 
+/** What a run has applied so far. Its status tells of it with the next write that is not about conditions. */
+interface Applied {
+  inventory?: InventoryEntry[]
+}
+
 /** A run that ends with Ready=False. */
 class RunFailed extends Error {
   readonly reason: string
+  /** What the condition Healthy says, where that is not the message. */
+  readonly unhealthy: string | undefined
 
-  constructor(reason: string, message: string) {
+  constructor(reason: string, message: string, unhealthyMessage?: string) {
     super(message)
     this.reason = reason
+    this.unhealthy = unhealthyMessage
   }
+}
+
+function unhealthy(took: string, why: string): RunFailed {
+  return new RunFailed('HealthCheckFailed', `health check failed after ${took}: ${why}`, why)
 }
 
 /**
@@ -132,7 +146,11 @@ export class KustomizeController {
     if (run.deleting) return this.finalize(run)
     this.addFinalizer(run)
     if (run.spec.suspend) {
-      run.write((status) => run.handled(status))
+      run.write((status) => {
+        // For whoever looks at the generation, a Ready object that is held is as it should be.
+        if (isTrue(status, 'Ready')) status.observedGeneration = run.generation
+        run.handled(status)
+      })
       return undefined
     }
     const source = this.sources.get(sourceKey(run.spec.sourceRef, run.namespace))
@@ -188,17 +206,21 @@ export class KustomizeController {
 
   private async run(run: Run<Spec, KustomizationStatus>, source: CachedSource, artifact: Artifact): Promise<Again> {
     run.begin(artifact.revision)
+    const applied: Applied = {}
     try {
-      await this.applyAndWait(run, source, artifact)
+      await this.applyAndWait(run, source, artifact, applied)
     } catch (error) {
       if (!(error instanceof RunFailed)) throw error
-      await this.failed(run, error)
+      await this.failed(run, error, applied)
       return { after: retryInterval(run.spec), trigger: 'retry' }
     }
     await run.finish(
       'succeeded',
       (status) => readyConditions(run, status, artifact.revision),
-      (status) => settled(run, status, artifact),
+      (status) => {
+        settled(run, status, artifact)
+        recordInventory(status, applied)
+      },
     )
     return { after: run.spec.interval, trigger: 'interval' }
   }
@@ -207,45 +229,53 @@ export class KustomizeController {
     run: Run<Spec, KustomizationStatus>,
     source: CachedSource,
     artifact: Artifact,
+    applied: Applied,
   ): Promise<void> {
     const { durations, faults } = this.context
+    const { revision } = artifact
     const failure = faults.takeFailure(run.key)
     const { statusGap, kustomization } = durations
     const total = kustomization * run.pace(kustomization)
-    const message = `Fetching manifests for revision ${artifact.revision}`
-    // Ready=True of the revision before stands beside Reconciling=True for a moment.
-    run.write((status) => run.condition(status, 'Reconciling', 'True', 'Progressing', message))
-    await run.spend(Math.min(statusGap, total))
-    run.write((status) => run.progressing(status, message))
-    await run.spend(total / 4)
     run.write((status) => {
-      status.lastAttemptedRevision = artifact.revision
-      run.progressing(status, `Building manifests for revision ${artifact.revision}`)
+      run.condition(status, 'Ready', 'Unknown', 'Progressing', 'Reconciliation in progress')
+      phase(run, status, `Fetching manifests for revision ${revision}`)
+    })
+    await run.spend(total / 4)
+    const tree = this.fetch(run, source, artifact)
+    run.write((status) => phase(run, status, `Building manifests for revision ${revision}`))
+    await run.spend(Math.min(statusGap, total / 4))
+    run.write((status) => {
+      status.lastAttemptedRevision = revision
     })
     await run.hold()
     await run.spend((total * 3) / 4 - 2 * statusGap)
     if (failure && failure.reason !== 'HealthCheckFailed') {
       throw new RunFailed(failure.reason ?? 'ReconciliationFailed', failure.message ?? 'apply failed')
     }
-    const objects = this.build(run, source, artifact)
-    this.apply(run, objects)
+    const objects = this.build(run, tree)
+    this.apply(run, objects, applied)
     if (failure) throw new RunFailed('HealthCheckFailed', failure.message ?? 'health check failed after 30s')
-    await this.waitForHealth(run, objects, artifact.revision)
+    await this.waitForHealth(run, objects, revision, applied)
   }
 
-  private build(
-    run: Run<Spec, KustomizationStatus>,
-    source: CachedSource,
-    artifact: Artifact,
-  ): readonly KubernetesObject[] {
+  /** The artifact's files. A path that is not among them counts as a bad artifact: nothing has been attempted. */
+  private fetch(run: Run<Spec, KustomizationStatus>, source: CachedSource, artifact: Artifact): Tree {
     const tree = this.sources.content(source, artifact)
     if (!tree) throw new RunFailed('ArtifactFailed', `artifact of revision ${artifact.revision} has no content`)
+    if (hasPath(tree, run.spec.path)) return tree
+    throw new RunFailed(
+      'ArtifactFailed',
+      `kustomization path not found: stat ${run.spec.path}: no such file or directory`,
+    )
+  }
+
+  private build(run: Run<Spec, KustomizationStatus>, tree: Tree): readonly KubernetesObject[] {
     const { objects, problems }: Selection = selectObjects(tree, run.spec.path)
     if (problems.length > 0) throw new RunFailed('BuildFailed', `kustomize build failed: ${problems.join('; ')}`)
     return objects.map((object) => owned(object, run.namespace, run.name))
   }
 
-  private apply(run: Run<Spec, KustomizationStatus>, objects: readonly KubernetesObject[]): void {
+  private apply(run: Run<Spec, KustomizationStatus>, objects: readonly KubernetesObject[], applied: Applied): void {
     const before = run.status.inventory?.entries ?? []
     for (const object of objects) this.applyOne(object)
     const entries = objects.map(inventoryEntry)
@@ -253,9 +283,7 @@ export class KustomizeController {
       const kept = new Set(entries.map((entry) => entry.id))
       this.prune(before.filter((entry) => !kept.has(entry.id)))
     }
-    run.write((status) => {
-      status.inventory = { entries }
-    })
+    applied.inventory = entries
   }
 
   /** A kind that nothing here serves (a Deployment, say) is only remembered in the inventory. */
@@ -271,7 +299,7 @@ export class KustomizeController {
     }
     const current = store.get(resource, object.metadata.namespace ?? '', object.metadata.name)
     if ([object, current].some((one) => one?.metadata.annotations?.[reconcileAnnotation] === 'disabled')) return
-    store.apply(resource, { ...object, apiVersion: apiVersionOf(resource) }, manager)
+    store.apply(resource, { ...object, apiVersion: apiVersionOf(resource) }, manager, { takeOverFrom: handManagers })
   }
 
   private prune(entries: readonly InventoryEntry[]): void {
@@ -290,40 +318,48 @@ export class KustomizeController {
     run: Run<Spec, KustomizationStatus>,
     objects: readonly KubernetesObject[],
     revision: string,
+    applied: Applied,
   ): Promise<void> {
-    const targets = run.spec.wait
-      ? objects.map(target)
-      : run.spec.healthChecks.map((check) => ({ ...check, namespace: check.namespace ?? run.namespace }))
+    const targets = healthTargets(run, objects)
     if (targets.length === 0) return
     const { clock, durations } = this.context
+    const began = clock.now()
     const timeout = healthTimeout(run.spec)
-    const deadline = clock.now() + timeout
-    run.write((status) => run.progressing(status, `Running health checks for revision ${revision}`))
+    run.write((status) => {
+      const message = phase(run, status, `Running health checks for revision ${revision}`)
+      run.condition(status, 'Healthy', 'Unknown', 'Progressing', message)
+    })
+    await run.spend(Math.min(durations.statusGap, timeout))
+    run.write((status) => recordInventory(status, applied))
     for (let waiting = targets; ; ) {
       const health = new Map(waiting.map((candidate) => [candidate, healthOf(this.context.store, candidate)]))
       waiting = waiting.filter((candidate) => health.get(candidate) !== 'Current')
-      if (waiting.length === 0) return
+      const took = goDuration(clock.now() - began)
+      if (waiting.length === 0) {
+        run.write((status) => run.condition(status, 'Healthy', 'True', 'Succeeded', `Health check passed in ${took}`))
+        return
+      }
       const failed = waiting.filter((candidate) => health.get(candidate) === 'Failed')
-      if (failed.length > 0) {
-        throw new RunFailed('HealthCheckFailed', `failed early due to stalled resources: [${named(failed)}]`)
-      }
-      const left = deadline - clock.now()
-      if (left <= 0) {
-        throw new RunFailed(
-          'HealthCheckFailed',
-          `health check failed after ${timeout / 1_000}s: timeout waiting for: [${named(waiting)}]`,
-        )
-      }
+      if (failed.length > 0) throw unhealthy(took, `failed early due to stalled resources: ${named(failed, health)}`)
+      const left = timeout - (clock.now() - began)
+      if (left <= 0) throw unhealthy(took, `timeout waiting for: ${named(waiting, health)}`)
       await run.spend(Math.min(durations.healthPoll, left))
     }
   }
 
-  private async failed(run: Run<Spec, KustomizationStatus>, { reason, message }: RunFailed): Promise<void> {
-    await run.finish('failed', (status) => {
-      run.condition(status, 'Reconciling', 'True', 'ProgressingWithRetry', message)
-      run.condition(status, 'Ready', 'False', reason, message)
-      if (reason === 'HealthCheckFailed') run.condition(status, 'Healthy', 'False', reason, message)
-    })
+  /** Reconciling still says what it was at when it failed. */
+  private async failed(run: Run<Spec, KustomizationStatus>, failure: RunFailed, applied: Applied): Promise<void> {
+    const { reason, message, unhealthy: why = message } = failure
+    await run.finish(
+      'failed',
+      (status) => {
+        const at = conditionOf(status, 'Reconciling')?.message ?? message
+        run.condition(status, 'Reconciling', 'True', 'ProgressingWithRetry', at)
+        run.condition(status, 'Ready', 'False', reason, message)
+        if (reason === 'HealthCheckFailed') run.condition(status, 'Healthy', 'False', reason, why)
+      },
+      (status) => recordInventory(status, applied),
+    )
   }
 
   private addFinalizer(run: Run<Spec, KustomizationStatus>): void {
@@ -364,12 +400,35 @@ function settled(run: Run<Spec, KustomizationStatus>, status: KustomizationStatu
 }
 
 function readyConditions(run: Run<Spec, KustomizationStatus>, status: Status, revision: string): void {
-  removeConditions(status, 'Reconciling', 'Stalled')
-  run.condition(status, 'Ready', 'True', 'ReconciliationSucceeded', `Applied revision: ${revision}`)
   const checked = run.spec.wait || run.spec.healthChecks.length > 0
+  removeConditions(status, 'Reconciling', 'Stalled', ...(checked ? [] : ['Healthy']))
+  run.condition(status, 'Ready', 'True', 'ReconciliationSucceeded', `Applied revision: ${revision}`)
   if (checked && conditionOf(status, 'Healthy')?.status !== 'True') {
-    run.condition(status, 'Healthy', 'True', 'Succeeded', 'Health check passed')
+    run.condition(status, 'Healthy', 'True', 'Succeeded', 'Health check passed in 0s')
   }
+}
+
+/** Says in the condition Reconciling what a run is at; answers the whole message. Ready stays as it is. */
+function phase(run: Run<Spec, KustomizationStatus>, status: Status, what: string): string {
+  const message = `${what} with a timeout of ${goDuration(healthTimeout(run.spec))}`
+  run.condition(status, 'Reconciling', 'True', 'Progressing', message)
+  removeConditions(status, 'Stalled')
+  return message
+}
+
+function recordInventory(status: KustomizationStatus, { inventory }: Applied): void {
+  if (inventory) status.inventory = { entries: inventory }
+}
+
+/** Itself it does not wait for. */
+function healthTargets(
+  { spec, namespace, name }: Run<Spec, KustomizationStatus>,
+  objects: readonly KubernetesObject[],
+): HealthTarget[] {
+  const targets = spec.wait
+    ? objects.map(target)
+    : spec.healthChecks.map((check) => ({ ...check, namespace: check.namespace ?? namespace }))
+  return targets.filter((one) => one.kind !== 'Kustomization' || one.namespace !== namespace || one.name !== name)
 }
 
 /** An object as a Kustomization applies it: with its labels, and in a namespace if its kind has one. */
@@ -398,8 +457,9 @@ function target({ apiVersion, kind, metadata }: KubernetesObject): HealthTarget 
   return { apiVersion, kind, namespace: metadata.namespace ?? '', name: metadata.name }
 }
 
-function named(targets: readonly HealthTarget[]): string {
-  return targets.map(({ kind, namespace, name }) => `${kind}/${namespace}/${name}`).join(', ')
+function named(targets: readonly HealthTarget[], health: ReadonlyMap<HealthTarget, Health>): string {
+  const names = targets.map((one) => `${one.kind}/${one.namespace}/${one.name} status: '${health.get(one)}'`)
+  return `[${names.join(', ')}]`
 }
 
 function retryInterval(spec: Spec): number {

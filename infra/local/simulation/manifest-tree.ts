@@ -76,6 +76,12 @@ export interface Selection {
   readonly problems: readonly string[]
 }
 
+/** Whether there is anything at a Kustomization's spec.path. */
+export function hasPath(tree: Tree, path: string): boolean {
+  const directory = normalise(path)
+  return directory === '' || filesBelow(tree, directory).length > 0
+}
+
 const selections = new WeakMap<Tree, Map<string, Selection>>()
 
 /**

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import * as z from 'zod'
 import type { KubernetesObject } from '../kubernetes/object-store.ts'
-import { isTrue, removeConditions, type Status, timestamp } from './conditions.ts'
+import { conditionOf, isTrue, removeConditions, type Status, timestamp } from './conditions.ts'
 import { durationMs } from './durations.ts'
 import type { GitServer } from './git-server.ts'
 import { simulatedKinds } from './kinds.ts'
@@ -175,17 +175,13 @@ export class SourceController {
     run: Run<Spec, SourceStatus>,
     look: () => Fetched,
   ): Promise<Again> {
-    if (run.spec.suspend) {
-      run.write((status) => run.handled(status))
-      return undefined
-    }
+    if (run.spec.suspend) return suspended(run)
     const { durations, faults } = this.context
     run.begin(run.status.artifact?.revision ?? '')
-    if (run.status.observedGeneration !== run.generation)
-      run.write((status) => run.progressing(status, 'building artifact'))
+    run.write((status) => started(run, status))
     const fetched = look()
     await run.hold()
-    await run.spend(durations.fetch * run.pace(durations.fetch) - durations.statusGap)
+    await run.spend(durations.fetch * run.pace(durations.fetch) - 2 * durations.statusGap)
     const injected = faults.takeFailure(run.key)
     if (injected)
       return this.fetchFailed(run, { reason: 'GitOperationFailed', message: 'failed to checkout', ...injected })
@@ -201,6 +197,7 @@ export class SourceController {
     const isNew = run.status.artifact?.revision !== fetched.revision
     const artifact = this.artifact(run, fetched)
     run.fetched(fetched.revision)
+    if (isNew) await this.announce(run, 'NewRevision', `new upstream revision '${fetched.revision}'`)
     await run.finish(
       'succeeded',
       (status) => storedConditions(run, status, fetched.revision),
@@ -212,6 +209,15 @@ export class SourceController {
     return { after: run.spec.interval, trigger: 'interval' }
   }
 
+  /** While a new artifact is stored a source is not Ready. */
+  private async announce<Spec>(run: Run<Spec, SourceStatus>, reason: string, what: string): Promise<void> {
+    run.write((status) => {
+      run.progressing(status, `building artifact: ${what}`)
+      if (status.artifact) run.condition(status, 'ArtifactOutdated', 'True', reason, what)
+    })
+    await run.spend(this.context.durations.statusGap)
+  }
+
   /** Keeps the old artifact, and tries again after a time that doubles. */
   private async fetchFailed<Spec>(
     run: Run<Spec, SourceStatus>,
@@ -220,7 +226,8 @@ export class SourceController {
     const failures = this.failures.get(run.key) ?? 0
     this.failures.set(run.key, failures + 1)
     await run.finish('failed', (status) => {
-      run.condition(status, 'Reconciling', 'True', 'ProgressingWithRetry', message)
+      const at = conditionOf(status, 'Reconciling')?.message ?? message
+      run.condition(status, 'Reconciling', 'True', 'ProgressingWithRetry', at)
       run.condition(status, 'FetchFailed', 'True', reason, message)
       run.condition(status, 'Ready', 'False', reason, message)
     })
@@ -256,10 +263,7 @@ export class SourceController {
   }
 
   private async buildChart(run: Run<ChartSpec, SourceStatus>): Promise<Again> {
-    if (run.spec.suspend) {
-      run.write((status) => run.handled(status))
-      return undefined
-    }
+    if (run.spec.suspend) return suspended(run)
     const key = sourceKey(run.spec.sourceRef, run.namespace)
     const source = this.sources.get(key)
     if (!source?.artifact) {
@@ -274,15 +278,34 @@ export class SourceController {
     if (injected)
       return this.fetchFailed(run, { reason: 'ChartPackageError', message: 'chart build failed', ...injected })
     const version = this.chartVersion(run.spec, source)
-    if (version === undefined) {
-      return this.fetchFailed(run, { reason: 'ChartPackageError', message: `no chart found at '${run.spec.chart}'` })
-    }
+    if (version === undefined) return this.noChart(run, source.artifact.revision)
     await this.storeChart(run, source.artifact.revision, version)
     return { after: run.spec.interval, trigger: 'interval' }
   }
 
+  /** Nothing but another revision of the source, or another spec, can help: it is not tried again. */
+  private async noChart(run: Run<ChartSpec, SourceStatus>, sourceRevision: string): Promise<Again> {
+    const message = `invalid chart reference: stat ${run.spec.chart}: no such file or directory`
+    await run.finish(
+      'failed',
+      (status) => {
+        removeConditions(status, 'Reconciling')
+        for (const type of ['Stalled', 'FetchFailed']) {
+          run.condition(status, type, 'True', 'InvalidChartReference', message)
+        }
+        run.condition(status, 'Ready', 'False', 'InvalidChartReference', message)
+      },
+      (status) => {
+        status.observedGeneration = run.generation
+        status.observedSourceArtifactRevision = sourceRevision
+      },
+    )
+    return undefined
+  }
+
   private async storeChart(run: Run<ChartSpec, SourceStatus>, sourceRevision: string, version: string): Promise<void> {
     this.failures.delete(run.key)
+    if (run.status.artifact?.revision !== version) await this.announce(run, 'NewChart', packaged(run.spec, version))
     await run.finish(
       'succeeded',
       (status) => chartConditions(run, status, version),
@@ -339,12 +362,35 @@ export class SourceController {
 function chartConditions(run: Run<ChartSpec, SourceStatus>, status: Status, version: string): void {
   const reason = run.spec.sourceRef.kind === 'HelmRepository' ? 'ChartPullSucceeded' : 'ChartPackageSucceeded'
   storedConditions(run, status, version)
-  run.condition(status, 'Ready', 'True', reason, `packaged '${run.spec.chart}' chart with version '${version}'`)
+  run.condition(status, 'Ready', 'True', reason, packaged(run.spec, version))
+}
+
+function packaged({ chart }: ChartSpec, version: string): string {
+  return `packaged '${chartName(chart)}' chart with version '${version}'`
+}
+
+function suspended<Spec>(run: Run<Spec, SourceStatus>): Again {
+  run.write((status) => {
+    status.observedGeneration = run.generation
+    run.handled(status)
+  })
+  return undefined
+}
+
+/** Ready stays as it was, unless there is no artifact yet: a fetch that finds nothing new is not a change. */
+function started<Spec>(run: Run<Spec, SourceStatus>, status: SourceStatus): void {
+  const { observedGeneration = -1 } = status
+  const isNew = observedGeneration !== run.generation
+  const message = isNew
+    ? `processing object: new generation ${observedGeneration} -> ${run.generation}`
+    : 'reconciliation in progress'
+  run.condition(status, 'Reconciling', 'True', 'Progressing', message)
+  if (!status.artifact) run.condition(status, 'Ready', 'Unknown', 'Progressing', message)
 }
 
 function storedConditions<Spec>(run: Run<Spec, SourceStatus>, status: Status, revision: string): void {
   const message = `stored artifact for revision '${revision}'`
-  removeConditions(status, 'Reconciling', 'FetchFailed', 'Stalled')
+  removeConditions(status, 'Reconciling', 'FetchFailed', 'Stalled', 'ArtifactOutdated')
   run.condition(status, 'Ready', 'True', 'Succeeded', message)
   if (!isTrue(status, 'ArtifactInStorage') || run.status.artifact?.revision !== revision) {
     run.condition(status, 'ArtifactInStorage', 'True', 'Succeeded', message)
