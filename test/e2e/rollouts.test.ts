@@ -16,14 +16,11 @@ beforeAll(async () => {
 })
 afterAll(() => cluster?.stop())
 
-/** A world of its own for each test, so that they run side by side on one cluster. */
-const it = test.extend<{ world: RolloutWorld }>({
-  // biome-ignore lint/correctness/noEmptyPattern: vitest reads the names of the fixtures from the pattern
-  world: async ({}, use) => {
-    const world = await RolloutWorld.start(cluster)
-    await use(world)
-    await world.close()
-  },
+/** A world of its own for each test (what asks for `task` is made anew), so that they run side by side. */
+const it = test.extend('world', async ({ task: _ }, { onCleanup }) => {
+  const world = await RolloutWorld.start(cluster)
+  onCleanup(() => world.close())
+  return world
 })
 
 /** Says what the rollout itself says where that is not how it ended. */

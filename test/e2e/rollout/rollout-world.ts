@@ -74,7 +74,7 @@ export class RolloutWorld {
       `all objects ready at ${commit.slice(0, 10)}`,
       () => {
         const objects = this.five.map((ref) => this.timeline.latest(ref))
-        return objects.every((object) => object && isReadyAt(object, commit)) || undefined
+        return objects.every((object) => object && isReadyAt(object, commit) && !isAtWork(object)) || undefined
       },
       timeoutMs,
     )
