@@ -329,12 +329,12 @@ const tokens: Record<string, MachineExample> = {
     states: ['Ask', 'Z'],
   },
   'a task lives on with heartbeats': {
-    machines: { main: { Ask: ask('approve', { HeartbeatSeconds: 3, TimeoutSeconds: 60 }) } },
+    machines: { main: { Ask: ask('approve', { HeartbeatSeconds: 4, TimeoutSeconds: 60 }) } },
     functions: ({ clock, machines }) => ({
       approve: async (payload) => {
         const token = tokenOf(payload)
-        for (const at of [1, 2, 3]) clock.after(at * 1000, () => machines().sendTaskHeartbeat(token).catch(refused))
-        clock.after(4500, () => machines().sendTaskSuccess(token, 'alive').catch(refused))
+        for (const at of [1.5, 3, 4.5]) clock.after(at * 1000, () => machines().sendTaskHeartbeat(token).catch(refused))
+        clock.after(6000, () => machines().sendTaskSuccess(token, 'alive').catch(refused))
         return null
       },
     }),

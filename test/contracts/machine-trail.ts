@@ -108,7 +108,10 @@ export function statesOf(trail: readonly Visit[]): string[] {
 
 /** A trail without the iterations of a Map that were stopped since another one failed. */
 export function withoutStopped(trail: readonly Visit[]): Visit[] {
-  return trail.map((visit) => ({ ...visit, iterations: visit.iterations.filter(({ ended }) => ended) }))
+  return trail.map((visit) => {
+    const iterations = visit.iterations.filter(({ ended }) => ended)
+    return { ...visit, iterations: iterations.map((one) => ({ ...one, visits: withoutStopped(one.visits) })) }
+  })
 }
 
 class HistoryReader {

@@ -95,7 +95,7 @@ function asking(extra: Record<string, unknown> = {}, more: States = {}) {
     Type: 'Task',
     Resource: 'arn:aws:states:::lambda:invoke.waitForTaskToken',
     Arguments: { FunctionName: 'approve', Payload: { token: '{% $states.context.Task.Token %}' } },
-    TimeoutSeconds: 2,
+    TimeoutSeconds: 6,
     ...('Next' in extra ? {} : { End: true }),
     ...extra,
   }

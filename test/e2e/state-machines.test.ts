@@ -1,12 +1,13 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { readMachines } from '../../infra/local/host.ts'
-import { machineArn } from '../contracts/machine-engine.ts'
+import { interpreterEngine, type MachineEngine, machineArn } from '../contracts/machine-engine.ts'
 import { executionTrail, statesOf } from '../contracts/machine-trail.ts'
 import { World } from '../integration/world.ts'
 import { MotoEngine } from './moto/step-functions.ts'
-import { pathOf, recordedFamilies } from './moto/step-functions-recording.ts'
+import { type Family, pathOf, recordedFamilies } from './moto/step-functions-recording.ts'
 import { type Comparison, Replayer } from './moto/step-functions-replay.ts'
+import { familyFor, functionsInTrouble, outcomesOf, troublesOf } from './moto/step-functions-troubles.ts'
 import { type RealTimeWorld, startRealTimeWorld } from './moto/step-functions-world.ts'
 
 /**
@@ -21,6 +22,7 @@ const scenarios = readdirSync(integration).filter(
 let engine: MotoEngine
 /** By path. */
 const replays = new Map<string, Promise<Comparison[]>>()
+const families: Family[] = []
 
 /** The state machines as they are deployed, under names of their own: what engines know of one another does not meet. */
 function documents(prefix = ''): Record<string, string> {
@@ -36,6 +38,7 @@ beforeAll(async () => {
     for (const family of recordedFamilies(host.interpreter)) {
       const path = pathOf(family)
       if (replays.has(path)) continue
+      families.push(family)
       const replay = replayer.replay(family)
       // It is awaited at the end.
       replay.catch(() => {})
@@ -69,6 +72,27 @@ describe('on both', () => {
         expect.soft(replayed, `${execution}, of ${path}`).toEqual(recorded)
       }
     }
+  })
+})
+
+describe('a function that fails', () => {
+  const ours = interpreterEngine()
+  afterAll(() => ours.close())
+
+  test('is retried, caught and passed on in the same way, wherever it is called', async () => {
+    const troubles = troublesOf(readMachines())
+    const entered = troubles.filter((trouble) => familyFor(trouble, families))
+    expect(entered.length).toBeGreaterThan(20)
+    await inTurns(entered.entries(), async ([index, trouble]) => {
+      const family = familyFor(trouble, families) as Family
+      const [{ machine, name, input }] = family
+      const run = async (on: MachineEngine) => {
+        const machines = await on.load(documents(`t${index}-`), functionsInTrouble(trouble, family))
+        return outcomesOf(machines, { machine: `t${index}-${machine}`, name, input })
+      }
+      const [expected, outcomes] = await Promise.all([run(ours), run(engine)])
+      expect.soft(outcomes, JSON.stringify(trouble)).toEqual(expected)
+    })
   })
 })
 
@@ -109,3 +133,11 @@ describe('the steps themselves, over HTTP', () => {
 
   const rolloutOf = (fleet: string) => `${fleet.replace('fleet:', 'rollout:')}.staging`
 })
+
+/** A few at a time: most of the time is spent waiting. */
+async function inTurns<Item>(left: IterableIterator<Item>, run: (item: Item) => Promise<void>): Promise<void> {
+  const worker = async () => {
+    for (const item of left) await run(item)
+  }
+  await Promise.all(Array.from({ length: 6 }, worker))
+}

@@ -28,18 +28,21 @@ function descendants(parent: RecordedExecution, all: readonly RecordedExecution[
   return children.flatMap((child) => [child, ...descendants(child, all)])
 }
 
-/** The ARNs of nested executions. */
-function startedBy(trail: readonly Visit[]): string[] {
-  return callsOf(trail).flatMap(({ submitted }) => {
-    const arn = (submitted as { ExecutionArn?: unknown } | undefined)?.ExecutionArn
-    return typeof arn === 'string' ? [arn] : []
-  })
+const startedBy = (trail: readonly Visit[]): string[] => callsOf(trail).flatMap(nestedIn)
+
+/** The ARN of the execution that a call has started, if it did. */
+export function nestedIn({ submitted }: Call): string[] {
+  const arn = (submitted as { ExecutionArn?: unknown } | undefined)?.ExecutionArn
+  return typeof arn === 'string' ? [arn] : []
 }
 
-/** Every attempt of every task, those in iterations of a Map included. */
-export function callsOf(trail: readonly Visit[]): Call[] {
-  return trail.flatMap(({ calls, iterations }) => [...calls, ...iterations.flatMap(({ visits }) => callsOf(visits))])
+/** Every state that was entered, those in iterations of a Map included. */
+export function visitsOf(trail: readonly Visit[]): Visit[] {
+  return trail.flatMap((visit) => [visit, ...visit.iterations.flatMap(({ visits }) => visitsOf(visits))])
 }
+
+/** Every attempt of every task. */
+export const callsOf = (trail: readonly Visit[]): Call[] => visitsOf(trail).flatMap(({ calls }) => calls)
 
 /** The same for families that took the same path: machines, states, attempts and errors, without the data. */
 export function pathOf(family: Family): string {

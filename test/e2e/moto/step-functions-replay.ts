@@ -1,7 +1,14 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Json } from '../../../infra/local/states/jsonata-expression.ts'
 import type { LoadedMachines } from '../../contracts/machine-engine.ts'
-import { type Call, comparable, type ExecutionTrail, isCutOff, type Visit } from '../../contracts/machine-trail.ts'
+import {
+  type Call,
+  comparable,
+  type ExecutionTrail,
+  isCutOff,
+  type Visit,
+  withoutStopped,
+} from '../../contracts/machine-trail.ts'
 import type { MotoEngine } from './step-functions.ts'
 import { callsOf, type Family, type RecordedExecution } from './step-functions-recording.ts'
 
@@ -117,7 +124,7 @@ function comparison(recorded: RecordedExecution, replayed: ExecutionTrail | Erro
     return { recorded: beginning(recorded.trail, length), replayed: beginning(replayed.trail, length) }
   }
   const { arn: _arn, machine: _machine, name: _name, input: _input, ...ended } = recorded
-  return { recorded: plain(ended), replayed: plain(replayed) }
+  return { recorded: whole(ended), replayed: whole(replayed) }
 }
 
 /** A trail up to its last state, of which only counts that it was entered, and with what. */
@@ -126,4 +133,5 @@ function beginning(trail: readonly Visit[], length: number): Json {
   return [plain(trail.slice(0, length - 1)), last ? plain([last.state, last.input]) : null]
 }
 
+const whole = (ended: ExecutionTrail): Json => plain({ ...ended, trail: withoutStopped(ended.trail) })
 const plain = (value: unknown): Json => comparable(JSON.parse(JSON.stringify(value)))

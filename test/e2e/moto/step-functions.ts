@@ -110,7 +110,7 @@ function motoProcess(guardian: Guardian, command: ProcessOptions['command']): Pr
     env: { MOTO_ACCOUNT_ID: accountOfMachines, AWS_EC2_METADATA_DISABLED: 'true', PYTHONDONTWRITEBYTECODE: '1' },
     log: join(guardian.directory, 'step-functions.log'),
     guardian,
-    ready: async (starting) => starting.output().includes('ready'),
+    ready: async (starting) => starting.output().includes('Running on'),
   })
 }
 
