@@ -34,6 +34,8 @@ export async function startDynamoDb(options: {
       end()
     })
   })
+  // Connections are for the client to end: a request that meets the server's end of an idle one is lost.
+  server.keepAliveTimeout = 0
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`

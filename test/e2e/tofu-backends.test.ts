@@ -38,6 +38,9 @@ const kinds = {
 } as const
 type Kind = (typeof kinds)[keyof typeof kinds]
 
+const plan = ['plan', '-input=false', '-no-color']
+const apply = ['apply', '-auto-approve', '-input=false', '-no-color']
+
 /** As OpenTofu writes it: this order of fields, and nothing else. */
 const lockRecord = z.strictObject({
   // In the form of a UUID, with any bits.
@@ -74,13 +77,9 @@ class Project {
   /** The configuration applied once, and no lock left. */
   async begin(): Promise<void> {
     await Promise.all([this.bucket.create(), this.table.create(), this.tofu.write()])
-    expect(await this.tofu.run('init', '-input=false', '-no-color')).toMatchObject({ code: 0 })
-    expect(await this.tofu.run('apply', '-auto-approve', '-input=false', '-no-color')).toMatchObject({ code: 0 })
+    await this.tofu.succeed('init', '-input=false', '-no-color')
+    await this.tofu.succeed(...apply)
     expect(await this.locks()).toEqual({})
-  }
-
-  plan() {
-    return this.tofu.run('plan', '-input=false', '-no-color')
   }
 
   /** The lock records as they are stored. */
@@ -92,10 +91,10 @@ class Project {
 
   /** A lock whose holder was killed: its records as they are stored, and its ID. */
   async ghost(n: number) {
-    const apply = await this.tofu.startApply(n)
+    const killed = await this.tofu.startApply(n)
     const held = await this.locks()
-    await apply.stop('SIGKILL')
-    expect((await apply.exited).signal).toBe('SIGKILL')
+    await killed.stop('SIGKILL')
+    expect((await killed.exited).signal).toBe('SIGKILL')
     const record = lockRecord.parse(JSON.parse(held.item ?? held.object?.text ?? ''))
     return { held, record }
   }
@@ -134,7 +133,7 @@ describe.each(Object.entries(implementations))('OpenTofu on %s', (_name, start) 
 
   for (const [what, kind] of Object.entries(kinds)) {
     projectTest(`holds ${what} as its lock while it applies, and releases it`, kind, async (project) => {
-      const apply = await project.tofu.startApply(2)
+      const applying = await project.tofu.startApply(2)
       const { item, object } = await project.locks()
       expect([item !== undefined, object !== undefined]).toEqual([kind.item, kind.lockfile])
       for (const text of [item, object?.text].filter((each) => each !== undefined)) {
@@ -143,23 +142,22 @@ describe.each(Object.entries(implementations))('OpenTofu on %s', (_name, start) 
         expect(Object.keys(JSON.parse(text))).toEqual(Object.keys(lockRecord.shape))
       }
       await project.tofu.release()
-      expect(await apply.exited).toMatchObject({ code: 0 })
+      expect(await applying.exited).toMatchObject({ code: 0 })
       expect(await project.locks()).toEqual({})
     })
 
     projectTest(`leaves ${what} when it is killed, is stopped by it, and forces it open`, kind, async (project) => {
       const { held, record } = await project.ghost(2)
       expect(await project.locks()).toEqual(held)
-      const stopped = await project.plan()
+      const stopped = await project.tofu.run(...plan)
       expect(stopped.code).toBe(1)
       expect(stopped.output).toContain('Error acquiring the state lock')
       expect(stopped.output).toContain(record.ID)
       expect(await project.locks()).toEqual(held)
 
-      const forced = await project.tofu.run('force-unlock', '-force', '-no-color', record.ID)
-      expect(forced).toMatchObject({ code: 0 })
+      await project.tofu.succeed('force-unlock', '-force', '-no-color', record.ID)
       expect(await project.locks()).toEqual({})
-      expect(await project.plan()).toMatchObject({ code: 0 })
+      await project.tofu.succeed(...plan)
     })
   }
 
@@ -177,7 +175,7 @@ describe.each(Object.entries(implementations))('OpenTofu on %s', (_name, start) 
       await one.table.break(one.lockId, item)
       await one.bucket.break(lockfile, object.etag)
       expect(await one.locks()).toEqual({})
-      expect(await one.tofu.run('apply', '-auto-approve', '-input=false', '-no-color')).toMatchObject({ code: 0 })
+      await one.tofu.succeed(...apply)
       const { text = '' } = (await one.bucket.read(one.key)) ?? {}
       const digest = createHash('md5').update(text).digest('hex')
       expect(await one.table.read(`${one.lockId}-md5`)).toMatchObject({ digest })
@@ -185,8 +183,8 @@ describe.each(Object.entries(implementations))('OpenTofu on %s', (_name, start) 
   )
 
   projectTest('keeps the states of its workspaces apart', kinds['an object (use_lockfile)'], async (project) => {
-    expect(await project.tofu.run('workspace', 'new', '-no-color', 'staging')).toMatchObject({ code: 0 })
-    expect(await project.plan()).toMatchObject({ code: 0 })
+    await project.tofu.succeed('workspace', 'new', '-no-color', 'staging')
+    await project.tofu.succeed(...plan)
     expect((await project.tofu.run('workspace', 'list', '-no-color')).output).toMatch(/default\s+\* staging/)
     expect(await project.bucket.read(`env:/staging/${project.key}`)).toBeDefined()
   })

@@ -30,6 +30,8 @@ export async function startS3(options: { readonly clock: Clock; readonly activit
     response.on('close', activity.begin())
     void serve(buckets, message, response)
   })
+  // Connections are for the client to end: a request that meets the server's end of an idle one is lost.
+  server.keepAliveTimeout = 0
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   return {

@@ -51,6 +51,12 @@ export class TofuDirectory {
     return { ...exit, output: process.output() }
   }
 
+  /** The same for a run that has to succeed. Throws an error with what it wrote where it does not. */
+  async succeed(...args: readonly string[]): Promise<void> {
+    const { code, signal, output } = await this.run(...args)
+    if (code !== 0) throw new Error(`tofu ${args.join(' ')} ended with ${signal ?? code}:\n${output}`)
+  }
+
   /** An apply that creates the resource anew and, with the lock held, waits for `release`. `n`: other than before. */
   async startApply(n: number): Promise<Process> {
     const holding = join(this.#directory, 'holding')
@@ -102,7 +108,6 @@ terraform {
     skip_metadata_api_check     = true
     skip_requesting_account_id  = true
     skip_region_validation      = true
-    max_retries                 = 1
   }
 }
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { type IncomingMessage, request as requestHttp } from 'node:http'
+import { Agent, type IncomingMessage, request as requestHttp } from 'node:http'
 import { connect } from 'node:net'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -263,6 +263,18 @@ describe('answers', () => {
     expect((await send('HEAD', '/bucket/timed')).headers['last-modified']).toBe('Mon, 05 Jan 2026 09:00:00 GMT')
     const { body } = await send('GET', '/bucket?list-type=2&prefix=timed')
     expect(body).toContain('<LastModified>2026-01-05T09:00:00.000Z</LastModified>')
+  })
+
+  test('promise no end of the connection', async () => {
+    const { hostname, port } = new URL(server.url)
+    const agent = new Agent({ keepAlive: true })
+    const sent = requestHttp({ hostname, port, path: '/', agent }).end()
+    const [response] = (await once(sent, 'response')) as [IncomingMessage]
+    expect(response.headers).toMatchObject({ connection: 'keep-alive' })
+    expect(response.headers).not.toHaveProperty('keep-alive')
+    response.resume()
+    await once(response, 'end')
+    agent.destroy()
   })
 
   test('to HEAD have no body, errors neither', async () => {
