@@ -7,7 +7,7 @@ import { MotoEngine } from './moto/step-functions.ts'
 const known = {
   'Output and Assign see the variables from before': 'moto evaluates Assign first, and Output sees what it assigned',
   'a choice without a match fails': 'moto reports States.Runtime in place of States.NoChoiceMatched',
-  'a condition that is no boolean fails': 'moto takes it for false, and reports States.Runtime',
+  'a condition that is no boolean fails': 'moto reports States.Runtime',
   'Wait for half a second fails': 'moto cuts off the fraction',
   'an expression that fails in Output can be caught': 'moto evaluates Output after Catch',
   'an expression that fails in a catcher fails the execution': 'moto has $states.result in a catcher',

@@ -72,7 +72,7 @@ describe('on both', () => {
         expect.soft(replayed, `${execution}, of ${path}`).toEqual(recorded)
       }
     }
-  })
+  }, 300_000)
 })
 
 describe('a function that fails', () => {
@@ -93,7 +93,7 @@ describe('a function that fails', () => {
       const [expected, outcomes] = await Promise.all([run(ours), run(engine)])
       expect.soft(outcomes, JSON.stringify(trouble)).toEqual(expected)
     })
-  })
+  }, 300_000)
 })
 
 describe('the steps themselves, over HTTP', () => {
