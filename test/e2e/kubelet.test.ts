@@ -277,6 +277,7 @@ describe.concurrent('deleting a pod', () => {
     await run.done
     expect(run.alive).toBe(false)
     expect(processesOf('forced')).toEqual([])
+    expect(existsSync(join(out, 'forced.signals'))).toBe(false)
   })
 
   it('leaves nothing running, however early it comes', async () => {
@@ -467,11 +468,15 @@ describe('a kubelet', () => {
     await createPod('stopped', 'long-ended')
     await api.patch(keyOf('long-ended'), { status: { phase: 'Failed' } }, { subresource: 'status' })
     const other = await startKubelet({ api, guardian, network, programs: [program], node: 'other' })
-    await createPod('stopped', 'stopped')
-    const pod = await untilReady('stopped')
-    expect(pod.spec.nodeName).toBe('other')
-    expect(other.find('default', 'long-ended')).toBeUndefined()
-    await other.stop()
+    try {
+      await createPod('stopped', 'stopped')
+      const pod = await untilReady('stopped')
+      expect(pod.spec.nodeName).toBe('other')
+      expect(other.find('default', 'long-ended')).toBeUndefined()
+    } finally {
+      // A kubelet that outlives its cluster would start again what the guardian ends.
+      await other.stop()
+    }
     expect(processesOf('stopped')).toEqual([])
     expect((await api.get(keyOf('stopped'))).status).toMatchObject({ phase: 'Running' })
     // Bound to another node it is no concern of this one.

@@ -51,6 +51,8 @@ const readyWithinMs = 600_000
 const mostPortTries = 5
 const killed: Exit = { code: null, signal: 'SIGKILL' }
 const retryPauseMs = 100
+/** unshare takes a moment to fork. */
+const forkPauseMs = 5
 
 /** One pod on this node, from its binding to its end. */
 export class PodRun {
@@ -273,7 +275,7 @@ export class PodRun {
         ...containerEnvironment(this.#pod, node, this.#ip),
       },
       command: isolation.wrap(name, [...command, ...args(container.args, port)]),
-      ready: () => ready(port),
+      ready: async () => this.pid !== undefined && (await ready(port)),
       readyWithinMs,
     })
   }
@@ -288,7 +290,9 @@ export class PodRun {
 
   #terminate(graceSeconds: number): void {
     this.#ending.abort()
-    this.#tellToEnd()
+    // By force: a SIGTERM right before would let a runner give its lock back, now and then.
+    if (graceSeconds === 0) this.#kill()
+    else this.#tellToEnd()
     const killAt = Date.now() + graceSeconds * 1000
     if (killAt >= this.#killAt) return
     this.#killAt = killAt
@@ -373,11 +377,22 @@ export class PodRun {
 
   #kill(): void {
     this.#isKilled = true
-    const first = this.pid
-    if (first === undefined) return void this.#process?.stop('SIGKILL')
-    // The end of the first process of a namespace waits for all others in it. Without one each has to be told.
-    const isApart = this.#host.isolation.kind === 'namespaces'
-    for (const pid of isApart ? [first] : processTree(first)) send(pid, 'SIGKILL')
+    const process = this.#process
+    if (process) void this.#killFirst(process)
+  }
+
+  /** unshare outside is left alone: it waits for the end of the first process, and that for the end of all others. */
+  async #killFirst(process: Process): Promise<void> {
+    while (process.running) {
+      const first = this.pid
+      if (first !== undefined) {
+        // Without a namespace each of them has to be told.
+        const isApart = this.#host.isolation.kind === 'namespaces'
+        for (const pid of isApart ? [first] : processTree(first)) send(pid, 'SIGKILL')
+        return
+      }
+      await pause(forkPauseMs)
+    }
   }
 
   /** Once: a program may take a second SIGTERM for impatience. As from a kubelet, only the first process gets it. */
