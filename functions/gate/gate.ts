@@ -13,12 +13,12 @@ import type { Snapshot } from '../lib/rollout/snapshot.ts'
 export async function closeGates(
   rollout: Rollout,
   snapshot: Snapshot,
-  busyBranches: ReadonlySet<string>,
+  idleBranches: ReadonlySet<string>,
   cluster: Cluster,
 ): Promise<void> {
   const toHold = rollout.objects.filter(mayHold)
   const mark = gateMark(rollout)
-  const takeOver = (other: string) => mayTakeOver(other, branchOf(rollout.push), busyBranches)
+  const takeOver = (other: string) => mayTakeOver(other, branchOf(rollout.push), idleBranches)
   await each(toHold, patchesAtOnce, async (object) => {
     const held = await holdObject(cluster, snapshot.workloads.get(object.key), mark, takeOver)
     record(rollout, object, held)

@@ -1,8 +1,8 @@
 import { checkClaim } from '../lib/rollout/lease.ts'
 import { countObjects } from '../lib/rollout/rollout.ts'
 import {
-  busyBranchesBeside,
   countsSchema,
+  idleBranchesBeside,
   logCounts,
   rolloutInputSchema,
   updateRollout,
@@ -22,8 +22,8 @@ export const step = defineClusterStep({
       // A late try of a rollout that was taken over must not suspend what the newer one has opened.
       if ((await checkClaim(rollout, ports)) !== 'go on') return countObjects(rollout)
       const cluster = await ports.clusters.connect(name)
-      const [snapshot, busyBranches] = await Promise.all([takeSnapshot(cluster), busyBranchesBeside(rollout, ports)])
-      await closeGates(rollout, snapshot, busyBranches, cluster)
+      const [snapshot, idleBranches] = await Promise.all([takeSnapshot(cluster), idleBranchesBeside(rollout, ports)])
+      await closeGates(rollout, snapshot, idleBranches, cluster)
       logCounts(ports, 'gates closed', rollout)
       return countObjects(rollout)
     }),

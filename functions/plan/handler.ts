@@ -3,9 +3,9 @@ import { closeGates } from '../gate/gate.ts'
 import { checkClaim } from '../lib/rollout/lease.ts'
 import { countObjects } from '../lib/rollout/rollout.ts'
 import {
-  busyBranchesBeside,
   clusterOf,
   countsSchema,
+  idleBranchesBeside,
   logCounts,
   rolloutInputSchema,
   updateRollout,
@@ -28,11 +28,11 @@ export const step = defineClusterStep({
       if ((await checkClaim(rollout, ports)) !== 'go on') return countObjects(rollout)
       const cluster = await ports.clusters.connect(name)
       const { ordering } = clusterOf(ports.fleet, name)
-      const [snapshot, busyBranches] = await Promise.all([takeSnapshot(cluster), busyBranchesBeside(rollout, ports)])
-      const planning = { snapshot, fleet: ports.fleet, ordering, busyBranches }
+      const [snapshot, idleBranches] = await Promise.all([takeSnapshot(cluster), idleBranchesBeside(rollout, ports)])
+      const planning = { snapshot, fleet: ports.fleet, ordering, idleBranches }
       if (again) {
         planAgain(rollout, planning)
-        await closeGates(rollout, snapshot, busyBranches, cluster)
+        await closeGates(rollout, snapshot, idleBranches, cluster)
       } else {
         makePlan(rollout, planning)
       }

@@ -45,8 +45,8 @@ export interface PlanInput {
   readonly snapshot: Snapshot
   readonly fleet: Fleet
   readonly ordering: 'strict' | 'advisory'
-  /** Other branches that a rollout works on in this cluster: their gates are not ours. */
-  readonly busyBranches: ReadonlySet<string>
+  /** Other branches that no rollout works on any more: the gates that they left behind are ours to take. */
+  readonly idleBranches: ReadonlySet<string>
 }
 
 /**
@@ -165,7 +165,7 @@ function plannedObject(
 ): PlannedObject {
   const workload = input.snapshot.workloads.get(key)
   if (!workload) throw new Error(`${key} is planned but not in the snapshot`)
-  const gated = workload.suspended && isOurs(rollout, workload, input.busyBranches)
+  const gated = workload.suspended && isOurs(rollout, workload, input.idleBranches)
   const object: PlannedObject = {
     key,
     uid: workload.uid,
@@ -189,15 +189,15 @@ function strays(rollout: Rollout, layer: number, scope: Scope, order: Order, inp
   const left: PlannedObject[] = []
   for (const workload of input.snapshot.workloads.values()) {
     if (order.placements.has(workload.key) || !workload.suspended) continue
-    if (!isOurs(rollout, workload, input.busyBranches)) continue
+    if (!isOurs(rollout, workload, input.idleBranches)) continue
     note(rollout, `${workload.key} was left behind by an earlier rollout (${workload.gate}): it is opened.`)
     left.push(plannedObject(rollout, workload.key, layer, scope, order, input))
   }
   return left
 }
 
-function isOurs(rollout: Rollout, workload: Workload, busyBranches: ReadonlySet<string>): boolean {
-  return workload.gate !== undefined && mayTakeOver(workload.gate, branchOf(rollout.push), busyBranches)
+function isOurs(rollout: Rollout, workload: Workload, idleBranches: ReadonlySet<string>): boolean {
+  return workload.gate !== undefined && mayTakeOver(workload.gate, branchOf(rollout.push), idleBranches)
 }
 
 function whyNotHeld(

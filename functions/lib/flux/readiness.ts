@@ -62,6 +62,8 @@ export function readWorkload(workload: Workload, expectation: Expectation): Read
 
   const ready = condition(workload.conditions, 'Ready')
   const handled = tokenHandled(workload, expectation.token)
+  const noChart = failedChart(expectation)
+  if (noChart) return { state: 'failed', detail: told(noChart) }
   const stalled = condition(workload.conditions, 'Stalled')
   if (stalled?.status === 'True' && handled && attempted(workload, expectation)) {
     return { state: 'failed', final: true, detail: told(stalled) }
@@ -91,19 +93,31 @@ function readRun(ready: Condition, { token }: Expectation, handled: boolean): Re
   return ready.message === noRunnerYet ? 'starting' : 'reconciling'
 }
 
-/** kustomize-controller's condition message between its apply and the end of its health checks. */
+/**
+ * The HelmChart looked at the revision and cannot be built from it. Its HelmRelease is not told: it stays Ready at the
+ * chart of before until it is asked, and only then says SourceNotReady.
+ */
+function failedChart({ follows, commits, source }: Expectation): Condition | undefined {
+  if (follows !== 'chart' || !source || !includes(commits, source.observedSourceRevision)) return undefined
+  const ready = condition(source.conditions, 'Ready')
+  return ready?.status === 'False' ? ready : undefined
+}
+
+/** kustomize-controller's condition message between its apply and the end of its health checks, with the revision. */
 const checksHealth = 'Running health checks for revision'
 
 /**
  * Whether a Kustomization has applied one of `commits`, be it ready or still waiting for the health of what it applied.
- * Source: kustomize-controller, reconcile(): the inventory is patched before the health checks begin.
+ * The conditions say so a moment before the inventory tells what it applied. The one named Healthy may still speak of
+ * an earlier revision, when the checks of that were cut short.
  */
 export function hasApplied(workload: Workload, commits: readonly string[]): boolean {
   if (includes(commits, workload.lastAppliedRevision)) return true
   if (!includes(commits, workload.lastAttemptedRevision)) return false
   return workload.conditions.some(
     ({ type, reason, message }) =>
-      message.startsWith(checksHealth) || (type === 'Ready' && reason === 'HealthCheckFailed'),
+      message.startsWith(`${checksHealth} ${workload.lastAttemptedRevision} `) ||
+      (type === 'Ready' && reason === 'HealthCheckFailed'),
   )
 }
 
@@ -116,9 +130,16 @@ function readSuccess(workload: Workload, expectation: Expectation, ready: Condit
   return { state: 'idle', detail: behind ?? 'its last change has not been seen by its controller yet' }
 }
 
+/** What kustomize-controller says when the artifact lacks spec.path. It counts that as no attempt at the revision. */
+const pathMissing = 'kustomization path not found'
+
 function readFailure(workload: Workload, expectation: Expectation, ready: Condition, handled: boolean): Reading {
   const detail = told(ready)
   if (ready.reason === 'DependencyNotReady') return { state: 'dependency', detail }
+  // Only an answer to a request of ours is about what the source serves now.
+  if (ready.message.startsWith(pathMissing) && expectation.token !== undefined && handled) {
+    return { state: 'failed', detail }
+  }
   if (waitsForSource.has(ready.reason)) return { state: 'idle', detail }
   if (notAnAttempt.has(ready.reason)) return { state: 'reconciling', detail }
   if (!handled) return { state: 'reconciling', detail }
@@ -128,8 +149,11 @@ function readFailure(workload: Workload, expectation: Expectation, ready: Condit
 }
 
 /** Whether the failure that the status shows belongs to what we wait for, and not to an earlier revision. */
-function attempted(workload: Workload, { follows, commits, token }: Expectation): boolean {
+function attempted(workload: Workload, { follows, commits, token, source }: Expectation): boolean {
   if (follows === 'revision') return includes(commits, workload.lastAttemptedRevision)
+  if (follows === 'chart' && source?.revision !== undefined) {
+    return includes(commits, source.observedSourceRevision) && workload.lastAttemptedRevision === source.revision
+  }
   // Without a revision to compare, a failure counts once our own token was handled, or when the generation was seen.
   return token !== undefined || workload.observedGeneration === workload.generation
 }

@@ -19,7 +19,7 @@ export interface KubernetesClientOptions extends ApiConnectionOptions {
   readonly watchSeconds?: number
   /**
    * How long a watch may say nothing before its connection counts as dead, in milliseconds. Default 150 s: an API
-   * server sends a bookmark about every minute.
+   * server sends a bookmark about every minute, unless nothing at all is written to it. Then the watch begins anew.
    */
   readonly watchSilenceMs?: number
 }

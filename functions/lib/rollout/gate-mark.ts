@@ -17,9 +17,9 @@ export function branchOfMark(mark: string): string {
 
 /**
  * Whether the holder of `branch` may open a gate: its own branch's gates, whichever rollout closed them, and those of
- * branches that no rollout works on any more. `busyBranches` are the others that one does.
+ * `idleBranches`, which no rollout works on any more.
  */
-export function mayTakeOver(mark: string, branch: string, busyBranches: ReadonlySet<string>): boolean {
+export function mayTakeOver(mark: string, branch: string, idleBranches: ReadonlySet<string>): boolean {
   const of = branchOfMark(mark)
-  return of === branch || !busyBranches.has(of)
+  return of === branch || idleBranches.has(of)
 }

@@ -49,12 +49,17 @@ export function clusterOf(fleet: Fleet, name: string): FleetCluster {
   return cluster
 }
 
-/** The other branches that a rollout works on in this cluster now: their gates are theirs. */
-export async function busyBranchesBeside(rollout: Rollout, { ledger, clock }: Ports): Promise<Set<string>> {
+/**
+ * The other branches that rollouts have worked on in this cluster and that none works on now: what they left behind is
+ * anybody's. A branch that this ledger does not know belongs to another installation of Lockstep, busy or not.
+ */
+export async function idleBranchesBeside(rollout: Rollout, { ledger, clock }: Ports): Promise<Set<string>> {
   const own = branchOf(rollout.push)
   const claims = await ledger.listClaims(rollout.cluster)
-  const busy = claims.filter(({ branch, holder, leaseUntil }) => branch !== own && holder && leaseUntil > clock.now())
-  return new Set(busy.map(({ branch }) => branch))
+  const idle = claims.filter(
+    ({ branch, holder, leaseUntil }) => branch !== own && !(holder && leaseUntil > clock.now()),
+  )
+  return new Set(idle.map(({ branch }) => branch))
 }
 
 /** Says in the log what a step has done. */

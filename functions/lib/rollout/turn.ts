@@ -15,14 +15,15 @@ export interface Turn {
 
 /**
  * Decides what may be opened. An object's turn comes when all that it depends on is ready at the revision: the
- * objects that it names, its owner, and every object of the fleet's earlier layers.
+ * objects that it names with what those wait for, its owner, and every object of the fleet's earlier layers.
  */
 export function turnOf(rollout: Rollout): Turn {
   const byKey = new Map(rollout.objects.map((object) => [object.key, object]))
+  const awaited = new Awaited(rollout.objects)
   const unready = earliestUnreadyLayer(rollout.objects)
   const isClear = (object: PlannedObject): boolean => {
     const inTime = object.fleetLayer === undefined || object.fleetLayer <= unready
-    return inTime && object.after.every((key) => isPassed(byKey.get(key))) && ownerApplies(object)
+    return inTime && object.after.every((key) => awaited.isDone(key)) && ownerApplies(object)
   }
   // A Kustomization that waits for the health of what it applies is ready only after its objects: for them it is enough
   // that it has applied. Before that they do not even stand at what the push says.
@@ -47,6 +48,38 @@ export function turnOf(rollout: Rollout): Turn {
   }
 }
 
+/**
+ * Objects with those whose health they wait for. Flux takes an object that was Ready and is held for healthy, whatever
+ * its revision: a Kustomization that waits for it may be Ready before its turn has come, and even if it fails then.
+ */
+class Awaited {
+  private readonly byKey: ReadonlyMap<string, PlannedObject>
+  private readonly by: ReadonlyMap<string | undefined, readonly PlannedObject[]>
+  private readonly unpassed = new Map<string, readonly PlannedObject[]>()
+
+  constructor(objects: readonly PlannedObject[]) {
+    this.byKey = new Map(objects.map((object) => [object.key, object]))
+    this.by = Map.groupBy(objects, ({ awaitedBy }) => awaitedBy)
+  }
+
+  isDone(key: string): boolean {
+    return this.notPassed(key).length === 0
+  }
+
+  /** The object and all that it waits for, through others too, as far as they are not passed. */
+  notPassed(key: string): readonly PlannedObject[] {
+    const known = this.unpassed.get(key)
+    if (known) return known
+    // Should they wait for each other in a circle, which is a mistake that is told elsewhere, once round is enough.
+    this.unpassed.set(key, [])
+    const object = this.byKey.get(key)
+    const own = object && !isPassed(object) ? [object] : []
+    const found = [...own, ...(this.by.get(key) ?? []).flatMap((one) => this.notPassed(one.key))]
+    this.unpassed.set(key, found)
+    return found
+  }
+}
+
 /** Ready, or deleted: a predecessor that no longer exists holds nobody back (the plan is made again without it). */
 function isPassed(object: PlannedObject | undefined): boolean {
   return object === undefined || object.phase === 'ready' || object.phase === 'gone'
@@ -67,6 +100,7 @@ function earliestUnreadyLayer(objects: readonly PlannedObject[]): number {
  */
 export function heldBehind(rollout: Rollout, object: PlannedObject): string[] {
   const byKey = new Map(rollout.objects.map((candidate) => [candidate.key, candidate]))
+  const awaited = new Awaited(rollout.objects)
   const causes = new Set<string>()
   const seen = new Set<string>()
   const layersSeen = new Set<number>()
@@ -78,10 +112,9 @@ export function heldBehind(rollout: Rollout, object: PlannedObject): string[] {
       causes.add(current.key)
       continue
     }
-    for (const key of [...current.after, ...(current.awaitedBy ? [current.awaitedBy] : [])]) {
-      const before = byKey.get(key)
-      if (before && !isPassed(before)) queue.push(before)
-    }
+    for (const key of current.after) queue.push(...awaited.notPassed(key))
+    const owner = byKey.get(current.awaitedBy ?? '')
+    if (owner && !isPassed(owner)) queue.push(owner)
     const layer = current.fleetLayer
     if (layer === undefined || layersSeen.has(layer)) continue
     layersSeen.add(layer)

@@ -111,14 +111,17 @@ export class RolloutWorld {
 
   /** Asserts on what the controllers did: none began before the layer before it was ready at the commit. */
   expectStrictOrder(pushed: Pushed, sequence: readonly ObjectRef[] = this.five): void {
+    const story = this.timeline.story(pushed.version)
     for (const [index, ref] of sequence.entries()) {
       const started = this.startedAt(ref, pushed)?.version
-      expect(started, `${refKey(ref)} started`).toBeDefined()
-      expect(this.readyAt(ref, pushed), `${refKey(ref)} ready`).toBeDefined()
+      expect(started, `${refKey(ref)} started\n${story}`).toBeDefined()
+      expect(this.readyAt(ref, pushed), `${refKey(ref)} ready\n${story}`).toBeDefined()
       const before = sequence[index - 1]
       if (!before) continue
       const ready = this.readyAt(before, pushed)?.version
-      expect(started, `${refKey(ref)} after ${refKey(before)}`).toBeGreaterThan(ready ?? Number.POSITIVE_INFINITY)
+      expect(started, `${refKey(ref)} after ${refKey(before)}\n${story}`).toBeGreaterThan(
+        ready ?? Number.POSITIVE_INFINITY,
+      )
     }
   }
 

@@ -71,6 +71,14 @@ export class Timeline {
     })
   }
 
+  /** What happened after `version`, a line for each write, for error messages. */
+  story(version: number): string {
+    const told = this.moments.filter((moment) => moment.version > version)
+    return told
+      .map(({ version, key, object, deleted }) => `${version} ${key} ${deleted ? 'deleted' : gist(object)}`)
+      .join('\n')
+  }
+
   stop(): void {
     this.#ending.abort()
   }
@@ -97,6 +105,16 @@ interface Condition {
 
 export function conditionIn({ status }: KubernetesObject, type: string): Condition | undefined {
   return status?.conditions?.find((condition: Condition) => condition.type === type)
+}
+
+function gist({ spec, status, metadata }: KubernetesObject): string {
+  const conditions: Condition[] = status?.conditions ?? []
+  return [
+    spec?.suspend ? 'suspended' : 'open',
+    `generation ${status?.observedGeneration}/${metadata.generation}`,
+    `at ${status?.lastAppliedRevision?.slice(-8)}, tried ${status?.lastAttemptedRevision?.slice(-12)}`,
+    ...conditions.map(({ type, status, reason }) => `${type}=${status} ${reason}`),
+  ].join(', ')
 }
 
 /** Ready at a commit, by what the controller itself says. A HelmRelease tells the commit in its chart's version. */

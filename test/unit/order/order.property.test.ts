@@ -88,7 +88,7 @@ function rolloutOf(drawn: readonly Node[]): Rollout {
   })
   const rollout = begunRollout()
   const snapshot = snapshotOf(gitRepository(), ...objects)
-  makePlan(rollout, { snapshot, fleet, ordering: 'strict', busyBranches: new Set() })
+  makePlan(rollout, { snapshot, fleet, ordering: 'strict', idleBranches: new Set() })
   return rollout
 }
 

@@ -19,10 +19,10 @@ const fleet = parseFleet({
   clusters: [{ name: 'staging', eks: 'staging', region: 'us-east-1', environment: 'staging' }],
 })
 
-function planned(snapshot: Snapshot, options: { ordering?: 'strict' | 'advisory'; busy?: string[] } = {}) {
+function planned(snapshot: Snapshot, options: { ordering?: 'strict' | 'advisory'; idle?: string[] } = {}) {
   const rollout = begunRollout()
-  const { ordering = 'strict', busy = [] } = options
-  makePlan(rollout, { snapshot, fleet, ordering, busyBranches: new Set(busy) })
+  const { ordering = 'strict', idle = [] } = options
+  makePlan(rollout, { snapshot, fleet, ordering, idleBranches: new Set(idle) })
   return rollout
 }
 
@@ -227,16 +227,19 @@ describe('what is held', () => {
   })
 
   test('gates of an older rollout of the branch, and of branches that nobody works on, are taken over', () => {
-    for (const branch of ['github.com/my-org/fleet-infra#main', 'github.com/my-org/other#main']) {
+    const idle = 'github.com/my-org/other#main'
+    for (const branch of ['github.com/my-org/fleet-infra#main', idle]) {
       const snapshot = snapshotOf(gitRepository(), terraform('vpc'), terraform('db', gatedBy(`older ${branch}`)))
-      expect(notHeld(planned(snapshot), 'db')).toMatchObject({ gated: true })
+      expect(notHeld(planned(snapshot, { idle: [idle] }), 'db')).toMatchObject({ gated: true })
     }
   })
 
-  test('gates of a branch that another rollout works on stay its own', () => {
+  test('gates of a branch that another rollout works on, or that another installation knows, stay theirs', () => {
     const other = 'github.com/my-org/other#main'
     const snapshot = snapshotOf(gitRepository(), terraform('vpc'), terraform('db', gatedBy(`x ${other}`)))
-    expect(notHeld(planned(snapshot, { busy: [other] }), 'db')).toMatchObject({ gated: false, notHeld: 'other' })
+    expect(notHeld(planned(snapshot), 'db')).toMatchObject({ gated: false, notHeld: 'other' })
+    const elsewhere = { ...gatedBy(`x ${other}`), spec: { suspend: true, sourceRef: { kind: 'Bucket', name: 'b' } } }
+    expect(planned(snapshotOf(gitRepository(), terraform('old', elsewhere))).objects).toEqual([])
   })
 
   test('a gate that was left behind on an object that the push does not change is opened first', () => {
@@ -251,7 +254,7 @@ describe('what is held', () => {
 
 describe('planning again', () => {
   const again = (rollout: ReturnType<typeof planned>, snapshot: Snapshot) =>
-    planAgain(rollout, { snapshot, fleet, ordering: 'strict', busyBranches: new Set() })
+    planAgain(rollout, { snapshot, fleet, ordering: 'strict', idleBranches: new Set() })
 
   test('puts newborn objects behind what was opened and before what depends on them, and names them', () => {
     const root = kustomization('root')
