@@ -1,39 +1,29 @@
-import { readFile } from 'node:fs/promises'
 import { KubeConfig } from '@kubernetes/client-node'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
-import { parseAllDocuments } from 'yaml'
 import { systemClock } from '../../functions/lib/clock.ts'
 import type { ObjectRef } from '../../functions/lib/kubernetes/cluster.ts'
 import { KubernetesClient } from '../../functions/lib/kubernetes/kubernetes-client.ts'
 import type { KubernetesObject } from '../../infra/local/kubernetes/object-store.ts'
 import { clusterContract } from '../contracts/cluster.contract.ts'
-import type { Api } from './cluster/api.ts'
 import { type RunningCluster, startCluster } from './cluster/cluster.ts'
 import { applyCrds } from './cluster/crds.ts'
+import { grantLockstep } from './cluster/grant-lockstep.ts'
 import { kinds } from './cluster/kinds.ts'
 
 let cluster: RunningCluster
-/** An administrator who applies as kustomize-controller does. */
-let applier: Api
-
 /** Flux's kinds without its controllers, and Lockstep with the rights that infra/cluster grants. */
 beforeAll(async () => {
   const upstream = inject('upstream')
   cluster = await startCluster({ upstream, flux: false })
-  applier = cluster.api.as(kubeconfigOf('admin').getCurrentUser()?.token, 'kustomize-controller')
   await applyCrds(cluster.api, upstream.crds)
-  const rbac = await readFile(new URL('../../infra/cluster/rbac.yaml', import.meta.url), 'utf8')
-  for (const document of parseAllDocuments(rbac)) await cluster.api.apply(document.toJS())
+  await grantLockstep(cluster.api)
 })
 
-afterAll(async () => {
-  applier?.close()
-  await cluster?.stop()
-})
+afterAll(() => cluster?.stop())
 
-function kubeconfigOf(user: 'admin' | 'lockstep'): KubeConfig {
+function kubeconfig(): KubeConfig {
   const config = new KubeConfig()
-  config.loadFromFile(cluster.kubeconfigs[user])
+  config.loadFromFile(cluster.kubeconfigs.lockstep)
   return config
 }
 
@@ -42,13 +32,13 @@ function clientOf(config: KubeConfig, options: { watchSeconds?: number } = {}): 
 }
 
 clusterContract('kube-apiserver', async (options) => ({
-  cluster: clientOf(kubeconfigOf('lockstep'), options),
+  cluster: clientOf(kubeconfig(), options),
   unserved: 'Terraform',
   create: async (raw) => {
     await cluster.api.create(raw as KubernetesObject)
   },
   apply: async (raw) => {
-    await applier.apply(raw as KubernetesObject)
+    await cluster.api.apply(raw as KubernetesObject, { fieldManager: 'kustomize-controller' })
   },
   update: async (raw) => {
     const object = raw as KubernetesObject
@@ -73,7 +63,7 @@ describe('kube-apiserver, where the stand-in has no rules', () => {
   })
 
   it('refuses an object that does not match its schema, and names the field', async () => {
-    const lockstep = clientOf(kubeconfigOf('lockstep'))
+    const lockstep = clientOf(kubeconfig())
     const refused = { name: 'ClusterRejected', status: 422, message: expect.stringContaining('spec.suspend') }
     const merge = lockstep.patch(ref, { type: 'merge', body: { spec: { suspend: 'yes' } } })
     await expect(merge).rejects.toMatchObject(refused)
@@ -87,7 +77,7 @@ describe('kube-apiserver, where the stand-in has no rules', () => {
   })
 
   it('does not know a token that it did not give', async () => {
-    const config = kubeconfigOf('lockstep')
+    const config = kubeconfig()
     const server = config.getCurrentCluster()
     const stranger = new KubeConfig()
     if (server) stranger.loadFromClusterAndUser(server, { name: 'stranger', token: 'made-up' })

@@ -133,6 +133,29 @@ describe('a Kustomization that waits for the health of what it applies', () => {
     expect(app).toBeGreaterThanOrEqual(upgraded)
   })
 
+  test('is passed only when its objects are, although Flux takes held ones that were Ready for healthy', async () => {
+    const [first, slow, late] = [
+      'Terraform/flux-system/first',
+      'Terraform/flux-system/slow',
+      'Kustomization/flux-system/late',
+    ]
+    const manifests = (v: string) => ({
+      'root/all.yaml': [terraform('slow', { spec: { dependsOn: [{ name: 'first' }] } })],
+      'late/config.yaml': [configMap('late', { v })],
+    })
+    const behind = kustomization('late', { spec: { dependsOn: [{ name: 'root' }] } })
+    world = await World.start([...waiting(), terraform('first'), behind], manifests('1'))
+    world.simulation.faults.delay(first, 60_000)
+    world.simulation.faults.fail(slow, { reason: 'TFExecApplyFailed', message: 'no quota' })
+    const pushed = world.change(manifests('2'))
+    await world.deliver(pushed)
+    await world.reaches(pushed, 'WaitForRecovery')
+    const rollout = await world.rollout(pushed)
+    expect([keys.root, slow, late].map((key) => objectOf(rollout, key)?.phase)).toEqual(['ready', 'failed', 'pending'])
+    world.simulation.faults.clear(slow)
+    expect((await world.ended(pushed)).rollout.outcome).toBe('succeeded')
+  })
+
   test('is asked again when its check ran out while we held them, once they are ready', async () => {
     const impatient = waiting({ timeout: '1m', interval: '3h', retryInterval: '3h' })
     world = await World.start(impatient, { 'root/all.yaml': [layered.vpc, layered.db] })

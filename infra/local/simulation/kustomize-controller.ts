@@ -331,9 +331,10 @@ export class KustomizeController {
     })
     await run.spend(Math.min(durations.statusGap, timeout))
     run.write((status) => recordInventory(status, applied))
-    for (let waiting = targets; ; ) {
-      const health = new Map(waiting.map((candidate) => [candidate, healthOf(this.context.store, candidate)]))
-      waiting = waiting.filter((candidate) => health.get(candidate) !== 'Current')
+    // All of them at the same moment: what was healthy at the last look may be at work again.
+    for (;;) {
+      const health = new Map(targets.map((candidate) => [candidate, healthOf(this.context.store, candidate)]))
+      const waiting = targets.filter((candidate) => health.get(candidate) !== 'Current')
       const took = goDuration(clock.now() - began)
       if (waiting.length === 0) {
         run.write((status) => run.condition(status, 'Healthy', 'True', 'Succeeded', `Health check passed in ${took}`))

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { type Expectation, readWorkload } from '../../../functions/lib/flux/readiness.ts'
+import { type Expectation, hasApplied, readWorkload } from '../../../functions/lib/flux/readiness.ts'
 import { parseSource } from '../../../functions/lib/flux/source.ts'
 import { parseWorkload } from '../../../functions/lib/flux/workload.ts'
 import { gitRepository, head, helmRelease, kustomization, type Shape, terraform } from '../../fixtures/raw-objects.ts'
@@ -14,7 +14,9 @@ const cond = (type: string, status: 'True' | 'False' | 'Unknown', reason = 'R', 
 const ready = (reason = 'ReconciliationSucceeded') => cond('Ready', 'True', reason)
 const failed = (reason: string) => cond('Ready', 'False', reason, 'why')
 const busy = cond('Ready', 'Unknown', 'Progressing')
-const reconciling = (reason = 'Progressing') => cond('Reconciling', 'True', reason)
+const reconciling = (reason = 'Progressing', message = '') => cond('Reconciling', 'True', reason, message)
+const pathMissing = cond('Ready', 'False', 'ArtifactFailed', 'kustomization path not found: stat /tmp/x')
+const checking = (commit: string) => `Running health checks for revision ${at(commit)} with a timeout of 5m0s`
 
 function read(kind: keyof typeof make, shape: Shape, expectation: Partial<Expectation> = {}) {
   const workload = parseWorkload(kind, make[kind]('x', shape))
@@ -71,6 +73,8 @@ describe('Kustomization', () => {
     ],
     ['dependency', asked({ conditions: [failed('DependencyNotReady')], lastAttemptedRevision: at(R) }), 'dependency'],
     ['artifact missing', asked({ conditions: [failed('ArtifactFailed')] }), 'idle'],
+    ['path missing', asked({ conditions: [pathMissing], ...applied(head('a')) }), 'failed'],
+    ['path missing before our request', asked({ conditions: [pathMissing], ...applied(head('a')) }, false), 'idle'],
     [
       'health check cancelled by a newer change',
       asked({ conditions: [failed('HealthCheckCanceled')], lastAttemptedRevision: at(R) }),
@@ -89,6 +93,28 @@ describe('Kustomization', () => {
     ['never reconciled', asked({}, false), 'idle'],
   ])('%s', (_, shape, state) => {
     expect(read('Kustomization', shape).state).toBe(state)
+  })
+
+  test('a path that is missing counts only as an answer to a request of ours', () => {
+    const shape = asked({ conditions: [pathMissing], ...applied(head('a')) })
+    expect(read('Kustomization', shape, { token: undefined }).state).toBe('idle')
+  })
+
+  test.each([
+    ['health checks run', [busy, reconciling('Progressing', checking(R))], true],
+    ['what it applied is not healthy', [failed('HealthCheckFailed')], true],
+    ['it builds', [busy, reconciling('Progressing', `Building manifests for revision ${at(R)} with`)], false],
+    [
+      'health checks of the revision before were cut short',
+      [busy, reconciling(), cond('Healthy', 'Unknown', 'Progressing', checking(head('a')))],
+      false,
+    ],
+  ])('has applied the revision or not: %s', (_, conditions, expected) => {
+    const workload = parseWorkload(
+      'Kustomization',
+      kustomization('x', asked({ conditions, lastAttemptedRevision: at(R) })),
+    )
+    expect(hasApplied(workload, [R])).toBe(expected)
   })
 
   test('another writer has replaced our token, and theirs was handled', () => {
@@ -221,6 +247,31 @@ describe('HelmRelease', () => {
     const source = parseSource('HelmChart', { ...gitRepository('chart', { status }), kind: 'HelmChart' })
     const shape = asked({ conditions: [ready()], lastAttemptedRevision: installed })
     expect(read('HelmRelease', shape, { follows: 'chart', source }).state).toBe(state)
+  })
+
+  const chart = (observed: string, conditions: object[]) => {
+    const status = { artifact: { revision: '0.2.0' }, observedSourceArtifactRevision: at(observed), conditions }
+    return parseSource('HelmChart', { ...gitRepository('chart', { status }), kind: 'HelmChart' })
+  }
+
+  test.each([
+    ['cannot be built at the revision', R, 'failed'],
+    ['could not be built before', head('a'), 'idle'],
+  ])('whose chart %s, and who does not know', (_, observed, state) => {
+    const source = chart(observed, [cond('Ready', 'False', 'InvalidChartReference')])
+    const shape = asked({ conditions: [ready()], lastAttemptedRevision: '0.2.0' })
+    expect(read('HelmRelease', shape, { follows: 'chart', source }).state).toBe(state)
+  })
+
+  test.each([
+    ['of this chart', R, '0.2.0', 'failed'],
+    ['of the chart before', R, '0.1.0', 'idle'],
+    ['of before the chart was looked at', head('a'), '0.2.0', 'idle'],
+  ])('a failure %s', (_, observed, installed, state) => {
+    const conditions = [failed('UpgradeFailed'), cond('Stalled', 'True', 'RetriesExceeded')]
+    const shape = asked({ conditions, lastAttemptedRevision: installed })
+    const source = chart(observed, [ready('ChartPackageSucceeded')])
+    expect(read('HelmRelease', shape, { follows: 'chart', source, token: undefined }).state).toBe(state)
   })
 })
 
