@@ -508,6 +508,9 @@ export function fluxBehaviourContract(
         const version = `0.1.0+${revision.slice('main@sha1:'.length, 'main@sha1:'.length + 12)}`
         const upgraded = (object: DrivenObject) => object.status?.history?.[0]?.chartVersion === version
         expect(reason((await driver.until(fleet.release, upgraded)).object)).toBe('UpgradeSucceeded')
+        const chart = await driver.get(fleet.chart)
+        expect(chart?.status?.artifact.revision).toBe(version)
+        expect(conditionOf(chart, 'Ready')?.message).toBe(`packaged 'app' chart with version '${version}'`)
       })
 
       it('is upgraded when the version in Chart.yaml moves', async ({ driver, fleet }) => {
@@ -567,6 +570,23 @@ export function fluxBehaviourContract(
         await driver.suspend(fleet.release, true)
         await driver.until(fleet.release, (one) => one.status?.observedGeneration === 2)
         expect(seen.filter(({ object }) => ready(object) !== 'True')).toEqual([])
+      })
+
+      it('has a chart that names the revision it looked at before it serves what it made of it', async ({
+        driver,
+        fleet,
+      }) => {
+        await fleet.released()
+        const seen = await driver.observe(fleet.chart)
+        const revision = await driver.push({ 'charts/app/Chart.yaml': [{ ...chartFile, version: '0.2.0' }] })
+        await fleet.fetch('t1')
+        await driver.until(fleet.chart, serves('0.2.0'))
+        const looked = seen.find(({ object }) => object.status?.observedSourceArtifactRevision === revision)?.object
+        expect(looked?.status?.artifact.revision).toBe('0.1.0')
+        expect(ready(looked)).toBe('Unknown')
+        const packaged = seen.find(({ object }) => ready(object) === 'True')?.object
+        expect(packaged?.status?.artifact.revision).toBe('0.1.0')
+        expect(conditionOf(packaged, 'Ready')?.message).toBe("packaged 'app' chart with version '0.2.0'")
       })
 
       it('does not notice that its chart cannot be built any more, until it is asked', async ({ driver, fleet }) => {

@@ -177,7 +177,9 @@ function whyBehind(workload: Workload, expectation: Expectation, handled: boolea
     case 'origin':
       return originBehind(workload, source, handled)
     case 'chart':
-      if (!includes(commits, source?.observedSourceRevision)) return 'its chart has not been built at the revision yet'
+      if (!includes(commits, source?.observedSourceRevision) || isBuilding(source)) {
+        return 'its chart has not been built at the revision yet'
+      }
       if (source?.revision !== undefined && workload.lastAttemptedRevision !== source.revision) {
         return `is at chart ${workload.lastAttemptedRevision ?? 'none'}, not ${source.revision}`
       }
@@ -185,6 +187,17 @@ function whyBehind(workload: Workload, expectation: Expectation, handled: boolea
     case 'generation':
       return handled ? undefined : 'has not been reconciled since'
   }
+}
+
+/**
+ * A HelmChart names the revision that it looks at, then the version that it has packaged (in Ready's message), and only
+ * then is its artifact that version.
+ */
+function isBuilding(chart: Source | undefined): boolean {
+  const ready = condition(chart?.conditions ?? [], 'Ready')
+  if (ready && ready.status !== 'True') return true
+  const packaged = /chart with version '([^']+)'/.exec(ready?.message ?? '')?.[1]
+  return packaged !== undefined && packaged !== chart?.revision
 }
 
 function kustomizationBehind(workload: Workload, commits: readonly string[]): string | undefined {

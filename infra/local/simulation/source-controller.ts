@@ -306,6 +306,10 @@ export class SourceController {
   private async storeChart(run: Run<ChartSpec, SourceStatus>, sourceRevision: string, version: string): Promise<void> {
     this.failures.delete(run.key)
     if (run.status.artifact?.revision !== version) await this.announce(run, 'NewChart', packaged(run.spec, version))
+    run.write((status) => {
+      status.observedSourceArtifactRevision = sourceRevision
+    })
+    await run.spend(this.context.durations.statusGap)
     await run.finish(
       'succeeded',
       (status) => chartConditions(run, status, version),

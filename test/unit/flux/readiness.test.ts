@@ -255,6 +255,15 @@ describe('HelmRelease', () => {
   }
 
   test.each([
+    ['is served', cond('Ready', 'True', 'ChartPackageSucceeded', "packaged 'x' chart with version '0.2.0'"), 'ready'],
+    ['is packaged', cond('Ready', 'True', 'ChartPackageSucceeded', "packaged 'x' chart with version '0.3.0'"), 'idle'],
+    ['is being built', cond('Ready', 'Unknown', 'Progressing', 'building artifact'), 'idle'],
+  ])('whose chart of the revision %s', (_, condition, state) => {
+    const shape = asked({ conditions: [ready()], lastAttemptedRevision: '0.2.0' })
+    expect(read('HelmRelease', shape, { follows: 'chart', source: chart(R, [condition]) }).state).toBe(state)
+  })
+
+  test.each([
     ['cannot be built at the revision', R, 'failed'],
     ['could not be built before', head('a'), 'idle'],
   ])('whose chart %s, and who does not know', (_, observed, state) => {
