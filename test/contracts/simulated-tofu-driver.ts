@@ -17,10 +17,10 @@ export class SimulatedTofuDriver extends SimulatedDriver implements TofuDriver {
   readonly gracefulShutdownMs = gracefulShutdownMs
   private readonly unchanged: Set<string>
 
-  constructor() {
+  constructor({ localRunner = false } = {}) {
     const unchanged = new Set<string>()
     const speedups = { gracefulShutdown: gracefulShutdownMs }
-    super({ planChanges: (_key, revision) => !unchanged.has(revision), speedups })
+    super({ planChanges: (_key, revision) => !unchanged.has(revision), speedups, localRunner })
     this.unchanged = unchanged
   }
 

@@ -97,8 +97,9 @@ export function tofuFleet(driver: TofuDriver) {
   const db = make.ref('Terraform', 'db')
   const serves = (revision: string) => (object: DrivenObject) => object.status?.artifact?.revision === revision
 
-  const begin = async () => {
-    const revision = await driver.push({ 'vpc/note.yaml': [make.configMap('a')] })
+  /** The source serves the first revision. */
+  const begin = async (first = () => driver.push({ 'vpc/note.yaml': [make.configMap('a')] })) => {
+    const revision = await first()
     await driver.apply(make.gitRepository(driver.url))
     await driver.until(source, serves(revision))
     return revision
@@ -120,10 +121,10 @@ export function tofuFleet(driver: TofuDriver) {
   /** Answers a new revision that the source serves. */
   const pushed = async () =>
     fetched(await driver.push({ 'vpc/note.yaml': [make.configMap('a', { at: `${driver.now()}` })] }))
-  /** In the middle of an apply that takes `seconds`: its revision, and the record of its lock. */
+  /** In the middle of vpc's first apply, which takes `seconds`: its revision, and the record of its lock. */
   const applying = async (seconds: number, spec: object = {}) => {
-    await applied({ ...brisk, ...spec })
-    const revision = await fetched(await driver.pushApply(vpc, seconds))
+    const revision = await begin(() => driver.pushApply(vpc, seconds))
+    await driver.apply(make.terraform('vpc', { ...brisk, ...spec }))
     await driver.until(vpc, (object) => conditionOf(object, 'Apply')?.message === 'Apply started')
     const lock = await lockUntil((held) => held?.Operation === 'OperationTypeApply')
     if (!lock) throw new Error('an apply without a lock')

@@ -31,6 +31,8 @@ export interface ClusterSimulationOptions {
   readonly planChanges?: PlanChanges
   /** State backends other than Kubernetes. Default: they are kept in memory. */
   readonly openBackend?: OpenBackend
+  /** tofu runs in tofu-controller's own process (INSECURE_LOCAL_RUNNER=1): there are no runner pods. */
+  readonly localRunner?: boolean
 }
 
 export type ControllerName = 'source' | 'kustomize' | 'helm' | 'tofu'
@@ -56,7 +58,8 @@ export class ClusterSimulation {
   readonly tofu: TofuInstallation
   private settled = new Set<string>()
 
-  constructor({ name, clock, git, store, registry, speedups, planChanges, openBackend }: ClusterSimulationOptions) {
+  constructor(options: ClusterSimulationOptions) {
+    const { name, clock, git, store, registry, speedups, planChanges, openBackend, localRunner } = options
     const reconciles: Reconcile[] = []
     const durations = { ...defaultDurations, ...speedups }
     const context: ControllerContext = {
@@ -70,14 +73,16 @@ export class ClusterSimulation {
     this.store = store
     this.reconciles = reconciles
     this.registry = registry ?? new OciRegistry(git)
-    const { Deployment, Pod, Secret, Lease } = builtinResources
-    for (const kind of [...Object.values(simulatedKinds), Deployment, Pod, Secret, Lease]) store.register(kind)
+    const kinds = [...Object.values(simulatedKinds), ...Object.values(builtinResources)]
+    for (const kind of kinds) store.register(kind)
     this.controllers = {
       source: new SourceController(context, git, this.registry),
       kustomize: new KustomizeController(context, git, this.registry),
       helm: new HelmController(context, git, this.registry),
     }
-    this.tofu = new TofuInstallation({ context, git, registry: this.registry, planChanges, openBackend })
+    this.tofu = new TofuInstallation({
+      ...{ context, git, registry: this.registry, planChanges, openBackend, localRunner },
+    })
   }
 
   /**

@@ -5,10 +5,11 @@ import { simulatedKinds } from './kinds.ts'
 import type { OciRegistry } from './oci-registry.ts'
 import { type Again, type ControllerContext, ReconcileLoop } from './reconcile-loop.ts'
 import { type Artifact, type CachedSource, SourceCache, sourceKey } from './source-cache.ts'
+import { LocalRunner } from './tofu/local-runner.ts'
 import { patchStatus } from './tofu/patch-status.ts'
 import type { RunnerNetwork } from './tofu/runner.ts'
 import { RunnerClient } from './tofu/runner-client.ts'
-import { NoRunner, RunnerPods } from './tofu/runner-pods.ts'
+import { NoRunner, RunnerPods, type Runners } from './tofu/runner-pods.ts'
 import {
   mayApply,
   planId,
@@ -43,8 +44,10 @@ export interface TofuControllerOptions {
   readonly registry: OciRegistry
   /** How it reaches its runners. */
   readonly network: RunnerNetwork
-  /** How many objects run at the same time. Default: 24, the chart's. */
+  /** How many objects run at the same time. Default: 24, the chart's; 1 with a local runner. */
   readonly concurrency?: number
+  /** Runs tofu in the controller's own process, where `localAddress` is, in place of runner pods. */
+  readonly localRunner?: boolean
 }
 
 /**
@@ -57,25 +60,25 @@ export class TofuController {
   private readonly network: RunnerNetwork
   private readonly sources: SourceCache
   private readonly loop: ReconcileLoop<TerraformSpec, TerraformStatus>
-  private readonly pods: RunnerPods
+  private readonly runners: Runners
   /** Runs that returned an error one after the other, by key: the work queue waits longer for each. */
   private readonly errors = new Map<string, number>()
   private active = 0
   private shuttingDown = false
   private idle = () => {}
 
-  constructor({ context, git, registry, network, concurrency = 24 }: TofuControllerOptions) {
+  constructor({ context, git, registry, network, localRunner = false, concurrency }: TofuControllerOptions) {
     this.context = context
     this.network = network
     const { GitRepository, OCIRepository } = simulatedKinds
     this.sources = new SourceCache(context.store, git, registry, [GitRepository, OCIRepository])
     const expiry = Math.floor(context.clock.now() / 1_000) + certificateLife
-    this.pods = new RunnerPods(context, `terraform-runner.tls-${expiry}`)
+    this.runners = localRunner ? new LocalRunner() : new RunnerPods(context, `terraform-runner.tls-${expiry}`)
     this.loop = new ReconcileLoop(context, {
       resource: simulatedKinds.Terraform,
       spec: terraformSpecSchema,
       manager,
-      concurrency,
+      concurrency: concurrency ?? (localRunner ? 1 : 24),
       reconcile: (run) => this.reconcile(run),
       references: (spec, namespace) => [sourceKey(spec.sourceRef, namespace)],
     })
@@ -220,12 +223,12 @@ export class TofuController {
 
   /** Reconcile returns, and the token is written, only when the runner pod is gone. */
   private async reconcileOnRunner(run: TerraformRun, artifact: Artifact): Promise<Again> {
-    const address = await this.pods.find(run, artifact.revision)
+    const address = await this.runners.find(run, artifact.revision)
     const { clock } = this.context
     const runner = new RunnerClient(this.network.connect(address), clock, run.signal)
     const again = await this.reconcileWith(run, runner, artifact)
     runner.close()
-    if (run.spec.alwaysCleanupRunnerPod) await this.pods.remove(run)
+    if (run.spec.alwaysCleanupRunnerPod) await this.runners.remove(run)
     return again
   }
 

@@ -35,7 +35,7 @@ const stateSchema = z.object({
 
 /** tofu-controller, real or simulated, as pods of a real API server, with the real OpenTofu. */
 export class RealTofuDriver extends RealDriver implements TofuDriver {
-  readonly longWaitMs = 15_000
+  readonly longWaitMs = 12_000
   readonly gracefulShutdownMs = briskDeployment.gracefulShutdownSeconds * 1_000
   readonly #tofu: RunningTofuController
   readonly #watching = new AbortController()
@@ -74,7 +74,7 @@ export class RealTofuDriver extends RealDriver implements TofuDriver {
 
   async pushApply({ name }: ObjectRef, seconds: number): Promise<string> {
     this.#seconds.set(name, seconds)
-    return this.#commit(this.#plans([name]))
+    return this.#commit(this.#plans(this.#pushes === 0 ? folders : [name]))
   }
 
   override async apply(object: object): Promise<void> {

@@ -1,10 +1,12 @@
 import type { Clock } from '../../../../functions/lib/clock.ts'
 import { builtinResources } from '../../kubernetes/builtin-resources.ts'
 import type { KubernetesObject, ObjectStore } from '../../kubernetes/object-store.ts'
+import { timestamp } from '../conditions.ts'
+import { isServed } from '../kinds.ts'
 import { VirtualPod } from './virtual-pod.ts'
 import type { MakeProcess } from './virtual-process.ts'
 
-const { Pod } = builtinResources
+const { Node, Pod } = builtinResources
 
 export interface VirtualKubeletOptions {
   readonly store: ObjectStore
@@ -30,6 +32,7 @@ export class VirtualKubelet {
 
   start(): void {
     if (this.unsubscribe) return
+    this.register()
     this.unsubscribe = this.options.store.subscribe(Pod, ({ type, object }) => {
       if (type === 'DELETED') this.pods.get(object.metadata.uid ?? '')?.removed()
       else this.see(object)
@@ -52,6 +55,18 @@ export class VirtualKubelet {
   /** The pods that are not gone yet, oldest first. */
   running(wanted: (pod: KubernetesObject) => boolean): VirtualPod[] {
     return [...this.pods.values()].filter(({ object }) => wanted(object))
+  }
+
+  private register(): void {
+    const { store, clock } = this.options
+    if (!isServed(store, Node) || store.get(Node, '', this.node)) return
+    store.create(Node, { apiVersion: 'v1', kind: 'Node', metadata: { name: this.node } }, 'kubelet')
+    const ready = (node: KubernetesObject) => {
+      const lastTransitionTime = timestamp(clock)
+      const condition = { type: 'Ready', status: 'True', reason: 'KubeletReady', lastTransitionTime }
+      node.status = { conditions: [condition] }
+    }
+    store.update(Node, '', this.node, ready, { manager: 'kubelet', subresource: 'status' })
   }
 
   private see(object: KubernetesObject): void {

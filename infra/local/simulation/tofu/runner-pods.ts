@@ -13,13 +13,21 @@ const forcedGrace = 1
 /** How long `remove` looks after a pod, in milliseconds. */
 const removalTimeout = 120_000
 
+/** Where a controller gets its runners from. */
+export interface Runners {
+  /** The address of the object's runner. Throws NoRunner. */
+  find(run: TerraformRun, revision: string): Promise<PodAddress>
+  /** The run does not need its runner any more. */
+  remove(run: TerraformRun): Promise<void>
+}
+
 /** There is no runner for a run: nothing is counted and nobody is told, but the token is recorded. */
 export class NoRunner extends Error {
   override readonly name = 'NoRunner'
 }
 
 /** The runner pods that one process of the controller makes, finds and deletes. */
-export class RunnerPods {
+export class RunnerPods implements Runners {
   private readonly context: ControllerContext
   private readonly tlsSecretName: string
   /** Who waits for a runner, by `namespace/name` of its pod. */

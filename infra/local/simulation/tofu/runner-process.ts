@@ -7,7 +7,7 @@ import { type TofuWorld, VirtualTofu } from './virtual-tofu.ts'
 /** The runner program in a runner pod, until somebody kills it. */
 export function runnerProcess(world: TofuWorld, network: VirtualNetwork, pod: KubernetesObject): VirtualProcess {
   const killed = new AbortController()
-  const server = new RunnerServer((request) => new VirtualTofu(world, request, killed.signal))
+  const server = new RunnerServer((request) => new VirtualTofu(world, request, pod.metadata.name, killed.signal))
   const { runnerStart, runnerCreationTimeout } = world.durations
   const lost = world.faults.takeLostRunner(terraformOf(pod))
   let address: string | undefined

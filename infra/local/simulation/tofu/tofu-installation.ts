@@ -12,12 +12,16 @@ import type { ControllerContext } from '../reconcile-loop.ts'
 import { TofuController } from '../tofu-controller.ts'
 import { backendOf } from './backend-config.ts'
 import { Infrastructure, type PlanChanges } from './infrastructure.ts'
+import { localAddress } from './local-runner.ts'
+import type { InitRequest } from './runner.ts'
 import { runnerProcess } from './runner-process.ts'
+import { RunnerServer } from './runner-server.ts'
 import { appliedState, emptyState } from './state-backend.ts'
 import { type OpenBackend, StateBackends } from './state-backends.ts'
 import { terraformSpecSchema } from './terraform-object.ts'
 import { controllerLabel, controllerName, tofuDeployment } from './tofu-deployment.ts'
 import { VirtualNetwork } from './virtual-network.ts'
+import { type TofuWorld, VirtualTofu } from './virtual-tofu.ts'
 
 const { Deployment } = builtinResources
 
@@ -29,6 +33,8 @@ export interface TofuInstallationOptions {
   readonly planChanges?: PlanChanges | undefined
   /** Backends other than Kubernetes. */
   readonly openBackend?: OpenBackend | undefined
+  /** tofu runs in the controller's own process, one object at a time: there are no runner pods. */
+  readonly localRunner?: boolean | undefined
 }
 
 /**
@@ -107,16 +113,18 @@ export class TofuInstallation {
   }
 
   private newController(): TofuController {
-    return new TofuController({ ...this.options, network: this.network })
+    const { context, git, registry, localRunner = false } = this.options
+    return new TofuController({ context, git, registry, localRunner, network: this.network })
   }
 
   private processOf(pod: KubernetesObject): VirtualProcess {
-    const { context } = this.options
     if (isController(pod)) return this.managerProcess(pod)
-    const world = { ...context, backends: this.backends, infrastructure: this.infrastructure }
-    return pod.metadata.labels?.[controllerLabel] === 'tf-runner'
-      ? runnerProcess(world, this.network, pod)
-      : anyProcess()
+    const isRunner = pod.metadata.labels?.[controllerLabel] === 'tf-runner'
+    return isRunner ? runnerProcess(this.world, this.network, pod) : anyProcess()
+  }
+
+  private get world(): TofuWorld {
+    return { ...this.options.context, backends: this.backends, infrastructure: this.infrastructure }
   }
 
   private managerProcess(pod: KubernetesObject): VirtualProcess {
@@ -124,11 +132,15 @@ export class TofuInstallation {
     const { settled } = this
     const { promise: ended, resolve: end } = Promise.withResolvers<void>()
     let controller: TofuController | undefined
+    const killed = new AbortController()
     const leave = () => this.leave(process)
     const process: VirtualProcess = {
       startMs: settled ? 0 : durations.managerStart,
       ready: () =>
         this.lead(process, () => {
+          const makeTofu = (request: InitRequest) =>
+            new VirtualTofu(this.world, request, pod.metadata.name, killed.signal)
+          if (this.options.localRunner) this.network.attach(localAddress, new RunnerServer(makeTofu))
           controller = this.newController()
           controller.start(settled)
         }),
@@ -137,6 +149,8 @@ export class TofuInstallation {
         if (!controller) end()
       },
       kill: () => {
+        killed.abort()
+        if (controller) this.network.detach(localAddress)
         controller?.stop()
         leave()
       },

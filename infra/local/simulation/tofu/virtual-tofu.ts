@@ -44,6 +44,7 @@ type PlanFile = z.infer<typeof planFileSchema>
 export class VirtualTofu implements Tofu {
   private readonly world: TofuWorld
   private readonly request: InitRequest
+  private readonly host: string
   private readonly killed: AbortSignal
   private readonly key: string
   private readonly spec: TerraformSpec
@@ -53,10 +54,12 @@ export class VirtualTofu implements Tofu {
   private applies = false
   private planned: PlanFile | undefined
 
-  constructor(world: TofuWorld, request: InitRequest, killed: AbortSignal) {
+  /** `host` is the name of the machine, as in a lock record. */
+  constructor(world: TofuWorld, request: InitRequest, host: string, killed: AbortSignal) {
     const { namespace, name } = request.object.metadata
     this.world = world
     this.request = request
+    this.host = host
     this.killed = killed
     this.key = keyOf(request.object as KubernetesObject)
     this.spec = terraformSpecSchema.parse(request.object.spec)
@@ -139,8 +142,7 @@ export class VirtualTofu implements Tofu {
   }
 
   private async locked<T>(operation: LockOperation, work: () => Promise<T>): Promise<T> {
-    const who = `runner@${this.request.object.metadata.name}-tf-runner`
-    const record = newLockRecord(operation, who, this.backend.path, this.world.clock.now())
+    const record = newLockRecord(operation, `runner@${this.host}`, this.backend.path, this.world.clock.now())
     const holder = await this.backend.acquire(record)
     if (holder) throw new StateLocked(lockHeldMessage(holder), holder)
     try {
