@@ -1,7 +1,7 @@
 /** What was measured against one target: a line of the table. */
 export interface Measurement {
   readonly what: string
-  /** The most that is allowed, for people to read. */
+  /** The most that is allowed, for people to read; '' where the line only tells. */
   readonly target: string
   /** What it was, for people to read. */
   readonly measured: string

@@ -12,7 +12,8 @@ export function tableOf(measurements: readonly Measurement[]): string {
   return [head, widths.map((width) => '-'.repeat(width)).join('  '), ...lines].map((line) => line.trimEnd()).join('\n')
 }
 
-function verdict({ ok }: Measurement): string {
+function verdict({ ok, target }: Measurement): string {
+  if (target === '') return ''
   if (ok === undefined) return 'not measured'
   return ok ? 'ok' : 'MISS'
 }
