@@ -213,7 +213,7 @@ export function tofuReconcileContract(name: string, setup: SetupTofu, { concurre
     })
 
     it('spent retries stall the object, and a token does not free it', async ({ driver, fleet }) => {
-      await fleet.applied({ remediation: { retries: 1 } })
+      await fleet.applied({ ...fleet.brisk, remediation: { retries: 1 } })
       await driver.breakApply(fleet.vpc)
       await fleet.pushed()
       const { object } = await driver.until(fleet.vpc, (one) => conditionOf(one, 'Stalled')?.status === 'True')
@@ -221,12 +221,12 @@ export function tofuReconcileContract(name: string, setup: SetupTofu, { concurre
       await driver.mend(fleet.vpc)
       await driver.request(fleet.vpc, 't1')
       await driver.until(fleet.vpc, handled('t1'))
-      await driver.wait(60_000)
+      await driver.wait(driver.longWaitMs)
       expect(conditionOf(await driver.get(fleet.vpc), 'Stalled')?.status).toBe('True')
     })
 
     it('a new revision frees a stalled object', async ({ driver, fleet }) => {
-      await fleet.applied({ remediation: { retries: 1 } })
+      await fleet.applied({ ...fleet.brisk, remediation: { retries: 1 } })
       await driver.breakApply(fleet.vpc)
       await fleet.pushed()
       await driver.until(fleet.vpc, (one) => conditionOf(one, 'Stalled')?.status === 'True')

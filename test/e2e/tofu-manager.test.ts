@@ -1,11 +1,13 @@
-import { afterAll, beforeAll, inject, vi } from 'vitest'
+import { afterAll, beforeAll, describe, inject, vi } from 'vitest'
+import { tofuLocalRunnerContract } from '../contracts/tofu-local-runner.contract.ts'
 import { tofuManagerContract } from '../contracts/tofu-manager.contract.ts'
 import { type RunningCluster, startCluster } from './cluster/cluster.ts'
-import { briskDeployment, RealTofuDriver } from './tofu/real-tofu-driver.ts'
+import { briskDeployment, RealTofuDriver, withLocalRunner } from './tofu/real-tofu-driver.ts'
 
 vi.setConfig({ testTimeout: 300_000 })
 
 const tofu = inject('tofuController')
+const name = tofu.kind === 'real' ? 'the real one' : 'simulated, with the real OpenTofu'
 let cluster: RunningCluster
 
 beforeAll(async () => {
@@ -14,6 +16,10 @@ beforeAll(async () => {
 
 afterAll(() => cluster?.stop())
 
-tofuManagerContract(tofu.kind === 'real' ? 'the real one' : 'simulated, with the real OpenTofu', () =>
-  RealTofuDriver.start(cluster),
-)
+tofuManagerContract(name, () => RealTofuDriver.start(cluster))
+
+describe('without runner pods', () => {
+  beforeAll(() => withLocalRunner(cluster))
+
+  tofuLocalRunnerContract(name, () => RealTofuDriver.start(cluster))
+})

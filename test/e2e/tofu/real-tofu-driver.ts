@@ -17,11 +17,23 @@ import type { ObjectKey } from '../cluster/api.ts'
 import type { RunningCluster } from '../cluster/cluster.ts'
 import { kinds } from '../cluster/kinds.ts'
 import type { RunningTofuController } from '../cluster/tofu-controller.ts'
+import { deploymentKey } from '../cluster/tofu-controller-deployment.ts'
 import { RealDriver } from '../real-driver.ts'
 import { terraformFiles } from './terraform-files.ts'
 
 /** The Deployment that a cluster of these drivers has to have: with little patience, so that tests need little. */
 export const briskDeployment = { gracefulShutdownSeconds: 10, terminationGraceSeconds: 20, runnerCreationSeconds: 20 }
+
+/** Makes the cluster's controller run tofu in its own process, and waits until it does. */
+export async function withLocalRunner({ api, tofu }: RunningCluster): Promise<void> {
+  const container = { name: 'tofu-controller', env: [{ name: 'INSECURE_LOCAL_RUNNER', value: '1' }] }
+  const spec = { strategy: { type: 'Recreate', rollingUpdate: null }, template: { spec: { containers: [container] } } }
+  const { metadata } = await api.patch(deploymentKey, { spec }, { type: 'strategic' })
+  await api.until(deploymentKey, 'rolled out', ({ status }) => {
+    return status?.observedGeneration >= (metadata.generation ?? 0) && status?.updatedReplicas === 1
+  })
+  await tofu?.faults.managerReady()
+}
 
 const lockInfo = 'app.terraform.io/lock-info'
 const tlsSecretLabel = 'tf.weave.works/tls-secret-name'
