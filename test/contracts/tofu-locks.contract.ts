@@ -138,6 +138,24 @@ export function tofuLocksContract(name: string, setup: SetupTofu, { concurrent =
       await driver.until(fleet.vpc, appliedAt(revision))
     })
 
+    it('a lock that is broken in the middle of an apply: the state is written all the same, and the apply has failed', async ({
+      driver,
+      fleet,
+    }) => {
+      const { revision } = await fleet.applying(4)
+      const before = await driver.state(fleet.vpc)
+      await driver.breakLock(fleet.vpc)
+      const { object } = await driver.until(fleet.vpc, (one) => one.status?.reconciliationFailures === 1)
+      expect(reason(object)).toBe('TFExecApplyFailed')
+      expect(conditionOf(object, 'StateLocked')).toBeUndefined()
+      const after = await driver.state(fleet.vpc)
+      expect(after?.serial).toBeGreaterThan(before?.serial ?? 0)
+      expect(after?.tainted).toBe(false)
+      const next = await driver.until(fleet.vpc, (one) => ready(one) === 'True')
+      expect(reason(next.object)).toBe('NoDrift')
+      expect(next.object.status?.lastAttemptedRevision).toBe(revision)
+    })
+
     it('a lock that is met by init, where there is no state yet, is not unlocked by forceUnlock', async ({
       driver,
       fleet,

@@ -12,7 +12,11 @@ export const runnerRequestSchema = z.discriminatedUnion('method', [
     object: z.looseObject({
       apiVersion: z.string(),
       kind: z.string(),
-      metadata: z.looseObject({ name: z.string(), namespace: z.string(), uid: z.string().default('') }),
+      metadata: z.looseObject({
+        name: z.string(),
+        namespace: z.string(),
+        annotations: z.record(z.string(), z.string()).default({}),
+      }),
     }),
     revision: z.string(),
     /** Where the source's files are, for a runner that needs them. */

@@ -105,7 +105,7 @@ export class Phases {
     const namespace = this.run.namespace
     const request = {
       method: 'init' as const,
-      object: { ...object, metadata: { uid: '', ...object.metadata, namespace } },
+      object: { ...object, metadata: { annotations: {}, ...object.metadata, namespace } },
       revision: this.revision,
       artifact: this.artifact,
     }

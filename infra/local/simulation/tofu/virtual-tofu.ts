@@ -137,7 +137,8 @@ export class VirtualTofu implements Tofu {
 
   /** An interrupted apply ends in order: what was in work is written to the state as broken. */
   private async taint(before: TofuState): Promise<void> {
-    await this.pass(this.world.durations.tofuInterrupt)
+    await sleep(this.world.clock, this.world.durations.tofuInterrupt, this.killed)
+    this.throwIfEnded()
     await this.backend.write(appliedState(before, appliedRevision(before), true))
   }
 
@@ -157,30 +158,25 @@ export class VirtualTofu implements Tofu {
   private async held(signal: AbortSignal): Promise<void> {
     const released = this.world.faults.takeHold(this.key)
     if (released) await Promise.race([released, aborted(signal), aborted(this.killed)])
-    this.goOn(signal)
+    this.throwIfEnded(signal)
   }
 
   /** `usual` milliseconds at the pace that the object's annotation asks for, and `extra` ones. */
   private async work(usual: number, signal: AbortSignal, extra = 0): Promise<void> {
-    await this.pass(usual * this.pace() + extra, signal)
-    this.goOn(signal)
+    const ms = usual * this.pace() + extra
+    if (ms > 0) await sleep(this.world.clock, ms, AbortSignal.any([signal, this.killed]))
+    this.throwIfEnded(signal)
   }
 
-  private async pass(ms: number, signal?: AbortSignal): Promise<void> {
-    const either = signal ? AbortSignal.any([signal, this.killed]) : this.killed
-    if (ms > 0) await sleep(this.world.clock, ms, either)
-    if (this.killed.aborted) throw new Error('killed')
-  }
-
-  private goOn(signal: AbortSignal): void {
-    if (this.killed.aborted) throw new Error('killed')
-    if (signal.aborted) throw new Error('interrupted: signal: interrupt')
+  private throwIfEnded(signal?: AbortSignal): void {
+    if (this.killed.aborted) throw new Error('signal: killed')
+    if (signal?.aborted) throw new Error('signal: interrupt')
   }
 
   /** Scales the usual phases to the total time that the object's annotation asks for. */
   private pace(): number {
     const { statusGap, runnerStart, tofuInit, tofuPlan, tofuApply, appliedToReady } = this.world.durations
-    const seconds = Number(this.request.object.metadata.annotations?.[secondsAnnotation as never])
+    const seconds = Number(this.request.object.metadata.annotations[secondsAnnotation])
     if (!Number.isFinite(seconds) || seconds < 0) return 1
     const usual = tofuInit + tofuPlan + (this.applies ? tofuApply + appliedToReady : 0)
     return Math.max(0, seconds * 1_000 - statusGap - runnerStart) / usual
