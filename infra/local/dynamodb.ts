@@ -1,5 +1,3 @@
-import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
 import {
   CreateTableCommand,
   DescribeTableCommand,
@@ -7,6 +5,7 @@ import {
   ResourceInUseException,
 } from '@aws-sdk/client-dynamodb'
 import dynalite from 'dynalite'
+import { listenOnLoopback } from './loopback.ts'
 import type { Activity } from './virtual-clock.ts'
 
 /** Any name and key do: the stand-ins check no signatures. */
@@ -34,17 +33,14 @@ export async function startDynamoDb(options: {
       end()
     })
   })
-  // Connections are for the client to end: a request that meets the server's end of an idle one is lost.
-  server.keepAliveTimeout = 0
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const { url } = await listenOnLoopback(server)
   await createTable(url, options.table)
   return {
     url,
     close: async () => {
       // A request that finds the database closed ends the process: dynalite throws out of reach of any handler.
       while (underWay.size > 0) await new Promise((resolve) => setImmediate(resolve))
+      // dynalite's own close ends its database as well.
       const closed = new Promise((resolve) => server.close(resolve))
       server.closeAllConnections()
       await closed

@@ -1,6 +1,5 @@
-import { once } from 'node:events'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { listenOnLoopback } from '../../infra/local/loopback.ts'
 
 export interface SecretsServer {
   /** Endpoint for @aws-sdk/client-secrets-manager. */
@@ -15,14 +14,5 @@ export async function startSecretsServer(secret: object): Promise<SecretsServer>
     response.setHeader('content-type', 'application/x-amz-json-1.1')
     response.end(JSON.stringify({ SecretString: JSON.stringify(secret) }))
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    close: async () => {
-      server.closeAllConnections()
-      server.close()
-      await once(server, 'close')
-    },
-  }
+  return listenOnLoopback(server)
 }

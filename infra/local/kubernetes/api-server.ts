@@ -1,8 +1,7 @@
-import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import type { Clock } from '../../../functions/lib/clock.ts'
 import { sleep } from '../../../functions/lib/clock.ts'
+import { listenOnLoopback } from '../loopback.ts'
 import type { Activity } from '../virtual-clock.ts'
 import { discover } from './api-discovery.ts'
 import { ApiFaults, type Fault } from './api-faults.ts'
@@ -97,14 +96,13 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     handle(message, response, bracket).catch((error) => answerError(response, error))
   })
   server.on('connection', () => connections++)
-  server.listen(options.port ?? 0, '127.0.0.1')
-  await once(server, 'listening')
+  const { url, close } = await listenOnLoopback(server, options.port)
 
   const dropWatches = () => {
     for (const response of watches) response.destroy()
   }
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url,
     faults,
     requests: () => structuredClone(requests),
     connections: () => connections,
@@ -119,11 +117,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
       objects.forgetPages()
       dropWatches()
     },
-    close: async () => {
-      server.closeAllConnections()
-      server.close()
-      await once(server, 'close')
-    },
+    close,
   }
 }
 

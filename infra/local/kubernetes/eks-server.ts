@@ -1,9 +1,8 @@
 import { createHash, createHmac } from 'node:crypto'
-import { once } from 'node:events'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import type { Clock } from '../../../functions/lib/clock.ts'
 import { stsHost } from '../../../functions/lib/kubernetes/eks-token.ts'
+import { listenOnLoopback } from '../loopback.ts'
 import { type Activity, noActivity } from '../virtual-clock.ts'
 
 export interface EksServerCluster {
@@ -42,17 +41,7 @@ export async function startEksServer(
     response.writeHead(404, { 'x-amzn-errortype': 'ResourceNotFoundException' })
     response.end(JSON.stringify({ clusterName: name, message: `No cluster found for name: ${name}.` }))
   })
-  server.listen(port, '127.0.0.1')
-  await once(server, 'listening')
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    clusters: known,
-    close: async () => {
-      server.closeAllConnections()
-      server.close()
-      await once(server, 'close')
-    },
-  }
+  return { clusters: known, ...(await listenOnLoopback(server, port)) }
 }
 
 function described({ name, status = 'ACTIVE', endpoint, certificateAuthority = '' }: EksServerCluster): object {

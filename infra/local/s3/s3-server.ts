@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import type { Clock } from '../../../functions/lib/clock.ts'
+import { listenOnLoopback } from '../loopback.ts'
 import { type Activity, noActivity } from '../virtual-clock.ts'
 import { createBucket, getBucketVersioning, headBucket, listBuckets, putBucketVersioning } from './bucket-operations.ts'
 import { Buckets } from './buckets.ts'
@@ -30,19 +29,7 @@ export async function startS3(options: { readonly clock: Clock; readonly activit
     response.on('close', activity.begin())
     void serve(buckets, message, response)
   })
-  // Connections are for the client to end: a request that meets the server's end of an idle one is lost.
-  server.keepAliveTimeout = 0
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    close: async () => {
-      const closed = once(server, 'close')
-      server.close()
-      server.closeAllConnections()
-      await closed
-    },
-  }
+  return listenOnLoopback(server)
 }
 
 async function serve(buckets: Buckets, message: IncomingMessage, response: ServerResponse): Promise<void> {

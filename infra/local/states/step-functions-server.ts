@@ -1,7 +1,6 @@
-import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { z } from 'zod'
+import { listenOnLoopback } from '../loopback.ts'
 import { type Activity, noActivity } from '../virtual-clock.ts'
 import type { HistoryEvent } from './history.ts'
 import type { ExecutionDescription, Interpreter } from './interpreter.ts'
@@ -40,16 +39,7 @@ export async function startStepFunctionsServer(options: StepFunctionsServerOptio
       .then((body) => answer(response, 200, body))
       .catch((error) => answerError(response, error))
   })
-  server.listen(options.port ?? 0, '127.0.0.1')
-  await once(server, 'listening')
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    close: async () => {
-      server.closeAllConnections()
-      server.close()
-      await once(server, 'close')
-    },
-  }
+  return listenOnLoopback(server, options.port)
 }
 
 type Call = (interpreter: Interpreter, body: unknown) => Json

@@ -1,6 +1,5 @@
-import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { listenOnLoopback } from '../../../infra/local/loopback.ts'
 import type { TaskHandler } from '../../../infra/local/states/interpreter.ts'
 
 export interface FunctionCall {
@@ -24,16 +23,7 @@ export interface FunctionServer {
  */
 export async function serveFunctions(find: FindFunction): Promise<FunctionServer> {
   const server = createServer((request, response) => void call(find, request, response))
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    close: async () => {
-      server.closeAllConnections()
-      server.close()
-      await once(server, 'close')
-    },
-  }
+  return listenOnLoopback(server)
 }
 
 async function call(find: FindFunction, request: IncomingMessage, response: ServerResponse): Promise<void> {
