@@ -8,8 +8,8 @@ export default defineConfig({
     globalSetup: 'test/e2e/provided.ts',
     // Threads end with the process, however it ends; a forked worker would outlive a SIGKILL of it.
     pool: 'threads',
-    // Suites mostly wait for controllers; more clusters than this are too much for two cores.
-    maxWorkers: 2,
+    // Suites wait for controllers half of their time: three clusters are what two cores can do.
+    maxWorkers: 3,
     testTimeout: 120_000,
     hookTimeout: 120_000,
     slowTestThreshold: 60_000,
