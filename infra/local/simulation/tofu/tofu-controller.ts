@@ -1,15 +1,15 @@
-import type { KubernetesObject } from '../kubernetes/object-store.ts'
-import { removeConditions, timestamp } from './conditions.ts'
-import type { GitServer } from './git-server.ts'
-import { simulatedKinds } from './kinds.ts'
-import type { OciRegistry } from './oci-registry.ts'
-import { type Again, type ControllerContext, ReconcileLoop } from './reconcile-loop.ts'
-import { type Artifact, type CachedSource, SourceCache, sourceKey } from './source-cache.ts'
-import { LocalRunner } from './tofu/local-runner.ts'
-import { patchStatus } from './tofu/patch-status.ts'
-import type { RunnerNetwork } from './tofu/runner.ts'
-import { RunnerClient } from './tofu/runner-client.ts'
-import { NoRunner, RunnerPods, type Runners } from './tofu/runner-pods.ts'
+import type { KubernetesObject } from '../../kubernetes/object-store.ts'
+import { removeConditions, timestamp } from '../conditions.ts'
+import type { GitServer } from '../git-server.ts'
+import { simulatedKinds } from '../kinds.ts'
+import type { OciRegistry } from '../oci-registry.ts'
+import { type Again, type ControllerContext, ReconcileLoop } from '../reconcile-loop.ts'
+import { type Artifact, type CachedSource, SourceCache, sourceKey } from '../source-cache.ts'
+import { LocalRunner } from './local-runner.ts'
+import { patchStatus } from './patch-status.ts'
+import type { RunnerNetwork } from './runner.ts'
+import { RunnerClient } from './runner-client.ts'
+import { NoRunner, RunnerPods, type Runners } from './runner-pods.ts'
 import {
   mayApply,
   planId,
@@ -19,8 +19,8 @@ import {
   type TerraformStatus,
   terraformSpecSchema,
   untilDue,
-} from './tofu/terraform-object.ts'
-import { PhaseFailed, Phases } from './tofu/terraform-phases.ts'
+} from './terraform-object.ts'
+import { PhaseFailed, Phases } from './terraform-phases.ts'
 import {
   appliedReason,
   countFailure,
@@ -30,8 +30,8 @@ import {
   recordSuspended,
   renew,
   stall,
-} from './tofu/terraform-status.ts'
-import { unmetDependency } from './tofu/unmet-dependency.ts'
+} from './terraform-status.ts'
+import { unmetDependency } from './unmet-dependency.ts'
 
 const manager = 'tf-controller'
 
