@@ -41,6 +41,12 @@ function fluxFleet(driver: ControllerDriver) {
     await driver.apply(make.gitRepository(driver.url))
     await driver.apply(make.helmRelease('web', spec))
     await driver.until(release, settled)
+    // source-controller may pack a new chart twice, from a cache that lags, and finds at its next run that the file is
+    // not the one that it tells of: then there is no artifact until it has packed it again.
+    await driver.request(chart, 'settle')
+    await driver.until(chart, (one) => handled('settle')(one) && ready(one) === 'True' && one.status?.artifact)
+    await driver.wait(1_000)
+    await driver.until(release, settled)
     return revision
   }
   return { ...make, source, base, app, release, chart, fetch, rolledOut, released }

@@ -23,11 +23,11 @@ export interface ClusterOptions {
   /** Whether source-, kustomize- and helm-controller run; default true. */
   readonly flux?: boolean
   /**
-   * How many objects each of Flux's controllers works on at once; default theirs, which is 4 (source-controller: 2 of
-   * a kind). A Kustomization that waits for health counts for as long as it waits: as many of those as this, and
-   * nothing else runs, their own objects included.
+   * How many objects kustomize-controller works on at once; default its own, which is 4. A Kustomization that waits
+   * for health counts for as long as it waits: as many of those as this, and nothing else runs, their own objects
+   * included.
    */
-  readonly fluxConcurrency?: number
+  readonly kustomizeConcurrency?: number
   /** Default: none, and no Terraform objects. */
   readonly tofu?: TofuController
   readonly tofuDeployment?: DeploymentOptions
@@ -125,7 +125,7 @@ async function startControllers(
   parts: Parts,
   { api, kubeconfigs }: ControlPlane,
 ): Promise<RunningTofuController | undefined> {
-  const { upstream, flux = true, fluxConcurrency: concurrency, tofu: controller, tofuDeployment: deployment } = options
+  const { upstream, flux = true, kustomizeConcurrency, tofu: controller, tofuDeployment: deployment } = options
   const { binaries } = upstream
   const access = { guardian: parts.guardian, kubeconfig: kubeconfigs.admin }
   const startManager = async () => {
@@ -138,7 +138,7 @@ async function startControllers(
   const prepared = prepare()
   const startFluxControllers = async () => {
     await prepared
-    if (flux) parts.started(...(await startFlux({ ...access, binaries, concurrency })))
+    if (flux) parts.started(...(await startFlux({ ...access, binaries, kustomizeConcurrency })))
   }
   const startTofu = async () => {
     await prepared

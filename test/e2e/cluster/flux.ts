@@ -10,8 +10,8 @@ export interface FluxOptions {
   readonly guardian: Guardian
   /** File; of a user that may do everything. */
   readonly kubeconfig: string
-  /** How many objects each works on at once; default theirs. */
-  readonly concurrency?: number | undefined
+  /** How many objects kustomize-controller works on at once; default its own. */
+  readonly kustomizeConcurrency?: number | undefined
 }
 
 export type FluxController = 'source-controller' | 'kustomize-controller' | 'helm-controller'
@@ -44,7 +44,7 @@ export async function startFlux(options: FluxOptions): Promise<Process[]> {
 }
 
 async function startController(name: FluxController, options: FluxOptions): Promise<Process> {
-  const { binaries, guardian, kubeconfig, concurrency } = options
+  const { binaries, guardian, kubeconfig, kustomizeConcurrency } = options
   const directory = join(guardian.directory, name)
   const [temporary, artifacts] = [join(directory, 'tmp'), join(directory, 'artifacts')]
   for (const each of [temporary, artifacts]) await mkdir(each, { recursive: true })
@@ -63,7 +63,7 @@ async function startController(name: FluxController, options: FluxOptions): Prom
           '--watch-all-namespaces=true',
           '--enable-leader-election=false',
           '--events-addr=',
-          ...(concurrency === undefined ? [] : [`--concurrent=${concurrency}`]),
+          ...(name === 'kustomize-controller' ? concurrencyFlags(kustomizeConcurrency) : []),
           `--metrics-addr=127.0.0.1:${metrics}`,
           `--health-addr=127.0.0.1:${health}`,
           ...(name === 'source-controller' ? storageFlags(artifacts, storage) : []),
@@ -79,6 +79,9 @@ const storageFlags = (directory: string, port: number | undefined) => [
   `--storage-addr=127.0.0.1:${port}`,
   `--storage-adv-addr=127.0.0.1:${port}`,
 ]
+
+const concurrencyFlags = (concurrency: number | undefined) =>
+  concurrency === undefined ? [] : [`--concurrent=${concurrency}`]
 
 function isAtWork(controller: Process, name: FluxController): boolean {
   return (controller.output().match(startLine)?.length ?? 0) >= kindsOf[name]
