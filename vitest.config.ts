@@ -3,7 +3,8 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['test/{unit,contracts,integration}/**/*.test.ts'],
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    // For what hangs, and not for how long things take: a busy machine may be ten times as slow.
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
   },
 })

@@ -10,8 +10,8 @@ export default defineConfig({
     pool: 'threads',
     // Suites wait for controllers half of their time: three clusters are what two cores can do.
     maxWorkers: 3,
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     slowTestThreshold: 60_000,
     reporters: ['verbose'],
   },
