@@ -73,12 +73,12 @@ describe('npm run cluster', () => {
       return
     }
     throw new Error(`It ended:\n${seen}${await text(started.stderr)}`)
-  }, 300_000)
+  })
 
   afterAll(async () => {
     up?.kill('SIGKILL')
     lockstep?.server.close()
-    await vi.waitFor(async () => expect(await readdir(temporary)).toEqual([]), { timeout: 30_000 })
+    await vi.waitFor(async () => expect(await readdir(temporary)).toEqual([]), { timeout: 240_000 })
     await rm(temporary, { recursive: true })
   })
 

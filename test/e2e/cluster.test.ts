@@ -15,7 +15,7 @@ import { markedProcesses } from './marked-processes.ts'
 const upstream = inject('upstream')
 const namespace = 'flux-system'
 /** How long things may take on a busy machine. */
-const patience = { timeout: 30_000 }
+const patience = { timeout: 240_000 }
 
 describe('a cluster', () => {
   let cluster: RunningCluster

@@ -78,7 +78,7 @@ async function dial(ref: string): Promise<Socket> {
   return socket.on('error', () => {}).resume()
 }
 
-async function echoes(socket: Socket, withinMs = 10_000): Promise<boolean> {
+async function echoes(socket: Socket, withinMs = 60_000): Promise<boolean> {
   const signal = AbortSignal.timeout(withinMs)
   socket.write('hello')
   return once(socket, 'data', { signal }).then(
@@ -88,7 +88,7 @@ async function echoes(socket: Socket, withinMs = 10_000): Promise<boolean> {
 }
 
 async function seen(what: string, condition: () => boolean): Promise<void> {
-  for (const giveUpAt = Date.now() + 20_000; !condition(); await pause(20)) {
+  for (const giveUpAt = Date.now() + 240_000; !condition(); await pause(20)) {
     if (Date.now() > giveUpAt) throw new Error(`${what}: not seen within 20 s`)
   }
 }

@@ -6,7 +6,7 @@ import { type RunningCluster, startCluster } from './cluster/cluster.ts'
 import { RealDriver } from './real-driver.ts'
 
 // All at once, since they mostly wait. Longer than a driver waits: what it waited for is in its error.
-vi.setConfig({ maxConcurrency: 50, testTimeout: 300_000 })
+vi.setConfig({ maxConcurrency: 50 })
 
 let cluster: RunningCluster
 

@@ -106,7 +106,7 @@ async function written(file: string): Promise<string> {
 }
 
 async function seen(what: string, condition: () => boolean): Promise<void> {
-  for (const giveUpAt = Date.now() + 20_000; !condition(); await pause(20)) {
+  for (const giveUpAt = Date.now() + 240_000; !condition(); await pause(20)) {
     if (Date.now() > giveUpAt) throw new Error(`${what}: not seen within 20 s`)
   }
 }
@@ -246,7 +246,7 @@ describe.concurrent('deleting a pod', () => {
   it('shows how its container ended before it is gone', async () => {
     await startedPod('obedient', 'well-ended')
     const phases = new Set<string>()
-    const signal = AbortSignal.timeout(20_000)
+    const signal = AbortSignal.timeout(240_000)
     await cluster.api.delete(keyOf('well-ended'))
     for await (const { type, object } of cluster.api.follow(kinds.Pod, {
       ...{ namespace: 'default', fieldSelector: 'metadata.name=well-ended', signal },

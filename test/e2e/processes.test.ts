@@ -18,7 +18,7 @@ beforeAll(async () => {
 afterAll(() => guardian?.end())
 
 /** How long things may take on a busy machine. */
-const patience = { timeout: 30_000 }
+const patience = { timeout: 240_000 }
 const path = { PATH: process.env.PATH ?? '' }
 
 const shell = (script: string, options: Partial<ProcessOptions> = {}) =>

@@ -93,7 +93,7 @@ describe('a cluster that is being set up is told what it lacks, step by step', (
       async () => {
         expect(await lacks()).toEqual({ said: expect.stringContaining('no Terraform object is put in order') })
       },
-      { timeout: 10_000, interval: 200 },
+      { timeout: 240_000, interval: 200 },
     )
   })
 

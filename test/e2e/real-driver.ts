@@ -89,7 +89,7 @@ export class RealDriver implements ControllerDriver {
     return this.#stream(kind).record(name)
   }
 
-  async until(ref: ObjectRef, holds: (object: DrivenObject) => boolean, timeoutMs = 120_000): Promise<Sighting> {
+  async until(ref: ObjectRef, holds: (object: DrivenObject) => boolean, timeoutMs = 600_000): Promise<Sighting> {
     try {
       return await this.#stream(ref.kind).until(ref.name, holds, timeoutMs)
     } catch (error) {

@@ -58,7 +58,7 @@ function heard(socket: Socket): { text: string } {
 }
 
 async function seen(what: string, condition: () => boolean): Promise<void> {
-  for (const giveUpAt = Date.now() + 10_000; !condition(); await pause(5)) {
+  for (const giveUpAt = Date.now() + 240_000; !condition(); await pause(5)) {
     if (Date.now() > giveUpAt) throw new Error(`${what}: not seen within 10 s`)
   }
 }

@@ -5,7 +5,7 @@ import { tofuRunnersContract } from '../contracts/tofu-runners.contract.ts'
 import { type RunningCluster, startCluster } from './cluster/cluster.ts'
 import { briskDeployment, RealTofuDriver } from './tofu/real-tofu-driver.ts'
 
-vi.setConfig({ testTimeout: 300_000, maxConcurrency: 12 })
+vi.setConfig({ maxConcurrency: 12 })
 
 const tofu = inject('tofuController')
 let cluster: RunningCluster

@@ -1,10 +1,8 @@
-import { afterAll, beforeAll, describe, inject, vi } from 'vitest'
+import { afterAll, beforeAll, describe, inject } from 'vitest'
 import { tofuLocalRunnerContract } from '../contracts/tofu-local-runner.contract.ts'
 import { tofuManagerContract } from '../contracts/tofu-manager.contract.ts'
 import { type RunningCluster, startCluster } from './cluster/cluster.ts'
 import { briskDeployment, RealTofuDriver, withLocalRunner } from './tofu/real-tofu-driver.ts'
-
-vi.setConfig({ testTimeout: 300_000 })
 
 const tofu = inject('tofuController')
 const name = tofu.kind === 'real' ? 'the real one' : 'simulated, with the real OpenTofu'

@@ -8,10 +8,11 @@ export default defineConfig({
     globalSetup: 'test/e2e/provided.ts',
     // Threads end with the process, however it ends; a forked worker would outlive a SIGKILL of it.
     pool: 'threads',
-    // Suites wait for controllers half of their time: three clusters are what two cores can do.
-    maxWorkers: 3,
-    testTimeout: 300_000,
-    hookTimeout: 300_000,
+    // A cluster keeps a core busy.
+    maxWorkers: 2,
+    // For what hangs, and not for how long things take: a busy machine may be ten times as slow.
+    testTimeout: 900_000,
+    hookTimeout: 900_000,
     slowTestThreshold: 60_000,
     reporters: ['verbose'],
   },

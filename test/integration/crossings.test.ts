@@ -78,7 +78,7 @@ describe('a source', () => {
   })
 
   test('that moves on makes what was ready wait again, and what comes after it too', async () => {
-    world = await World.start(roots, files)
+    world = await World.start(roots, files, { deadlines: { layer: '10m' } })
     world.simulation.faults.hang(keys.db)
     const pushed = world.change()
     await world.deliver(pushed)

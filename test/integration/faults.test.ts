@@ -60,7 +60,7 @@ describe('an API server that refuses', () => {
     [403, 'ClusterForbidden'],
   ] as const)('%d: the rollout fails with the reason, and lets go', async (status, error) => {
     await start()
-    world.cluster().api.faults.inject({ verb: 'LIST', kind: 'Terraform' }, { do: 'answer', status })
+    world.cluster().api.faults.inject({ verb: 'LIST', kind: 'Terraform' }, { do: 'answer', status }, 2)
     const ended = await world.push()
     expect(ended).toMatchObject({ status: 'FAILED', error: 'RolloutFailed', rollout: { outcome: 'failed' } })
     expect(ended.rollout.failure).toContain(error)
@@ -72,7 +72,7 @@ describe('an API server that refuses', () => {
 
   test('403 on a patch in the middle: what was held is opened again', async () => {
     await start()
-    world.cluster().api.faults.inject({ verb: 'PATCH', kind: 'Kustomization' }, { do: 'answer', status: 403 }, 1)
+    world.cluster().api.faults.inject({ verb: 'PATCH', kind: 'Kustomization' }, { do: 'answer', status: 403 }, 2)
     const ended = await world.push()
     expect(ended.rollout).toMatchObject({ outcome: 'failed' })
     expect(ended.rollout.failure).toContain('ClusterForbidden')

@@ -104,4 +104,4 @@ test('whatever the controllers do and in whatever order: no run begins before al
     }),
     { numRuns: 15, endOnFailure: true },
   )
-}, 120_000)
+})

@@ -294,7 +294,7 @@ describe('a failed layer', () => {
   })
 
   test('opens its gates and tells a person when holdFor runs out', async () => {
-    await start({ holdFor: '30m' })
+    await start({ deadlines: { layer: '5m' }, holdFor: '30m' })
     world.simulation.faults.fail(keys.db, { reason: 'TFExecApplyFailed', message: 'no quota' })
     const pushed = world.change()
     const before = world.clock.now()

@@ -1,5 +1,5 @@
 import {
-  type HttpMethod,
+  HttpMethod,
   IsomorphicFetchHttpLibrary,
   type KubeConfig,
   RequestContext,
@@ -83,16 +83,40 @@ export class ApiConnection {
 
   /** Sends a call and answers a success whose body is still to be read; what that throws is for `failure`. */
   async send(call: Call, limit: TimeLimit): Promise<ResponseContext> {
+    let response = await this.exchange(call, limit)
+    if (response.httpStatusCode === 403) {
+      // An API server that starts refuses everybody until it has read the roles, which is what `/readyz` waits for.
+      const ready = await this.ready(call.asked, limit)
+      if (!ready) throw unavailable(call.asked, 'was refused by an API server that is still starting')
+      // It may have become ready between the two.
+      await response.body.text()
+      response = await this.exchange(call, limit)
+    }
+    const code = response.httpStatusCode
+    if (code >= 200 && code < 300) return response
+    const retryAfterSeconds = response.headers['retry-after']
+    throw refused(call.asked, { code, body: await response.body.text(), retryAfterSeconds })
+  }
+
+  /**
+   * Whether the API server has started. It answers everybody
+   * (https://kubernetes.io/docs/reference/using-api/health-checks/); a proxy that does not pass this on is taken for
+   * ready.
+   */
+  private async ready(asked: Asked, limit: TimeLimit): Promise<boolean> {
+    const response = await this.exchange({ asked, method: HttpMethod.GET, path: '/readyz' }, limit)
+    await response.body.text()
+    return response.httpStatusCode < 500
+  }
+
+  /** One request and its answer, whatever that is. */
+  private async exchange(call: Call, limit: TimeLimit): Promise<ResponseContext> {
     const request = await this.authenticated(call)
     request.setHeaderParam('Accept', 'application/json')
     if (call.contentType) request.setHeaderParam('Content-Type', call.contentType)
     if (call.body !== undefined) request.setBody(call.body)
     request.setSignal(limit.signal)
-    const response = await this.http.send(request).toPromise()
-    const code = response.httpStatusCode
-    if (code >= 200 && code < 300) return response
-    const retryAfterSeconds = response.headers['retry-after']
-    throw refused(call.asked, { code, body: await response.body.text(), retryAfterSeconds })
+    return this.http.send(request).toPromise()
   }
 
   /** The error to throw for one that came out of `send`, or out of reading what it answered. */

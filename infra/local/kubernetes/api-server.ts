@@ -25,6 +25,8 @@ export interface ApiServerOptions {
   readonly authenticate?: (bearerToken: string) => string | undefined
   /** False is a 403. Default: a user may do everything. */
   readonly authorize?: (user: string, access: Access) => boolean
+  /** False is a 500 of `/readyz`, as while the server starts. Default: true. */
+  readonly ready?: () => boolean
   /** What it calls itself. Default: 1.35. */
   readonly version?: string
 }
@@ -72,6 +74,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
       const { authorize } = options
       return answer(response, 201, selfReview(url.pathname, await bodyOf(message), { user, authorize }))
     }
+    if (url.pathname === '/readyz' && options.ready?.() === false) return answer(response, 500, 'readyz check failed\n')
     const found = discover(url.pathname, store.served(), options.version)
     if (found !== undefined) return answer(response, 200, found)
     const request = parseRequest(message, url, store.served())

@@ -141,9 +141,9 @@ interface Served {
   readonly namespaced: boolean
 }
 
-const answerWithinMs = 30_000
+const answerWithinMs = 60_000
 const reconnectPauseMs = 100
-const patienceMs = 30_000
+const patienceMs = 240_000
 
 /**
  * A small client for whoever runs or tests a cluster: any kind, raw objects.

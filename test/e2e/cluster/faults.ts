@@ -234,7 +234,7 @@ export class Faults {
   }
 }
 
-const patienceMs = 60_000
+const patienceMs = 240_000
 /** Which pods are the manager's. */
 const managers = { namespace: deploymentKey.namespace, labelSelector: `app.kubernetes.io/name=${managerName}` }
 

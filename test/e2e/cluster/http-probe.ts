@@ -1,7 +1,7 @@
 import { request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
 
-const limitMs = 2_000
+const limitMs = 10_000
 
 /**
  * Whether a GET of `url` answers 200 now. Certificates are not checked: it asks processes on this machine for their

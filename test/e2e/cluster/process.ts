@@ -169,7 +169,7 @@ export class Process {
   }
 
   async #whenReady(): Promise<void> {
-    const { ready, readyWithinMs = 60_000 } = this.#options
+    const { ready, readyWithinMs = 300_000 } = this.#options
     if (!ready) return
     const giveUpAt = performance.now() + readyWithinMs
     for (;;) {

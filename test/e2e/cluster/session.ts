@@ -88,7 +88,7 @@ function pushChange({ git }: RunningCluster, change: DemoChange): Promise<string
   return git.commit(demoRepository, 'main', { files: demoChange(change), message: 'A change in every layer' })
 }
 
-const fleetWithinMs = 180_000
+const fleetWithinMs = 600_000
 
 /** What one needs to use the cluster. */
 async function tellHow(

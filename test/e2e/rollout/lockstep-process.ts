@@ -95,7 +95,7 @@ export class LockstepProcess {
   }
 
   /** The rollout as soon as `holds`; looked at after every change that the console is told of. */
-  async until(id: string, holds: (rollout: RolloutView) => boolean, timeoutMs = 180_000): Promise<RolloutView> {
+  async until(id: string, holds: (rollout: RolloutView) => boolean, timeoutMs = 600_000): Promise<RolloutView> {
     const signal = AbortSignal.timeout(timeoutMs)
     let last: RolloutView | undefined
     try {

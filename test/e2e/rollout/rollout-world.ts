@@ -69,7 +69,7 @@ export class RolloutWorld {
   }
 
   /** Waits until all five are ready at a commit, and their controllers are done with them. */
-  async settled(commit: string, timeoutMs = 90_000): Promise<void> {
+  async settled(commit: string, timeoutMs = 600_000): Promise<void> {
     await this.timeline.until(
       `all objects ready at ${commit.slice(0, 10)}`,
       () => {

@@ -47,7 +47,7 @@ export class Timeline {
   }
 
   /** The first answer of `look` that is not undefined; asked after every change. */
-  until<T>(what: string, look: () => T | undefined, timeoutMs = 60_000): Promise<T> {
+  until<T>(what: string, look: () => T | undefined, timeoutMs = 600_000): Promise<T> {
     return new Promise((resolve, reject) => {
       const end = () => {
         clearTimeout(timer)

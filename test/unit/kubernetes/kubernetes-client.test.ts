@@ -36,7 +36,6 @@ describe('failures', () => {
   it.each([
     [400, 'ClusterRejected'],
     [401, 'ClusterUnauthorized'],
-    [403, 'ClusterForbidden'],
     [404, 'ClusterNotFound'],
     [409, 'ClusterConflict'],
     [410, 'ClusterGone'],
@@ -50,6 +49,35 @@ describe('failures', () => {
     expect(error).toMatchObject({ name, status, cluster: 'staging' })
     expect(error.message).toMatch(/^staging: PATCH Kustomization\/flux-system\/app was answered with \d+/)
     expect(error.next).not.toBe('')
+  })
+
+  describe('a 403', () => {
+    /** An API server whose roles and whose readiness are answered from lists, one answer for each question. */
+    async function withAnswers(allowed: boolean[], ready: boolean[]): Promise<void> {
+      await standIn.close()
+      standIn = await standInCluster({ authorize: () => allowed.shift() ?? true, ready: () => ready.shift() ?? true })
+      standIn.store.create(kind, kustomization('app'), 'tests')
+    }
+
+    it('of an API server that is ready is ClusterForbidden', async () => {
+      await withAnswers([false, false], [true])
+      const error = await failure(standIn.client().patch(app, suspend))
+      expect(error).toMatchObject({ name: 'ClusterForbidden', status: 403 })
+      expect(error.message).toContain('PATCH Kustomization/flux-system/app was answered with 403')
+    })
+
+    it('of one that is still starting, and has not read the roles, is ClusterUnavailable', async () => {
+      await withAnswers([false], [false])
+      const error = await failure(standIn.client().patch(app, suspend))
+      expect(error).toMatchObject({ name: 'ClusterUnavailable', status: 0 })
+      expect(error.message).toContain('still starting')
+    })
+
+    it('is asked once more where the server may just have become ready', async () => {
+      await withAnswers([false, true], [true])
+      await standIn.client().patch(app, suspend)
+      expect(standIn.store.get(kind, 'flux-system', 'app')?.spec).toMatchObject({ suspend: true })
+    })
   })
 
   it.each(['LIST', 'WATCH'] as const)('a %s of a kind that is not served is KindNotServed', async (verb) => {
@@ -106,7 +134,7 @@ describe('failures', () => {
   it('never carries the token or what was sent', async () => {
     const texts: string[] = []
     for (const status of [401, 403, 422, 500]) {
-      standIn.server.faults.inject({}, { do: 'answer', status })
+      standIn.server.faults.inject({}, { do: 'answer', status }, status === 403 ? 2 : 1)
       const body = { spec: { postBuild: { substitute: { password: 'hunter2' } } } }
       const error = await failure(standIn.client().patch(app, { type: 'merge', body }))
       texts.push(error.message, JSON.stringify(error), String(error.stack), String(error.cause))

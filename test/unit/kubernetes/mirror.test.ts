@@ -41,7 +41,7 @@ function told(): string[] {
 }
 
 /** The virtual clock runs on meanwhile, so this looks often. */
-const eventually = (assertion: () => void) => vi.waitFor(assertion, { interval: 1, timeout: 10_000 })
+const eventually = (assertion: () => void) => vi.waitFor(assertion, { interval: 1, timeout: 60_000 })
 const tells = (...expected: string[]) => eventually(() => expect(told()).toEqual(expected))
 const watching = (count = 1) => eventually(() => expect(standIn.server.openWatches()).toBe(count))
 
@@ -204,15 +204,19 @@ describe('mirror', () => {
     })
 
     it.each([
-      [401, 'ClusterUnauthorized'],
-      [403, 'ClusterForbidden'],
-    ])('does not try again after %i', async (status, name) => {
-      standIn.server.faults.inject({ verb: 'WATCH' }, { do: 'answer', status })
+      [401, 'ClusterUnauthorized', 1],
+      // The client asks once more whether it is really forbidden.
+      [403, 'ClusterForbidden', 2],
+    ])('does not try again after %i', async (status, name, asked) => {
+      standIn.server.faults.inject({ verb: 'WATCH' }, { do: 'answer', status }, asked)
       const view = await start()
       await expect(view.closed).rejects.toMatchObject({ name, status })
-      standIn.server.faults.inject({ verb: 'LIST' }, { do: 'answer', status })
+      standIn.server.faults.inject({ verb: 'LIST' }, { do: 'answer', status }, asked)
       await expect(start()).rejects.toMatchObject({ name, status })
-      expect(standIn.server.requests()).toEqual({ LIST: { Kustomization: 2 }, WATCH: { Kustomization: 1 } })
+      expect(standIn.server.requests()).toEqual({
+        LIST: { Kustomization: 1 + asked },
+        WATCH: { Kustomization: asked },
+      })
     })
 
     it('gives up when the history is gone as soon as it was listed, again and again', async () => {
