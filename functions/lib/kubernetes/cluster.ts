@@ -35,15 +35,22 @@ export const resources = {
 
 export type Kind = keyof typeof resources
 
+/** The kinds that Kubernetes itself brings, as far as Lockstep reads them. No fleet lacks them, and none orders them. */
+export const builtinResources = {
+  Lease: { kind: 'Lease', group: 'coordination.k8s.io', version: 'v1', plural: 'leases' },
+} as const satisfies Record<string, Resource>
+
+export type AnyKind = Kind | keyof typeof builtinResources
+
 /** Names one object in one cluster. */
-export interface ObjectRef {
-  readonly kind: Kind
+export interface ObjectRef<K extends AnyKind = Kind> {
+  readonly kind: K
   readonly namespace: string
   readonly name: string
 }
 
 /** `Terraform/flux-system/vpc`: how objects are named to people, in annotations and in the ledger. */
-export function refKey(ref: ObjectRef): string {
+export function refKey(ref: ObjectRef<AnyKind>): string {
   return `${ref.kind}/${ref.namespace}/${ref.name}`
 }
 
@@ -76,16 +83,16 @@ export type JsonPatchOperation =
 export interface Cluster {
   readonly name: string
   /** All objects of one kind in all namespaces, at one resourceVersion. */
-  list(kind: Kind): Promise<Listing>
+  list(kind: AnyKind): Promise<Listing>
   /**
    * One watch connection. Calls `onEvent` in order; resolves when the server or `signal` ends it.
    * Rejects with ClusterGone when `resourceVersion` is too old (HTTP 410, or an ERROR event with code 410).
    */
   watch(kind: Kind, resourceVersion: string, onEvent: (event: WatchEvent) => void, signal: AbortSignal): Promise<void>
   /** The raw object. Rejects with ClusterNotFound. */
-  get(ref: ObjectRef): Promise<unknown>
+  get(ref: ObjectRef<AnyKind>): Promise<unknown>
   /** Patches as field manager `lockstep`; answers the raw object after the patch. */
-  patch(ref: ObjectRef, patch: Patch): Promise<unknown>
+  patch(ref: ObjectRef<AnyKind>, patch: Patch): Promise<unknown>
 }
 
 export type ClusterErrorName =

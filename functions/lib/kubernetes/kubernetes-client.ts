@@ -2,6 +2,8 @@ import { HttpMethod } from '@kubernetes/client-node'
 import * as z from 'zod'
 import { ApiConnection, type ApiConnectionOptions } from './api-connection.ts'
 import {
+  type AnyKind,
+  builtinResources,
   type Cluster,
   type Kind,
   type Listing,
@@ -55,7 +57,7 @@ export class KubernetesClient implements Cluster {
     this.watchSilenceMs = watchSilenceMs
   }
 
-  async list(kind: Kind): Promise<Listing> {
+  async list(kind: AnyKind): Promise<Listing> {
     const asked = this.connection.asked(`LIST ${kind}`)
     const body = await this.connection.json({ asked, method: HttpMethod.GET, path: pathOf(kind) })
     const listing = listingSchema.safeParse(body)
@@ -63,12 +65,12 @@ export class KubernetesClient implements Cluster {
     return { items: listing.data.items, resourceVersion: listing.data.metadata.resourceVersion }
   }
 
-  async get(ref: ObjectRef): Promise<unknown> {
+  async get(ref: ObjectRef<AnyKind>): Promise<unknown> {
     const asked = this.connection.asked(`GET ${refKey(ref)}`, { object: true })
     return this.connection.json({ asked, method: HttpMethod.GET, path: pathOf(ref.kind, ref) })
   }
 
-  async patch(ref: ObjectRef, patch: Patch): Promise<unknown> {
+  async patch(ref: ObjectRef<AnyKind>, patch: Patch): Promise<unknown> {
     return this.connection.json({
       asked: this.connection.asked(`PATCH ${refKey(ref)}`, { object: true, jsonPatch: patch.type === 'json' }),
       method: HttpMethod.PATCH,
@@ -113,8 +115,10 @@ export class KubernetesClient implements Cluster {
   }
 }
 
-function pathOf(kind: Kind, ref?: ObjectRef): string {
-  const { group, version, plural } = resources[kind]
+const served = { ...resources, ...builtinResources }
+
+function pathOf(kind: AnyKind, ref?: ObjectRef<AnyKind>): string {
+  const { group, version, plural } = served[kind]
   if (!ref) return `/apis/${group}/${version}/${plural}`
   const [namespace, name] = [encodeURIComponent(ref.namespace), encodeURIComponent(ref.name)]
   return `/apis/${group}/${version}/namespaces/${namespace}/${plural}/${name}`

@@ -1,11 +1,11 @@
-import type { Resource } from '../../../functions/lib/kubernetes/cluster.ts'
+import { builtinResources as known, type Resource } from '../../../functions/lib/kubernetes/cluster.ts'
 
 /** Kinds that every API server has, as far as Lockstep meets them. */
 export const builtinResources = {
   Deployment: { kind: 'Deployment', group: 'apps', version: 'v1', plural: 'deployments' },
   Pod: { kind: 'Pod', group: '', version: 'v1', plural: 'pods' },
   Secret: { kind: 'Secret', group: '', version: 'v1', plural: 'secrets' },
-  Lease: { kind: 'Lease', group: 'coordination.k8s.io', version: 'v1', plural: 'leases' },
+  Lease: known.Lease,
   Node: { kind: 'Node', group: '', version: 'v1', plural: 'nodes' },
 } as const satisfies Record<string, Resource>
 

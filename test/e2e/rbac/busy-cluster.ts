@@ -42,7 +42,7 @@ export class BusyCluster implements Cluster {
 
   get: Cluster['get'] = (ref) => this.options.cluster.get(ref)
 
-  patch: Cluster['patch'] = async (ref, patch) => {
+  patch: Cluster['patch'] = async (ref: ObjectRef, patch) => {
     const isFirstHold = patch.type === 'merge' && patch.resourceVersion !== undefined && !this.held.has(refKey(ref))
     if (isFirstHold) {
       this.held.add(refKey(ref))

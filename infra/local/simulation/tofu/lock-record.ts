@@ -1,20 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import * as z from 'zod'
+import type * as z from 'zod'
+import { lockRecordSchema } from '../../../../functions/lib/locks/lock-info.ts'
 
-/**
- * What OpenTofu writes down about whoever holds a state lock, in this order. `Created` is the holder's clock: RFC 3339
- * in UTC with up to 9 digits. `Who` is user@host. `Path` is bucket/key on S3 and empty on Kubernetes.
- */
-export const lockRecordSchema = z.object({
-  ID: z.string(),
-  Operation: z.string(),
-  Info: z.string().default(''),
-  Who: z.string().default(''),
-  Version: z.string().default(''),
-  Created: z.string().default(''),
-  Path: z.string().default(''),
-})
-
+/** What OpenTofu writes down about whoever holds a state lock. */
 export type LockRecord = z.infer<typeof lockRecordSchema>
 
 export type LockOperation = 'OperationTypePlan' | 'OperationTypeApply' | 'init'
