@@ -56,11 +56,12 @@ describe('an API server that fails for a while', () => {
 
 describe('an API server that refuses', () => {
   test.each([
-    [401, 'ClusterUnauthorized'],
-    [403, 'ClusterForbidden'],
-  ] as const)('%d: the rollout fails with the reason, and lets go', async (status, error) => {
+    [401, 'ClusterUnauthorized', 1],
+    // The client asks once more whether it is really forbidden.
+    [403, 'ClusterForbidden', 2],
+  ] as const)('%d: the rollout fails with the reason, and lets go', async (status, error, asked) => {
     await start()
-    world.cluster().api.faults.inject({ verb: 'LIST', kind: 'Terraform' }, { do: 'answer', status }, 2)
+    world.cluster().api.faults.inject({ verb: 'LIST', kind: 'Terraform' }, { do: 'answer', status }, asked)
     const ended = await world.push()
     expect(ended).toMatchObject({ status: 'FAILED', error: 'RolloutFailed', rollout: { outcome: 'failed' } })
     expect(ended.rollout.failure).toContain(error)

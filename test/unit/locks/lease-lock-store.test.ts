@@ -94,7 +94,7 @@ describe('an answer of', () => {
     [400, 'LockStoreRejected'],
   ])('%i is %s', async (status, expected) => {
     create({ holderIdentity: '41f02d46' })
-    standIn.server.faults.inject({ kind: 'Lease' }, { do: 'answer', status }, 3)
+    standIn.server.faults.inject({ kind: 'Lease' }, { do: 'answer', status }, 100)
     for (const work of [() => store.list(), () => store.read(address), () => store.deleteIfUnchanged(lock)]) {
       await expect(work()).rejects.toMatchObject({ name: expected, store: 'Leases of cluster staging' })
     }
@@ -105,7 +105,7 @@ describe('an answer of', () => {
     ['get', () => store.read(address)],
     ['patch', () => store.deleteIfUnchanged(lock)],
   ])('403 to a %s says so', async (verb, work) => {
-    standIn.server.faults.inject({ kind: 'Lease' }, { do: 'answer', status: 403 })
+    standIn.server.faults.inject({ kind: 'Lease' }, { do: 'answer', status: 403 }, 2)
     await expect(work()).rejects.toMatchObject({
       next: expect.stringContaining(`${verb} on leases.coordination.k8s.io`),
     })
