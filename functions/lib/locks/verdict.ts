@@ -23,7 +23,8 @@ export interface Judgement {
  * `loud ghost`: dead, and the controller says that the state is locked. `silent ghost`: dead, and the object says
  * "Applying" for ever. `live orphan`: the controller is dead, and its runner works on.
  */
-export type Scene = 'loud ghost' | 'silent ghost' | 'live orphan'
+export const scenes = ['loud ghost', 'silent ghost', 'live orphan'] as const
+export type Scene = (typeof scenes)[number]
 
 /** The evidence, and what follows from it for every rule. */
 interface Case {
