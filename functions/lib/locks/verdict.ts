@@ -16,7 +16,7 @@ export interface Judgement {
   /** What would change the verdict. */
   readonly wouldChange: string
   /** One of the three that look alike. */
-  readonly scene?: Scene
+  readonly scene?: Scene | undefined
 }
 
 /**
