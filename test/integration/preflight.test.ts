@@ -52,8 +52,8 @@ async function ended(child: ChildProcess) {
 
 describe('npm start -- --kubeconfig, for a cluster that cannot work, ends with 2 and one message:', () => {
   it('nobody answers', async () => {
-    // A port that nothing is given by chance.
-    const server = 'https://127.0.0.1:1'
+    // A port that nobody is given by chance, and that fetch does not refuse.
+    const server = 'https://127.0.0.1:2'
     expect(await ended(start({ server }))).toEqual({
       ...{ code: 2, stdout: '' },
       stderr: `staging: GET /version failed with ECONNREFUSED (${server}). Check that the cluster's API server is up and can be reached from here, then try again.\n`,
