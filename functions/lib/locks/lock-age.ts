@@ -5,7 +5,7 @@ import { clockTolerance, serverTolerance } from './lock-limits.ts'
 export interface LockAge {
   /** It is at least this old. */
   readonly atLeast: number
-  /** It was taken at this time or before, by the clocks of servers. */
+  /** It was taken at this time or before, by the clock of the cluster's API server. */
   readonly takenBefore: number
   /** The holder's clock against the store's; undefined where the store keeps no time, or the record none. */
   readonly skew?: number
@@ -19,23 +19,28 @@ export interface LockAge {
  */
 export function ageOf({ at, lock, sight }: Evidence): LockAge {
   const created = lock.record?.createdAt
-  const taken = lock.parts.flatMap(({ takenAt }) => takenAt ?? [])
-  const takenAt = taken.length > 0 ? Math.min(...taken) : undefined
+  const takenAt = earliest(lock.parts.map((part) => part.takenAt))
   const skew = created !== undefined && takenAt !== undefined ? created - takenAt : undefined
   const doubt = doubtOf({ at, created, skew, notSeenAt: sight.notSeenAt })
-  const trusted = doubt === undefined ? created : undefined
+  const byHolder = doubt === undefined && created !== undefined ? created + clockTolerance : undefined
 
-  const youngest = Math.min(
-    sight.firstSeenAt,
-    takenAt === undefined ? Number.POSITIVE_INFINITY : takenAt + serverTolerance,
-    trusted === undefined ? Number.POSITIVE_INFINITY : trusted + clockTolerance,
+  const byStores = lock.parts.map(({ store, takenAt }) =>
+    // A Lease's time and a pod's are of one clock.
+    takenAt === undefined || store === 'kubernetes' ? takenAt : takenAt + serverTolerance,
   )
+  const ourBound = earliest([sight.firstSeenAt, takenAt && takenAt + serverTolerance, byHolder]) ?? at
+  const serversBound = earliest([sight.firstSeenAt + serverTolerance, byHolder, ...byStores]) ?? at
   return {
-    atLeast: Math.max(0, at - youngest),
-    takenBefore: Math.min(youngest, sight.firstSeenAt + serverTolerance),
+    atLeast: Math.max(0, at - ourBound),
+    takenBefore: serversBound,
     ...(skew !== undefined && { skew }),
     ...(doubt !== undefined && { doubt }),
   }
+}
+
+function earliest(times: readonly (number | undefined)[]): number | undefined {
+  const known = times.filter((time) => time !== undefined)
+  return known.length > 0 ? Math.min(...known) : undefined
 }
 
 interface Times {

@@ -175,7 +175,7 @@ const rules: readonly Rule[] = [
       const pod = readingOf(evidence.pod)
       if (!pod?.exists || pod.container?.state !== 'running') return undefined
       return [
-        'its pod and its container run since before the lock was taken',
+        'its pod and its container run, and nothing says that they are younger than the lock',
         `it is ${formatDuration(age.atLeast)} old`,
       ]
     },
