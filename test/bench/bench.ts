@@ -9,6 +9,7 @@ import { measurePlanTime } from './plan-time.ts'
 import { measureStartTime } from './start-time.ts'
 import { measureStateTransitions } from './state-transitions.ts'
 import { tableOf } from './table.ts'
+import { measureVerdictRate } from './verdict-rate.ts'
 import { measureWebhookFunction } from './webhook-function.ts'
 
 /** In the order of the table. The plan comes first, while nothing in this process has warmed its code. */
@@ -20,6 +21,7 @@ const rows: Readonly<Record<string, Measure>> = {
   transitions: measureStateTransitions,
   webhook: measureWebhookFunction,
   start: measureStartTime,
+  verdicts: measureVerdictRate,
 }
 
 const usage = `npm run bench -- [--only ${Object.keys(rows).join('|')}] [--json FILE]`
