@@ -12,7 +12,8 @@ export type ProofName =
 
 /**
  * That the process which took the lock cannot run any more. `blocked`: it would be a proof, but for nodes that do not
- * answer and on which the process may still run.
+ * answer. Pods of a runner have one name after the other: an earlier one, deleted by force while its node was silent, may
+ * still run there with the lock, whatever became of today's.
  */
 export interface ProofOfDeath {
   readonly name: ProofName
@@ -22,18 +23,16 @@ export interface ProofOfDeath {
 
 type Pod = Extract<PodEvidence, { exists: true }>
 
-/** The first proof that there is, one that is not blocked before one that is. Undefined without any. */
+/** The first proof that there is. Undefined without any. */
 export function proofOfDeath(evidence: Evidence): ProofOfDeath | undefined {
   const pod = readingOf(evidence.pod)
   const nodes = readingOf(evidence.nodes)
   if (!pod) return undefined
-  const found = pod.exists ? proofsOf(pod, nodes, evidence) : [{ name: 'pod-gone', words: 'its pod is gone' } as const]
-  const proofs = found.map((proof) => (needsNodes.has(proof.name) ? withNodes(proof, nodes, evidence) : proof))
-  return proofs.find(({ blocked }) => blocked === undefined) ?? proofs[0]
+  const [proof] = pod.exists ? proofsOf(pod, nodes, evidence) : [podGone]
+  return proof && withNodes(proof, nodes, evidence)
 }
 
-/** What the API says of a pod is not what a node does that nobody hears of. Here the kubelet has not spoken. */
-const needsNodes = new Set<ProofName>(['pod-replaced', 'pod-gone'])
+const podGone: ProofOfDeath = { name: 'pod-gone', words: 'its pod is gone' }
 
 function proofsOf(pod: Pod, nodes: NodesEvidence | undefined, evidence: Evidence): ProofOfDeath[] {
   const proofs: ProofOfDeath[] = []
@@ -92,7 +91,7 @@ function withNodes(proof: ProofOfDeath, nodes: NodesEvidence | undefined, eviden
   if (silent.length === 0) return proof
   const names = silent.slice(0, 3).map(({ name }) => name)
   const more = silent.length > names.length ? ` and ${silent.length - names.length} more` : ''
-  return { ...proof, blocked: `node ${names.join(', ')}${more} does not answer: its process may still run there` }
+  return { ...proof, blocked: `node ${names.join(', ')}${more} does not answer: a holder may still run there` }
 }
 
 function iso(time: number | undefined): string {
