@@ -49,6 +49,12 @@ const table: readonly [rule: string, verdict: string, what: string, scene: Scene
     { pod: 'gone', nodes: { silent: [silentNode] }, sight: deadFor(9) },
   ],
   [
+    'node-silent',
+    'suspect',
+    'failed, while a node is silent: an earlier pod of that name may run there',
+    { pod: { phase: 'Failed' }, nodes: { silent: [silentNode] }, sight: deadFor(9) },
+  ],
+  [
     'dead-but-young',
     'suspect',
     'dead, after half an hour',
