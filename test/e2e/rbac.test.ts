@@ -17,7 +17,7 @@ import { ObedientControllers } from './rbac/obedient-controllers.ts'
 import { RolloutSteps, StepFailed, type StepName } from './rbac/rollout-steps.ts'
 import { applyTerraformCrd } from './rbac/terraform-crd.ts'
 
-/** The step of a rollout that fails without a permission: a new rule of rbac.yaml needs a line here. */
+/** The step of a rollout, or the look at its locks, that fails without a permission: a new rule of rbac.yaml needs a line here. */
 const neededBy: Record<string, StepName> = {
   'list gitrepositories.source.toolkit.fluxcd.io': 'plan',
   'watch gitrepositories.source.toolkit.fluxcd.io': 'fetch',
@@ -38,6 +38,15 @@ const neededBy: Record<string, StepName> = {
   'list terraforms.infra.contrib.fluxcd.io': 'plan',
   'watch terraforms.infra.contrib.fluxcd.io': 'wait',
   'patch terraforms.infra.contrib.fluxcd.io': 'gate',
+  'get leases.coordination.k8s.io': 'look',
+  'list leases.coordination.k8s.io': 'look',
+  'get pods': 'look',
+  'list pods': 'look',
+  'get nodes': 'look',
+  'list nodes': 'look',
+  'list deployments.apps': 'look',
+  'get secrets': 'look',
+  'get configmaps': 'look',
 }
 
 let cluster: RunningCluster
@@ -132,7 +141,7 @@ describe('a kubeconfig that does not get in is told why', () => {
   })
 })
 
-describe('a rollout', () => {
+describe('a rollout, and a look at the locks', () => {
   let controllers: ObedientControllers
   let steps: RolloutSteps | undefined
 
@@ -212,17 +221,22 @@ describe('everything else is forbidden', () => {
   test.each([
     ['reading Secrets', 'GET', `${core}/secrets`],
     ['reading Secrets of all namespaces', 'GET', '/api/v1/secrets'],
-    ['reading one Secret', 'GET', `${core}/secrets/flux-system`],
-    ['reading ConfigMaps of others', 'GET', '/api/v1/namespaces/kube-system/configmaps'],
-    ['listing pods', 'GET', `${core}/pods`],
+    ['watching Secrets', 'GET', '/api/v1/secrets?watch=true'],
+    ['changing a Secret', 'PATCH', `${core}/secrets/tfstate-default-vpc`],
+    ['deleting a Secret', 'DELETE', `${core}/secrets/tfstate-default-vpc`],
+    ['listing ConfigMaps', 'GET', '/api/v1/namespaces/kube-system/configmaps'],
+    ['watching pods', 'GET', `${core}/pods?watch=true`],
+    ["reading a pod's log", 'GET', `${core}/pods/runner/log`],
     ['deleting a pod', 'DELETE', `${core}/pods/runner`],
     ['running a command in a pod', 'POST', `${core}/pods/runner/exec?command=sh`],
     ['making a token of a service account', 'POST', `${core}/serviceaccounts/kustomize-controller/token`],
     ['scaling a controller', 'PATCH', `${deployment}/scale`],
     ['patching a controller', 'PATCH', deployment],
     ['listing namespaces', 'GET', '/api/v1/namespaces'],
-    ['listing nodes', 'GET', '/api/v1/nodes'],
+    ['deleting a node', 'DELETE', '/api/v1/nodes/node-1'],
+    ['cordoning a node', 'PATCH', '/api/v1/nodes/node-1'],
     ['taking a Lease', 'PATCH', '/apis/coordination.k8s.io/v1/namespaces/flux-system/leases/lock-tfstate'],
+    ['deleting a Lease', 'DELETE', '/apis/coordination.k8s.io/v1/namespaces/flux-system/leases/lock-tfstate'],
     ['creating a Kustomization', 'POST', flux],
     ['replacing a Kustomization', 'PUT', `${flux}/apps`],
     ['deleting a Kustomization', 'DELETE', `${flux}/apps`],

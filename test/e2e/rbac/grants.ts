@@ -21,7 +21,7 @@ export class Grants {
     await this.until(readPermissions())
   }
 
-  /** The same ClusterRole, written out permission by permission, without one of them. */
+  /** The same, written out permission by permission in one ClusterRole, without one of them. */
   async grantAllBut(withheld: Permission): Promise<void> {
     const granted = readPermissions().filter((permission) => !isDeepStrictEqual(permission, withheld))
     const rules = granted.map(({ verb, group, resource, subresource, name }) => ({
@@ -30,8 +30,9 @@ export class Grants {
       verbs: [verb],
       ...(name !== undefined && { resourceNames: [name] }),
     }))
-    const role = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole', metadata: { name: 'lockstep' } }
-    await this.cluster.api.apply({ ...role, rules })
+    const role = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole' }
+    await this.cluster.api.apply({ ...role, metadata: { name: 'lockstep' }, rules })
+    await this.cluster.api.apply({ ...role, metadata: { name: 'lockstep-locks' }, rules: [] })
     await this.until(granted)
   }
 

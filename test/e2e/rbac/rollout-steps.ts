@@ -19,12 +19,14 @@ import { type Api, keyOf } from '../cluster/api.ts'
 import { kinds } from '../cluster/kinds.ts'
 import { BusyCluster } from './busy-cluster.ts'
 import { type EveryKind, everyKind, layers } from './every-kind.ts'
+import { lookAtLocks } from './look-at-locks.ts'
 import type { ObedientControllers } from './obedient-controllers.ts'
 
 const clusterName = 'staging'
 
 const steps = { claim, plan, gate, fetch, open, wait, report, release, restore }
-export type StepName = keyof typeof steps
+/** `look` is what a scan of locks reads. */
+export type StepName = keyof typeof steps | 'look'
 
 /** A step that failed: the rollout ends there. */
 export class StepFailed extends Error {
@@ -87,10 +89,15 @@ export class RolloutSteps {
     return steps
   }
 
-  /** A push that is rolled out, and a second one whose rollout is aborted and restored. Throws StepFailed. */
+  /**
+   * A push that is rolled out, a second one whose rollout is aborted and restored, and a look at the locks. Throws
+   * StepFailed.
+   */
   async run(): Promise<void> {
     await this.rollOut()
     await this.abort()
+    const { cluster, api } = this.options
+    await failingAs('look', () => lookAtLocks({ cluster, api, namespace: this.world.namespace }))
   }
 
   /** Everything that is suspended or carries a gate's mark. */
@@ -164,14 +171,18 @@ export class RolloutSteps {
     }
   }
 
-  private async do(name: StepName, input: object): Promise<unknown> {
+  private do(name: keyof typeof steps, input: object): Promise<unknown> {
     // Each of them is bound by its own types.
     const step = steps[name] as typeof plan
-    try {
-      return await bindStep(step, () => this.ports)(input)
-    } catch (error) {
-      throw new StepFailed(name, error instanceof Error ? error : new Error(String(error)))
-    }
+    return failingAs(name, () => bindStep(step, () => this.ports)(input))
+  }
+}
+
+async function failingAs<T>(name: StepName, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    throw new StepFailed(name, error instanceof Error ? error : new Error(String(error)))
   }
 }
 

@@ -156,16 +156,17 @@ describe('access to clusters', () => {
     const { resources } = parse(readFileSync('infra/cluster/kustomization.yaml', 'utf8'))
     expect(resources).toEqual(['rbac.yaml'])
     const documents = parseAllDocuments(readFileSync('infra/cluster/rbac.yaml', 'utf8')).map((each) => each.toJS())
-    const [role, binding] = documents
-    expect(documents).toHaveLength(2)
-    expect(binding.roleRef).toEqual({
-      apiGroup: 'rbac.authorization.k8s.io',
-      kind: role.kind,
-      name: role.metadata.name,
-    })
-    expect(binding.subjects).toEqual([{ apiGroup: 'rbac.authorization.k8s.io', kind: 'Group', name: clusterGroup }])
-    const rights = role.rules.flatMap(({ apiGroups, resources: kinds, verbs }: Record<string, string[]>) =>
-      kinds?.map((kind) => `${kind}.${apiGroups?.join()}: ${verbs?.join()}`),
+    expect(documents.map(({ kind, metadata }) => `${kind} ${metadata.name}`)).toEqual([
+      ...['ClusterRole lockstep', 'ClusterRoleBinding lockstep'],
+      ...['ClusterRole lockstep-locks', 'ClusterRoleBinding lockstep-locks'],
+    ])
+    for (const { metadata, roleRef, subjects } of documents.filter(({ kind }) => kind === 'ClusterRoleBinding')) {
+      expect(roleRef).toEqual({ apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: metadata.name })
+      expect(subjects).toEqual([{ apiGroup: 'rbac.authorization.k8s.io', kind: 'Group', name: clusterGroup }])
+    }
+    const rules = documents.flatMap((document) => document.rules ?? [])
+    const rights = rules.flatMap(({ apiGroups, resources: kinds, verbs }: Record<string, string[]>) =>
+      kinds?.map((kind) => `${[kind, ...(apiGroups ?? [])].filter(Boolean).join('.')}: ${verbs?.join()}`),
     )
     expect(rights).toEqual([
       'gitrepositories.source.toolkit.fluxcd.io: list,watch,patch',
@@ -174,6 +175,12 @@ describe('access to clusters', () => {
       'kustomizations.kustomize.toolkit.fluxcd.io: get,list,watch,patch',
       'helmreleases.helm.toolkit.fluxcd.io: get,list,watch,patch',
       'terraforms.infra.contrib.fluxcd.io: get,list,watch,patch',
+      'leases.coordination.k8s.io: get,list',
+      'pods: get,list',
+      'nodes: get,list',
+      'deployments.apps: list',
+      'secrets: get',
+      'configmaps: get',
     ])
   })
 })
