@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type AnyKind, builtinResources, resources } from '../../../functions/lib/kubernetes/cluster.ts'
 import { ClusterLook } from '../../../functions/lib/locks/cluster-look.ts'
 import { evidenceSchema, type Piece, readingOf, whyUnknown } from '../../../functions/lib/locks/evidence.ts'
+import { readPermissions } from '../../../infra/cluster/permissions.ts'
 import type { KubernetesObject } from '../../../infra/local/kubernetes/object-store.ts'
 import { type StandInCluster, standInCluster, standInToken } from '../../fixtures/stand-in-cluster.ts'
 
@@ -504,6 +505,20 @@ describe('one look', () => {
       LIST: { Terraform: 1, Lease: 1, Node: 1, Deployment: 1, Pod: 1 },
       GET: { Pod: 3, Secret: 1 },
     })
+  })
+
+  it('needs no more than infra/cluster grants', async () => {
+    await standIn.close()
+    const granted = readPermissions()
+    standIn = await standInCluster({
+      authorize: (_user, { verb, resource: { group, plural } }) =>
+        granted.some((each) => each.verb === verb.toLowerCase() && each.group === group && each.resource === plural),
+    })
+    create('Deployment', 'tofu-controller', deployment(chart))
+    look = newLook()
+    await everything(look)
+    const refs = [look.pod(runner), look.nodes('gone'), look.controller(), look.object(runner)]
+    expect((await Promise.all(refs)).map(whyUnknown)).toEqual([undefined, undefined, undefined, undefined])
   })
 
   it('does not ask again for what failed; the next look does', async () => {
