@@ -42,7 +42,7 @@ async function readAll(
   { cluster, namespace }: { cluster: string; namespace: string },
 ): Promise<void> {
   const at = { namespace, name: 'vpc' }
-  const lease = { store: 'kubernetes', cluster: cluster, namespace, name: 'lock-tfstate-default-vpc' } as const
+  const lease = { store: 'kubernetes', cluster, namespace, name: 'lock-tfstate-default-vpc' } as const
   await Promise.allSettled([
     store.list(),
     store.read(lease),
