@@ -1,7 +1,7 @@
 import { formatDuration } from '../duration.ts'
 import { type Evidence, readingOf, whyUnknown } from './evidence.ts'
 import { ageOf, type LockAge } from './lock-age.ts'
-import { type LockLimits, minimumAgeOf } from './lock-limits.ts'
+import { type LockLimits, minimumAgeOf, serverTolerance } from './lock-limits.ts'
 import { type ProofOfDeath, proofOfDeath } from './proof-of-death.ts'
 
 export const verdicts = ['free', 'live', 'suspect', 'stale', 'unknown'] as const
@@ -247,6 +247,12 @@ function sceneOf({ evidence, proof }: Case, verdict: Verdict): Scene | undefined
     if (object.stateLocked) return 'loud ghost'
     return object.reconciling || object.ready === 'Unknown' ? 'silent ghost' : undefined
   }
-  const controller = readingOf(evidence.controller)
-  return verdict === 'live' && controller?.ready === 0 ? 'live orphan' : undefined
+  return verdict === 'live' && isControllerDead(evidence.controller) ? 'live orphan' : undefined
+}
+
+/** No pod of it is ready; or the one that leads has not renewed its Lease, whatever its pod looks like. */
+function isControllerDead(controller: Evidence['controller']): boolean {
+  const { ready, leader } = readingOf(controller) ?? {}
+  if (ready === 0) return true
+  return leader !== undefined && controller.readAt - leader.renewedAt > leader.leaseMs + serverTolerance
 }

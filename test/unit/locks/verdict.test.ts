@@ -159,6 +159,13 @@ describe('three that look alike', () => {
     expect(judged({ pod, sight: deadFor(6) })).toMatchObject({ verdict: 'stale', scene: 'silent ghost' })
   })
 
+  it('a live orphan, too, where the dead controller still looks ready and does not renew its Lease', () => {
+    const leader = { holder: 'x', renewedAt: taken, leaseMs: 15_000 }
+    expect(judged({ controller: { leader } })).toMatchObject({ verdict: 'live', scene: 'live orphan' })
+    const renewed = { ...leader, renewedAt: taken + 119 * minute + 50_000 }
+    expect(judged({ controller: { leader: renewed } }).scene).toBeUndefined()
+  })
+
   it('a live orphan: the controller is dead, and its runner works on', () => {
     const controller = { ready: 0, pods: [], leader: { holder: 'x', renewedAt: taken, leaseMs: 15_000 } }
     expect(judged({ controller })).toMatchObject({ verdict: 'live', scene: 'live orphan' })
