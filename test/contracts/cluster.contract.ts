@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { systemClock } from '../../functions/lib/clock.ts'
 import {
+  type AnyKind,
+  type builtinResources,
   type Cluster,
   ClusterError,
   type JsonPatchOperation,
@@ -13,16 +15,17 @@ import {
 import { type MirrorEvent, mirror } from '../../functions/lib/kubernetes/mirror.ts'
 
 export interface ClusterUnderTest {
-  /** Serves Kustomization v1 and has the namespace `default`. */
+  /** Serves Kustomization v1 and what Kubernetes brings; has the namespaces `default` and `kube-system`. */
   readonly cluster: Cluster
   /** A kind that it does not serve. */
   readonly unserved: Kind
+  /** An object of any of these kinds. */
   create(raw: object): Promise<void>
   /** Server-side apply with force, as kustomize-controller does it. */
   apply(raw: object): Promise<void>
   /** Replaces an object; its resourceVersion must be the current one. */
   update(raw: object): Promise<void>
-  delete(ref: ObjectRef): Promise<void>
+  delete(ref: ObjectRef<AnyKind>): Promise<void>
   close(): Promise<void>
 }
 
@@ -54,6 +57,29 @@ function manifest(name: string, spec: object = {}): object {
 function refOf(name: string): ObjectRef {
   return { kind: 'Kustomization', namespace, name }
 }
+
+/** One object of each kind that Kubernetes brings, as small as an API server takes it. */
+const builtinManifests = {
+  Pod: { apiVersion: 'v1', spec: { containers: [{ name: 'tf-runner', image: 'tf-runner' }] } },
+  Node: { apiVersion: 'v1' },
+  Secret: { apiVersion: 'v1', data: { key: 'dmFsdWU=' } },
+  ConfigMap: { apiVersion: 'v1', data: { key: 'value' } },
+  Lease: { apiVersion: 'coordination.k8s.io/v1', spec: { holderIdentity: 'somebody' } },
+  Deployment: {
+    apiVersion: 'apps/v1',
+    spec: {
+      replicas: 0,
+      selector: { matchLabels: { app: 'contract' } },
+      template: {
+        metadata: { labels: { app: 'contract' } },
+        spec: { containers: [{ name: 'manager', image: 'manager' }] },
+      },
+    },
+  },
+} as const satisfies Record<keyof typeof builtinResources, object>
+
+/** Nobody needs to list these, so Lockstep has no right to. */
+const unlisted: ReadonlySet<AnyKind> = new Set<AnyKind>(['Secret', 'ConfigMap'])
 
 function nameIn(object: unknown): string {
   return (object as Seen).metadata.name ?? ''
@@ -103,7 +129,7 @@ export function clusterContract(
     let under: ClusterUnderTest
     let cluster: Cluster
     let prefix: string
-    let made: string[]
+    let made: ObjectRef<AnyKind>[]
     let ending: AbortController
 
     const open = async (watchSeconds: number) => {
@@ -120,15 +146,15 @@ export function clusterContract(
 
     afterEach(async () => {
       ending.abort()
-      for (const object of made) await under.delete(refOf(object)).catch(() => {})
+      for (const ref of made) await under.delete(ref).catch(() => {})
       await under.close()
     })
 
     const create = async (suffix: string, spec?: object): Promise<ObjectRef> => {
-      const object = `${prefix}-${suffix}`
-      made.push(object)
-      await under.create(manifest(object, spec))
-      return refOf(object)
+      const ref = refOf(`${prefix}-${suffix}`)
+      made.push(ref)
+      await under.create(manifest(ref.name, spec))
+      return ref
     }
     const get = async (ref: ObjectRef) => (await cluster.get(ref)) as Seen
     const merge = async (ref: ObjectRef, body: object, resourceVersion?: string) =>
@@ -160,6 +186,66 @@ export function clusterContract(
       const listed = items.filter(isOurs) as Seen[]
       expect(listed.map(nameIn)).toEqual([ref.name])
       expect(BigInt(resourceVersion)).toBeGreaterThanOrEqual(BigInt(listed[0]?.metadata.resourceVersion ?? ''))
+    })
+
+    it('lists the objects of one namespace', async () => {
+      await create('a')
+      const elsewhere = { ...refOf(`${prefix}-elsewhere`), namespace: 'kube-system' }
+      made.push(elsewhere)
+      const metadata = { name: elsewhere.name, namespace: elsewhere.namespace }
+      await under.create({ ...manifest(elsewhere.name), metadata })
+      const { items } = await cluster.list('Kustomization', { namespace: 'kube-system' })
+      expect(items.filter(isOurs).map(nameIn)).toEqual([elsewhere.name])
+      expect((await cluster.list('Kustomization')).items.filter(isOurs)).toHaveLength(2)
+      expect((await cluster.list('Kustomization', { namespace: 'none-of-that-name' })).items).toEqual([])
+    })
+
+    it('lists the objects with all of some labels', async () => {
+      const labelled = async (suffix: string, labels: Record<string, string>) => {
+        const ref = refOf(`${prefix}-${suffix}`)
+        made.push(ref)
+        const { name } = ref
+        await under.create({ ...manifest(name), metadata: { name, namespace, labels } })
+      }
+      await labelled('both', { 'app.kubernetes.io/name': prefix, app: 'x' })
+      await labelled('one', { 'app.kubernetes.io/name': prefix })
+      await labelled('none', {})
+      const list = async (labelSelector: string) =>
+        (await cluster.list('Kustomization', { namespace, labelSelector })).items.map(nameIn).sort()
+      expect(await list(`app.kubernetes.io/name=${prefix}`)).toEqual([`${prefix}-both`, `${prefix}-one`])
+      expect(await list(`app.kubernetes.io/name=${prefix},app=x`)).toEqual([`${prefix}-both`])
+    })
+
+    it('rejects with ClusterRejected for a selector that is none', async () => {
+      const error = await failure(cluster.list('Kustomization', { labelSelector: 'a=b=c' }))
+      expect(error).toMatchObject({ name: 'ClusterRejected', status: 400 })
+    })
+
+    describe.each(Object.keys(builtinManifests) as (keyof typeof builtinManifests)[])('%s', (kind) => {
+      const make = async (): Promise<ObjectRef<AnyKind>> => {
+        const ref = { kind, namespace: kind === 'Node' ? '' : namespace, name: `${prefix}-a` }
+        made.push(ref)
+        const metadata = { name: ref.name, ...(ref.namespace && { namespace: ref.namespace }) }
+        await under.create({ kind, ...builtinManifests[kind], metadata })
+        return ref
+      }
+
+      it('is answered by its name', async () => {
+        const ref = await make()
+        expect(await cluster.get(ref)).toMatchObject({ kind, metadata: { name: ref.name } })
+      })
+
+      it('is not found by another name', async () => {
+        const ref = { ...(await make()), name: `${prefix}-missing` }
+        const error = await failure(cluster.get(ref))
+        expect(error).toMatchObject({ name: 'ClusterNotFound', status: 404 })
+        expect(error.message).toContain(refKey(ref))
+      })
+
+      it.skipIf(unlisted.has(kind))('is listed', async () => {
+        await make()
+        expect((await cluster.list(kind)).items.map(nameIn)).toContain(`${prefix}-a`)
+      })
     })
 
     it('answers one object', async () => {
@@ -337,10 +423,10 @@ export function clusterContract(
           .map(({ manager, operation }) => `${manager} ${operation}`)
       }
       const apply = async (spec: object): Promise<ObjectRef> => {
-        const object = `${prefix}-a`
-        if (!made.includes(object)) made.push(object)
-        await under.apply(manifest(object, spec))
-        return refOf(object)
+        const ref = refOf(`${prefix}-a`)
+        made.push(ref)
+        await under.apply(manifest(ref.name, spec))
+        return ref
       }
 
       it('is with whoever applies the field', async () => {
@@ -490,7 +576,7 @@ export function clusterContract(
         let watches = 0
         const forgetful: Cluster = {
           name: cluster.name,
-          list: (kind) => cluster.list(kind),
+          list: (kind, options) => cluster.list(kind, options),
           get: (ref) => cluster.get(ref),
           patch: (ref, patch) => cluster.patch(ref, patch),
           watch: async (kind, version, onEvent, signal) => {

@@ -1,5 +1,5 @@
 import { KubeConfig } from '@kubernetes/client-node'
-import { resources } from '../../functions/lib/kubernetes/cluster.ts'
+import { type AnyKind, builtinResources, resources } from '../../functions/lib/kubernetes/cluster.ts'
 import { KubernetesClient } from '../../functions/lib/kubernetes/kubernetes-client.ts'
 import { startApiServer } from '../../infra/local/kubernetes/api-server.ts'
 import { MemoryObjectStore } from '../../infra/local/kubernetes/memory-object-store.ts'
@@ -7,11 +7,13 @@ import type { KubernetesObject } from '../../infra/local/kubernetes/object-store
 import { noActivity, scaledClock } from '../../infra/local/virtual-clock.ts'
 import { clusterContract } from './cluster.contract.ts'
 
+const resourceOf = (kind: AnyKind) => ({ ...resources, ...builtinResources })[kind]
+
 clusterContract('the stand-in API server', async ({ watchSeconds }) => {
   const clock = scaledClock(20)
   const store = new MemoryObjectStore({ clock })
   const kind = resources.Kustomization
-  store.register(kind)
+  for (const served of [kind, ...Object.values(builtinResources)]) store.register(served)
   const server = await startApiServer({ store, clock, activity: noActivity })
   const config = new KubeConfig()
   config.loadFromClusterAndUser(
@@ -25,14 +27,15 @@ clusterContract('the stand-in API server', async ({ watchSeconds }) => {
       store.apply(kind, raw as KubernetesObject, 'kustomize-controller')
     },
     create: async (raw) => {
-      store.create(kind, raw as KubernetesObject, 'tests')
+      const object = raw as KubernetesObject
+      store.create(resourceOf(object.kind as AnyKind), object, 'tests')
     },
     update: async (raw) => {
       const object = raw as KubernetesObject
       const { namespace = '', name } = object.metadata
       store.update(kind, namespace, name, (current) => Object.assign(current, object), { manager: 'tests' })
     },
-    delete: async ({ namespace, name }) => store.delete(kind, namespace, name),
+    delete: async (ref) => store.delete(resourceOf(ref.kind), ref.namespace, ref.name),
     close: () => server.close(),
   }
 })

@@ -47,7 +47,7 @@ clusterContract('kube-apiserver', async (options) => ({
     })
     expect(status, JSON.stringify(body)).toBe(200)
   },
-  delete: ({ namespace, name }) => cluster.api.delete({ ...kinds.Kustomization, namespace, name }),
+  delete: ({ kind, namespace, name }) => cluster.api.delete({ ...kinds[kind], namespace, name }),
   close: async () => {},
 }))
 

@@ -1,8 +1,9 @@
 import { LockstepError } from '../errors.ts'
 
-/** A kind as the API server serves it: `/apis/<group>/<version>/<plural>`. */
+/** A kind as the API server serves it: `/apis/<group>/<version>/<plural>`, or `/api/<version>/<plural>`. */
 export interface Resource {
   readonly kind: string
+  /** `''` for the core group. */
   readonly group: string
   readonly version: string
   readonly plural: string
@@ -37,6 +38,11 @@ export type Kind = keyof typeof resources
 
 /** The kinds that Kubernetes itself brings, as far as Lockstep reads them. No fleet lacks them, and none orders them. */
 export const builtinResources = {
+  Deployment: { kind: 'Deployment', group: 'apps', version: 'v1', plural: 'deployments' },
+  Pod: { kind: 'Pod', group: '', version: 'v1', plural: 'pods' },
+  Node: { kind: 'Node', group: '', version: 'v1', plural: 'nodes' },
+  Secret: { kind: 'Secret', group: '', version: 'v1', plural: 'secrets' },
+  ConfigMap: { kind: 'ConfigMap', group: '', version: 'v1', plural: 'configmaps' },
   Lease: { kind: 'Lease', group: 'coordination.k8s.io', version: 'v1', plural: 'leases' },
 } as const satisfies Record<string, Resource>
 
@@ -45,13 +51,21 @@ export type AnyKind = Kind | keyof typeof builtinResources
 /** Names one object in one cluster. */
 export interface ObjectRef<K extends AnyKind = Kind> {
   readonly kind: K
+  /** `''` for a Node, which is in none. */
   readonly namespace: string
   readonly name: string
 }
 
-/** `Terraform/flux-system/vpc`: how objects are named to people, in annotations and in the ledger. */
-export function refKey(ref: ObjectRef<AnyKind>): string {
-  return `${ref.kind}/${ref.namespace}/${ref.name}`
+/** `Terraform/flux-system/vpc`, `Node/node-1`: how objects are named to people, in annotations and in the ledger. */
+export function refKey({ kind, namespace, name }: ObjectRef<AnyKind>): string {
+  return namespace === '' ? `${kind}/${name}` : `${kind}/${namespace}/${name}`
+}
+
+/** Which objects of a kind are meant; all of them where nothing is said. */
+export interface ListOptions {
+  readonly namespace?: string
+  /** As kubectl takes it: `app.kubernetes.io/name=tofu-controller,app=x`. */
+  readonly labelSelector?: string
 }
 
 export interface Listing {
@@ -82,8 +96,8 @@ export type JsonPatchOperation =
  */
 export interface Cluster {
   readonly name: string
-  /** All objects of one kind in all namespaces, at one resourceVersion. */
-  list(kind: AnyKind): Promise<Listing>
+  /** All objects of one kind, in all namespaces unless one is named, at one resourceVersion. */
+  list(kind: AnyKind, options?: ListOptions): Promise<Listing>
   /**
    * One watch connection. Calls `onEvent` in order; resolves when the server or `signal` ends it.
    * Rejects with ClusterGone when `resourceVersion` is too old (HTTP 410, or an ERROR event with code 410).

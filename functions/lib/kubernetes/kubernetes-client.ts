@@ -7,6 +7,7 @@ import {
   type Cluster,
   type Kind,
   type Listing,
+  type ListOptions,
   type ObjectRef,
   type Patch,
   refKey,
@@ -57,9 +58,11 @@ export class KubernetesClient implements Cluster {
     this.watchSilenceMs = watchSilenceMs
   }
 
-  async list(kind: AnyKind): Promise<Listing> {
-    const asked = this.connection.asked(`LIST ${kind}`)
-    const body = await this.connection.json({ asked, method: HttpMethod.GET, path: pathOf(kind) })
+  async list(kind: AnyKind, { namespace = '', labelSelector }: ListOptions = {}): Promise<Listing> {
+    const asked = this.connection.asked(`LIST ${kind}${namespace && ` in ${namespace}`}`)
+    const query = labelSelector === undefined ? {} : { labelSelector }
+    const path = pathOf(kind, { namespace, name: '' })
+    const body = await this.connection.json({ asked, method: HttpMethod.GET, path, query })
     const listing = listingSchema.safeParse(body)
     if (!listing.success) throw unavailable(asked, 'was answered with something that is not a list')
     return { items: listing.data.items, resourceVersion: listing.data.metadata.resourceVersion }
@@ -117,11 +120,12 @@ export class KubernetesClient implements Cluster {
 
 const served = { ...resources, ...builtinResources }
 
-function pathOf(kind: AnyKind, ref?: ObjectRef<AnyKind>): string {
+/** Of all objects of a kind in one namespace or, without its name, in all; or of one object. */
+function pathOf(kind: AnyKind, { namespace, name } = { namespace: '', name: '' }): string {
   const { group, version, plural } = served[kind]
-  if (!ref) return `/apis/${group}/${version}/${plural}`
-  const [namespace, name] = [encodeURIComponent(ref.namespace), encodeURIComponent(ref.name)]
-  return `/apis/${group}/${version}/namespaces/${namespace}/${plural}/${name}`
+  const root = group === '' ? `/api/${version}` : `/apis/${group}/${version}`
+  const within = namespace === '' ? '' : `/namespaces/${encodeURIComponent(namespace)}`
+  return `${root}${within}/${plural}${name && `/${encodeURIComponent(name)}`}`
 }
 
 function bodyOf(patch: Patch): unknown {

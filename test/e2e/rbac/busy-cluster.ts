@@ -38,7 +38,7 @@ export class BusyCluster implements Cluster {
     })
   }
 
-  list: Cluster['list'] = (kind) => this.options.cluster.list(kind)
+  list: Cluster['list'] = (kind, options) => this.options.cluster.list(kind, options)
 
   get: Cluster['get'] = (ref) => this.options.cluster.get(ref)
 
