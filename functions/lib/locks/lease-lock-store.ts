@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { type Cluster, ClusterError, type ClusterErrorName, type ObjectRef } from '../kubernetes/cluster.ts'
+import { clusterFailure } from './cluster-failure.ts'
 import { type LockRecord, millisecondsOf, readLockRecord } from './lock-info.ts'
 import {
   type DeleteOutcome,
@@ -7,8 +8,6 @@ import {
   type LeaseLockAddress,
   type LockAddress,
   type LockStore,
-  LockStoreError,
-  type LockStoreErrorName,
   noLockOf,
   versionOf,
 } from './lock-store.ts'
@@ -112,21 +111,8 @@ export class LeaseLockStore implements LockStore<LeaseLockAddress> {
   }
 
   private failure(verb: string, error: unknown): unknown {
-    if (!(error instanceof ClusterError)) return error
-    const { name, next, status } = error
-    const as = storeErrors[name] ?? 'LockStoreRejected'
-    const needed = as === 'LockStoreForbidden' ? `It takes ${verb} on leases.coordination.k8s.io. ` : ''
-    const message = `${verb} of Leases was answered with ${status || 'nothing'} (${name}).`
-    return new LockStoreError(as, this.name, message, `${needed}${next}`)
+    return clusterFailure({ store: this.name, verb, resource: 'leases.coordination.k8s.io' }, error)
   }
-}
-
-const storeErrors: Partial<Record<ClusterErrorName, LockStoreErrorName>> = {
-  ClusterUnauthorized: 'LockStoreForbidden',
-  ClusterForbidden: 'LockStoreForbidden',
-  KindNotServed: 'LockStoreMissing',
-  ClusterThrottled: 'LockStoreThrottled',
-  ClusterUnavailable: 'LockStoreUnavailable',
 }
 
 function recordOf({ metadata }: Lease): LockRecord {
