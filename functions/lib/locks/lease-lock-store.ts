@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { type Cluster, ClusterError, type ClusterErrorName, type ObjectRef } from '../kubernetes/cluster.ts'
 import { clusterFailure } from './cluster-failure.ts'
+import type { KeyReads } from './known-keys.ts'
 import { type LockRecord, millisecondsOf, readLockRecord } from './lock-info.ts'
 import {
   type DeleteOutcome,
@@ -41,7 +42,7 @@ const holderWrittenSchema = z.object({
  * so releasing one is a patch, and one without a holder is no lock. One whose holder is the empty text is: OpenTofu
  * does not take it.
  */
-export class LeaseLockStore implements LockStore<LeaseLockAddress> {
+export class LeaseLockStore implements LockStore<LeaseLockAddress>, Pick<KeyReads, 'listCost'> {
   readonly name: string
   private readonly cluster: Cluster
 
@@ -63,6 +64,11 @@ export class LeaseLockStore implements LockStore<LeaseLockAddress> {
       if (isNamed(error, 'ClusterNotFound')) return undefined
       throw this.failure('get', error)
     }
+  }
+
+  /** One request, as a read. */
+  async listCost(): Promise<number> {
+    return 1
   }
 
   async deleteIfUnchanged(lock: FoundLock): Promise<DeleteOutcome> {
