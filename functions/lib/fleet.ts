@@ -65,8 +65,18 @@ const durationUpTo = (longest: string) => {
   })
 }
 
+const wholeMinutesText = 'whole minutes from "1m" to "1d", such as "2m"'
+
 // Far below what a timer of Node can hold (24 days) and what an execution may last (one year).
 const duration = durationUpTo('7d')
+
+// EventBridge Scheduler counts in minutes.
+const wholeMinutes = z.string(give(wholeMinutesText)).transform((value, context) => {
+  const ms = parseDuration(value)
+  if (ms !== undefined && ms >= 60_000 && ms <= 86_400_000 && ms % 60_000 === 0) return ms
+  context.addIssue({ code: 'custom', message: `is ${shown(value)}; give ${wholeMinutesText}` })
+  return z.NEVER
+})
 
 // One function waits for the fetch, and Lambda ends it after 15 minutes.
 const fetchDuration = durationUpTo('10m')
@@ -83,6 +93,8 @@ function section<Shape extends z.core.$ZodLooseShape>(shape: Shape, right: strin
   // For the type it is a strict object; as a catch-all, `refused` gives one problem for each key.
   return z.object(shape, give(right)).catchall(refused) as unknown as z.ZodObject<Shape, z.core.$strict>
 }
+
+const region = text(/^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$/, 'an AWS region such as "us-east-1"')
 
 const repository = section(
   {
@@ -107,7 +119,7 @@ const cluster = section(
     name: label('a cluster name'),
     /** The cluster's name in EKS. */
     eks: text(/^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$/, "the cluster's name in EKS"),
-    region: text(/^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$/, 'an AWS region such as "us-east-1"'),
+    region,
     environment: label('an environment'),
     /** Clusters whose rollouts end well before this one's begins. */
     after: list(z.string(give('the name of a cluster')), 'a list of cluster names').default([]),
@@ -133,6 +145,50 @@ const deadlines = section(
   'deadlines: {"layer": "60m", "layers": {"database": "90m"}, "fetch": "5m"}',
 )
 
+/** What may be written as its name alone. */
+const named = <Shape extends z.core.$ZodLooseShape>(key: string, shape: Shape, right: string) =>
+  z.preprocess((raw) => (typeof raw === 'string' ? { [key]: raw } : raw), section(shape, right))
+
+const locks = section(
+  {
+    /** Lock tables. Without a region it is the first cluster's. */
+    dynamodb: list(
+      named(
+        'table',
+        { table: text(/^[A-Za-z0-9._-]{3,255}$/, 'the name of a DynamoDB table'), region: region.optional() },
+        'the name of a table, or {"table": …, "region": …}',
+      ),
+      'a list of lock tables',
+    ).default([]),
+    /** Buckets with lock files. Without a region it is the first cluster's. */
+    s3: list(
+      named(
+        'bucket',
+        {
+          bucket: text(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'the name of an S3 bucket'),
+          region: region.optional(),
+          /** Where in the bucket the states are; everywhere if not given. */
+          prefixes: list(z.string(give('a prefix of keys, such as "env:/"')), 'a list of prefixes')
+            .min(1, 'is empty; leave it out for the whole bucket, or name some')
+            .optional(),
+        },
+        'the name of a bucket, or {"bucket": …, "region": …, "prefixes": […]}',
+      ),
+      'a list of buckets',
+    ).default([]),
+    /** How old a lock must be before it may be called stale, in milliseconds, by the kind of its operation. */
+    minimumAge: section(
+      { plan: duration.prefault('15m'), apply: duration.prefault('60m') },
+      'ages: {"plan": "15m", "apply": "60m"}',
+    ).prefault({}),
+    /** How long nothing may have moved before that, in milliseconds. */
+    quietWindow: duration.prefault('5m'),
+    /** How often is looked, in milliseconds. */
+    every: wholeMinutes.prefault('2m'),
+  },
+  'locks: {"dynamodb": [], "s3": [], "minimumAge": {"plan": "15m", "apply": "60m"}, "quietWindow": "5m", "every": "2m"}',
+)
+
 const fleetSchema = section(
   {
     repositories: list(repository, 'a list of repositories').min(1, 'is empty; give at least one repository'),
@@ -142,6 +198,8 @@ const fleetSchema = section(
     deadlines: deadlines.prefault({}),
     /** How long gates stay held after a failure before a person is told, in milliseconds. */
     holdFor: duration.prefault('24h'),
+    /** Where state locks are looked for, and when one may be called stale: a LockLimits. */
+    locks: locks.prefault({}),
   },
   'an object with repositories, layers and clusters',
 ).transform((fleet) => ({
@@ -150,12 +208,26 @@ const fleetSchema = section(
     ...each,
     repositories: each.repositories ?? fleet.repositories.map(({ name }) => name),
   })),
+  locks: {
+    ...fleet.locks,
+    dynamodb: fleet.locks.dynamodb.map(({ table, region }) => ({ table, region: region ?? firstRegion(fleet) })),
+    s3: fleet.locks.s3.map(({ bucket, region, prefixes }) => ({
+      ...{ bucket, region: region ?? firstRegion(fleet) },
+      ...(prefixes && { prefixes }),
+    })),
+  },
 }))
+
+/** There is at least one cluster. */
+function firstRegion({ clusters }: { readonly clusters: readonly { readonly region: string }[] }): string {
+  return clusters[0]?.region ?? ''
+}
 
 /** The fleet with every default filled in and every duration in milliseconds. */
 export type Fleet = z.output<typeof fleetSchema>
 export type FleetRepository = Fleet['repositories'][number]
 export type FleetCluster = Fleet['clusters'][number]
+export type FleetLocks = Fleet['locks']
 
 /**
  * The fleet as written in cdk.json, context `lockstep`. Throws one FleetInvalid with every mistake in it, those
@@ -181,6 +253,17 @@ function pathText(path: readonly PropertyKey[]): string {
 // What refers to what, read past all other mistakes, so that these problems are in the same error.
 const name = z.string().optional().catch(undefined)
 const names = z.array(name).catch([])
+const places = (key: string) =>
+  z
+    .array(
+      z
+        .preprocess(
+          (raw) => (typeof raw === 'string' ? { name: raw } : { ...Object(raw), name: Object(raw)[key] }),
+          z.object({ name, region: name }),
+        )
+        .catch({ name: undefined, region: undefined }),
+    )
+    .catch([])
 const namesSchema = z
   .object({
     repositories: z.array(z.object({ name, branches: names }).catch({ name: undefined, branches: [] })).catch([]),
@@ -193,8 +276,9 @@ const namesSchema = z
       )
       .catch([]),
     deadlines: z.object({ layers: z.record(z.string(), z.unknown()).catch({}) }).catch({ layers: {} }),
+    locks: z.object({ dynamodb: places('table'), s3: places('bucket') }).catch({ dynamodb: [], s3: [] }),
   })
-  .catch({ repositories: [], layers: [], clusters: [], deadlines: { layers: {} } })
+  .catch({ repositories: [], layers: [], clusters: [], deadlines: { layers: {} }, locks: { dynamodb: [], s3: [] } })
 
 type Names = z.output<typeof namesSchema>
 
@@ -229,6 +313,15 @@ function referenceProblems(fleet: Names): FleetProblem[] {
       ...duplicates(each.repositories, (index) => `clusters[${at}].repositories[${index}]`),
     ]),
     ...cycles(fleet.clusters),
+    ...duplicates(
+      fleet.locks.dynamodb.map(({ name, region = fleet.clusters[0]?.region }) => name && `${name} in ${region}`),
+      (index) => `locks.dynamodb[${index}]`,
+    ),
+    // Their names are unique in all regions.
+    ...duplicates(
+      fleet.locks.s3.map((each) => each.name),
+      (index) => `locks.s3[${index}]`,
+    ),
     ...Object.keys(fleet.deadlines.layers).flatMap((layer) =>
       unknownNames('layer', [layer], fleet.layers, () => `deadlines.layers.${layer}`),
     ),

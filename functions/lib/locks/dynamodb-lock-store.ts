@@ -1,7 +1,14 @@
-import { ConditionalCheckFailedException } from '@aws-sdk/client-dynamodb'
-import { DeleteCommand, type DynamoDBDocumentClient, GetCommand, ScanCommand } from '@aws-sdk/lib-dynamodb'
+import { ConditionalCheckFailedException, DescribeTableCommand } from '@aws-sdk/client-dynamodb'
+import {
+  BatchGetCommand,
+  DeleteCommand,
+  type DynamoDBDocumentClient,
+  GetCommand,
+  ScanCommand,
+} from '@aws-sdk/lib-dynamodb'
 import * as z from 'zod'
 import { awsFailure } from './aws-failure.ts'
+import type { KeyReads } from './known-keys.ts'
 import { readLockRecord } from './lock-info.ts'
 import {
   type DeleteOutcome,
@@ -27,6 +34,10 @@ type FoundItem = FoundLock<DynamoDbLockAddress>
 const itemSchema = z.object({ LockID: z.string(), Info: z.unknown().optional() })
 
 const digestSuffix = '-md5'
+/** What one unit of consistent reading takes in: a part of a page that is scanned, or an item that is read by key. */
+const unitBytes = 4096
+/** Keys that one BatchGetItem takes. */
+const batchSize = 100
 /** All names are escaped: AWS adds to its reserved words as it likes. */
 const names = { '#id': 'LockID', '#info': 'Info' }
 
@@ -34,7 +45,7 @@ const names = { '#id': 'LockID', '#info': 'Info' }
  * The lock table of OpenTofu's S3 backend: partition key `LockID`, the record as text in `Info`. An item whose LockID
  * ends in `-md5` is the digest of a state: it is no lock here, whatever is in it.
  */
-export class DynamoDbLockStore implements LockStore<DynamoDbLockAddress> {
+export class DynamoDbLockStore implements LockStore<DynamoDbLockAddress>, KeyReads {
   readonly name: string
   private readonly options: DynamoDbLockStoreOptions
 
@@ -79,6 +90,43 @@ export class DynamoDbLockStore implements LockStore<DynamoDbLockAddress> {
     })
     const { Item } = await this.tried('GetItem', () => client.send(command))
     return this.lockIn(Item)[0]
+  }
+
+  /** A Scan reads the digests too. The size is some hours old, and 0 in a table that is new: whatever is not known is taken to be large. */
+  async listCost(): Promise<number> {
+    const { client, table } = this.options
+    try {
+      const { Table } = await client.send(new DescribeTableCommand({ TableName: table }))
+      return Math.ceil((Table?.TableSizeBytes || Number.POSITIVE_INFINITY) / unitBytes)
+    } catch {
+      return Number.POSITIVE_INFINITY
+    }
+  }
+
+  async readMany(addresses: readonly LockAddress[]): Promise<FoundItem[]> {
+    // A key that is empty is refused, and none is.
+    const lockIds = addresses.map((address) => this.own(address).lockId).filter((lockId) => lockId !== '')
+    const found: FoundItem[] = []
+    for (let from = 0; from < lockIds.length; from += batchSize) {
+      found.push(...(await this.readBatch(lockIds.slice(from, from + batchSize))))
+    }
+    return found
+  }
+
+  private async readBatch(lockIds: readonly string[]): Promise<FoundItem[]> {
+    const { client, table, region } = this.options
+    const Keys = lockIds.map((LockID) => ({ LockID }))
+    const read = { Keys, ConsistentRead: true, ProjectionExpression: '#id, #info', ExpressionAttributeNames: names }
+    const command = new BatchGetCommand({ RequestItems: { [table]: read } })
+    const { Responses, UnprocessedKeys } = await this.tried('BatchGetItem', () => client.send(command))
+    const found = (Responses?.[table] ?? []).flatMap((item) => this.lockIn(item))
+    // What is throttled is left out without an error. Alone, the client waits and asks again.
+    for (const key of UnprocessedKeys?.[table]?.Keys ?? []) {
+      const { LockID: lockId } = itemSchema.parse(key)
+      const lock = await this.read({ store: 'dynamodb', region, table, lockId })
+      if (lock) found.push(lock)
+    }
+    return found
   }
 
   async deleteIfUnchanged(lock: FoundLock): Promise<DeleteOutcome> {

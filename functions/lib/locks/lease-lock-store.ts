@@ -1,5 +1,7 @@
 import * as z from 'zod'
 import { type Cluster, ClusterError, type ClusterErrorName, type ObjectRef } from '../kubernetes/cluster.ts'
+import { clusterFailure } from './cluster-failure.ts'
+import type { KeyReads } from './known-keys.ts'
 import { type LockRecord, millisecondsOf, readLockRecord } from './lock-info.ts'
 import {
   type DeleteOutcome,
@@ -7,8 +9,6 @@ import {
   type LeaseLockAddress,
   type LockAddress,
   type LockStore,
-  LockStoreError,
-  type LockStoreErrorName,
   noLockOf,
   versionOf,
 } from './lock-store.ts'
@@ -42,7 +42,7 @@ const holderWrittenSchema = z.object({
  * so releasing one is a patch, and one without a holder is no lock. One whose holder is the empty text is: OpenTofu
  * does not take it.
  */
-export class LeaseLockStore implements LockStore<LeaseLockAddress> {
+export class LeaseLockStore implements LockStore<LeaseLockAddress>, Pick<KeyReads, 'listCost'> {
   readonly name: string
   private readonly cluster: Cluster
 
@@ -64,6 +64,11 @@ export class LeaseLockStore implements LockStore<LeaseLockAddress> {
       if (isNamed(error, 'ClusterNotFound')) return undefined
       throw this.failure('get', error)
     }
+  }
+
+  /** One request, as a read. */
+  async listCost(): Promise<number> {
+    return 1
   }
 
   async deleteIfUnchanged(lock: FoundLock): Promise<DeleteOutcome> {
@@ -112,21 +117,8 @@ export class LeaseLockStore implements LockStore<LeaseLockAddress> {
   }
 
   private failure(verb: string, error: unknown): unknown {
-    if (!(error instanceof ClusterError)) return error
-    const { name, next, status } = error
-    const as = storeErrors[name] ?? 'LockStoreRejected'
-    const needed = as === 'LockStoreForbidden' ? `It takes ${verb} on leases.coordination.k8s.io. ` : ''
-    const message = `${verb} of Leases was answered with ${status || 'nothing'} (${name}).`
-    return new LockStoreError(as, this.name, message, `${needed}${next}`)
+    return clusterFailure({ store: this.name, verb, resource: 'leases.coordination.k8s.io' }, error)
   }
-}
-
-const storeErrors: Partial<Record<ClusterErrorName, LockStoreErrorName>> = {
-  ClusterUnauthorized: 'LockStoreForbidden',
-  ClusterForbidden: 'LockStoreForbidden',
-  KindNotServed: 'LockStoreMissing',
-  ClusterThrottled: 'LockStoreThrottled',
-  ClusterUnavailable: 'LockStoreUnavailable',
 }
 
 function recordOf({ metadata }: Lease): LockRecord {

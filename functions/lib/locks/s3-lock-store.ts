@@ -9,6 +9,7 @@ import {
 } from '@aws-sdk/client-s3'
 import { each } from '../each.ts'
 import { awsFailure } from './aws-failure.ts'
+import type { KeyReads } from './known-keys.ts'
 import { type LockRecord, readLockRecord } from './lock-info.ts'
 import {
   type DeleteOutcome,
@@ -39,7 +40,7 @@ const width = 8
 const sizeLimit = 1024 * 1024
 
 /** The lock files of OpenTofu's S3 backend with `use_lockfile`: the record as an object beside the state. */
-export class S3LockStore implements LockStore<S3LockAddress> {
+export class S3LockStore implements LockStore<S3LockAddress>, Pick<KeyReads, 'listCost'> {
   readonly name: string
   private readonly options: S3LockStoreOptions
 
@@ -60,6 +61,11 @@ export class S3LockStore implements LockStore<S3LockAddress> {
 
   async read(address: LockAddress): Promise<FoundObject | undefined> {
     return this.lockAt(this.own(address).key)
+  }
+
+  /** A list takes one request for 1000 objects of any kind, and finds only what is under the prefixes. */
+  async listCost(): Promise<number> {
+    return this.options.prefixes ? Number.POSITIVE_INFINITY : 50
   }
 
   /** By key, never by version: in a versioned bucket the lock stays readable as an older version. */

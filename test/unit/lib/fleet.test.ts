@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { FleetInvalid, layerDeadline, parseFleet } from '../../../functions/lib/fleet.ts'
+import type { LockLimits } from '../../../functions/lib/locks/lock-limits.ts'
 
 const staging = { name: 'staging', eks: 'staging-eks-01', region: 'us-east-1', environment: 'staging' }
 const production = { name: 'production', eks: 'prod-eks-01', region: 'us-east-1', environment: 'production' }
@@ -30,6 +31,10 @@ describe('parseFleet', () => {
       ],
       deadlines: { layer: 3_600_000, layers: {}, fetch: 300_000 },
       holdFor: 86_400_000,
+      locks: {
+        ...{ dynamodb: [], s3: [], minimumAge: { plan: 900_000, apply: 3_600_000 } },
+        ...{ quietWindow: 300_000, every: 120_000 },
+      },
     })
   })
 
@@ -121,6 +126,72 @@ describe('parseFleet', () => {
   it.each(['', '-main', 'a..b', 'a//b', 'a b', 'a\n', 'v[1]', 'main/', 'main.'])('refuses the branch %j', (branch) => {
     const repositories = [{ name: 'my-org/fleet-infra', branches: [branch] }]
     expect(Object.keys(problemsOf({ ...written, repositories }))).toEqual(['repositories[0].branches[0]'])
+  })
+})
+
+describe('where locks are', () => {
+  const clusters = [{ ...production, region: 'eu-west-1' }, staging]
+
+  it('is a name in the first cluster’s region, or in one of its own', () => {
+    const dynamodb = ['locks', { table: 'locks', region: 'us-east-1' }, { table: 'others' }]
+    const s3 = ['states', { bucket: 'other-states', region: 'us-east-1', prefixes: ['env:/'] }]
+    const { locks } = parseFleet({ ...written, clusters, locks: { dynamodb, s3 } })
+    expect(locks.dynamodb).toEqual([
+      { table: 'locks', region: 'eu-west-1' },
+      { table: 'locks', region: 'us-east-1' },
+      { table: 'others', region: 'eu-west-1' },
+    ])
+    expect(locks.s3).toEqual([
+      { bucket: 'states', region: 'eu-west-1' },
+      { bucket: 'other-states', region: 'us-east-1', prefixes: ['env:/'] },
+    ])
+  })
+
+  it('comes with the limits of a lock', () => {
+    const locks = { minimumAge: { apply: '2h' }, quietWindow: '10m', every: '5m' }
+    const limits: LockLimits = parseFleet({ ...written, locks }).locks
+    expect(limits).toMatchObject({ minimumAge: { plan: 900_000, apply: 7_200_000 }, quietWindow: 600_000 })
+  })
+
+  it('lists every mistake', () => {
+    const locks = {
+      dynamodb: [
+        'locks',
+        { table: 'locks', region: 'eu-west-1' },
+        'a/b',
+        7,
+        { tble: 'x' },
+        { table: 'x1x', region: 'x' },
+      ],
+      s3: ['states', { bucket: 'states', region: 'us-east-1', prefixes: [] }, 'Upper', null],
+      minimumAge: { plan: 'soon', aply: '1h' },
+      quietWindow: '0s',
+      every: '90s',
+      policy: {},
+    }
+    expect(problemsOf({ ...written, clusters, locks })).toEqual({
+      'locks.dynamodb[1]': 'is "locks in eu-west-1" again, as in locks.dynamodb[0]; give each one once',
+      'locks.dynamodb[2].table': 'is "a/b"; give the name of a DynamoDB table',
+      'locks.dynamodb[3]': expect.stringContaining('is 7; give the name of a table, or'),
+      'locks.dynamodb[4].table': 'is missing; give the name of a DynamoDB table',
+      'locks.dynamodb[4].tble': 'is not a known key; did you mean "table"?',
+      'locks.dynamodb[5].region': 'is "x"; give an AWS region such as "us-east-1"',
+      'locks.s3[1]': 'is "states" again, as in locks.s3[0]; give each one once',
+      'locks.s3[1].prefixes': expect.stringContaining('is empty'),
+      'locks.s3[2].bucket': 'is "Upper"; give the name of an S3 bucket',
+      'locks.s3[3]': expect.stringContaining('is null; give the name of a bucket, or'),
+      'locks.minimumAge.plan': expect.stringContaining('is "soon"; give a duration'),
+      'locks.minimumAge.aply': 'is not a known key; did you mean "apply"?',
+      'locks.quietWindow': expect.stringContaining('is "0s"; give a duration'),
+      'locks.every': 'is "90s"; give whole minutes from "1m" to "1d", such as "2m"',
+      'locks.policy': expect.stringContaining('is not a known key; known here are dynamodb, s3,'),
+    })
+    expect(Object.keys(problemsOf({ ...written, locks: 'x' }))).toEqual(['locks'])
+    expect(Object.keys(problemsOf({ ...written, locks: { dynamodb: {}, s3: 'x', every: 7 } })).toSorted()).toEqual([
+      'locks.dynamodb',
+      'locks.every',
+      'locks.s3',
+    ])
   })
 })
 

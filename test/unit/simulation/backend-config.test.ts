@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { backendConfigSchema, backendOf } from '../../../infra/local/simulation/tofu/backend-config.ts'
+import { backendConfigSchema } from '../../../functions/lib/locks/backend-block.ts'
+import { backendOf } from '../../../infra/local/simulation/tofu/backend-config.ts'
 
 const backend = (config?: object) =>
   backendOf({

@@ -1,16 +1,15 @@
-import * as z from 'zod'
-
-/** `spec.backendConfig` of a Terraform. */
-export const backendConfigSchema = z.looseObject({
-  disable: z.boolean().default(false),
-  secretSuffix: z.string().optional(),
-  customConfiguration: z.string().default(''),
-})
+import type * as z from 'zod'
+import {
+  type BackendBlock,
+  backendBlockOf,
+  type backendConfigSchema,
+} from '../../../../functions/lib/locks/backend-block.ts'
+import { HclRefused } from '../../../../functions/lib/locks/hcl.ts'
 
 /** Which backend keeps an object's state. */
 export type Backend =
   | { readonly type: 'kubernetes'; readonly namespace: string; readonly workspace: string; readonly suffix: string }
-  /** A `backend` block of the object's own, by its type and attributes. */
+  /** A `backend` block of the object's own, by its type and its attributes that are no objects or lists. */
   | { readonly type: 'custom'; readonly name: string; readonly attributes: Readonly<Record<string, string>> }
   | { readonly type: 'disabled' }
 
@@ -22,22 +21,23 @@ export interface BackendOwner {
 }
 
 /** Without a backendConfig it is Kubernetes, in the object's namespace, by the object's name. */
-export function backendOf({ namespace, name, workspace, backendConfig }: BackendOwner): Backend {
-  if (backendConfig?.disable) return { type: 'disabled' }
-  const block = /backend\s+"(\w+)"\s*\{(.*)\}/s.exec(backendConfig?.customConfiguration ?? '')
-  const [, type = 'kubernetes', body = ''] = block ?? []
-  const attributes = attributesOf(body)
-  if (type !== 'kubernetes') return { type: 'custom', name: type, attributes }
-  return {
-    type,
-    namespace: attributes.namespace ?? namespace,
-    workspace,
-    suffix: attributes.secret_suffix ?? (backendConfig?.secretSuffix || name),
-  }
+export function backendOf(owner: BackendOwner): Backend {
+  const block = blockOf(owner)
+  if (!block) return { type: 'disabled' }
+  const plain = [...block.attributes].filter(([, value]) => value !== null && typeof value !== 'object')
+  const attributes = Object.fromEntries(plain.map(([name, value]) => [name, String(value)]))
+  if (block.name !== 'kubernetes') return { type: 'custom', name: block.name, attributes }
+  const { namespace = 'default', secret_suffix: suffix } = attributes
+  // OpenTofu refuses an empty suffix; here it is filled in, so that a test needs to say less.
+  return { type: 'kubernetes', namespace, workspace: owner.workspace, suffix: suffix || owner.name }
 }
 
-/** The attributes of an HCL block whose values are literals. */
-function attributesOf(body: string): Record<string, string> {
-  const found = body.matchAll(/(\w+)\s*=\s*(?:"([^"]*)"|([\w.]+))/g)
-  return Object.fromEntries([...found].map(([, name, text, literal]) => [name, text ?? literal ?? '']))
+/** What cannot be read is no backend here. */
+function blockOf(owner: BackendOwner): BackendBlock | undefined {
+  try {
+    return backendBlockOf(owner)
+  } catch (error) {
+    if (error instanceof HclRefused) return undefined
+    throw error
+  }
 }

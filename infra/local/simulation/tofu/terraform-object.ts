@@ -1,9 +1,9 @@
 import * as z from 'zod'
+import { backendConfigSchema } from '../../../../functions/lib/locks/backend-block.ts'
 import { conditionOf, type Status } from '../conditions.ts'
 import { durationMs } from '../durations.ts'
 import type { Run } from '../reconcile-loop.ts'
 import { dependsOnSchema, sourceRefSchema } from '../source-cache.ts'
-import { backendConfigSchema } from './backend-config.ts'
 
 /** `spec` of a Terraform, as far as the simulation reads it. */
 export const terraformSpecSchema = z.looseObject({
