@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Claim, type Ledger, RolloutMoved } from '../../functions/lib/ledger/ledger.ts'
 import type { Rollout } from '../../functions/lib/rollout/rollout.ts'
+import { evidenceOf, minute, taken } from '../fixtures/lock-evidence.ts'
+import { observationOf } from '../fixtures/observations.ts'
 import { begunRollout } from '../fixtures/snapshot-of.ts'
 
 /** What every implementation of the ledger does. `setup` gives one with an empty table. */
@@ -86,6 +88,79 @@ export function ledgerContract(name: string, setup: () => Promise<{ ledger: Ledg
         ['h2', 'succeeded'],
         ['h3', 'succeeded'],
       ])
+    })
+
+    test('an observation is read back as it was written, and of rivals one wins', async () => {
+      const first = observationOf({ pod: 'gone' }, { key: 'o1', offences: [{ at: 5, id: 'ünï' }] })
+      expect(await ledger.readObservation('o1')).toBeUndefined()
+      expect(await ledger.writeObservation(first)).toBe(true)
+      expect(await ledger.readObservation('o1')).toEqual(first)
+      const rivals = [7, 8, 9].map((at) => ({ ...first, version: 2, announced: { verdict: 'live' as const, at } }))
+      const won = await Promise.all(rivals.map((rival) => ledger.writeObservation(rival)))
+      expect(won.filter(Boolean)).toHaveLength(1)
+      expect(await ledger.readObservation('o1')).toEqual(rivals[won.indexOf(true)])
+      expect(await ledger.writeObservation(first)).toBe(false)
+    })
+
+    test('observations are listed by cluster, or all of them', async () => {
+      const { cluster: _, ...ofNone } = observationOf({}, { key: 'o3' })
+      await ledger.writeObservation(observationOf({}, { key: 'o2', cluster: 'east' }))
+      await ledger.writeObservation(ofNone)
+      expect((await ledger.listObservations('east')).map(({ key }) => key)).toEqual(['o2'])
+      expect((await ledger.listObservations()).map(({ key }) => key)).toEqual(expect.arrayContaining(['o2', 'o3']))
+    })
+
+    test('a place keeps the last observation of each verdict and rule', async () => {
+      const at = (version: number, rule: string, verdictSince: number) => {
+        const { judgement } = observationOf()
+        const evidence = { ...evidenceOf(), at: taken + version * minute }
+        return observationOf({}, { key: 'o4', version, verdictSince, evidence, judgement: { ...judgement, rule } })
+      }
+      const written = [at(1, 'young', 1), at(2, 'young', 1), at(3, 'holder-runs', 1), at(4, 'young', 2)]
+      for (const observation of written) expect(await ledger.writeObservation(observation)).toBe(true)
+      const history = await ledger.listObservationHistory('o4', 10)
+      expect(history.map(({ version }) => version)).toEqual([4, 3, 2])
+      expect(await ledger.listObservationHistory('o4', 1)).toEqual([written[3]])
+    })
+
+    const report = (execution: string, cluster?: string) => ({
+      ...(cluster !== undefined && { cluster }),
+      ...{ execution, startedAt: 1, endedAt: 2, places: ['p'], found: 1 },
+      findings: [{ kind: 'unlocked' as const, subject: 'Terraform/a/b', why: 'no backend' }],
+    })
+    const later = Date.parse('2100-01-01T00:00:00Z')
+
+    test('one execution scans a cluster at a time, and only until its turn has run out', async () => {
+      expect(await ledger.takeScan('scan1', 'a', later)).toBe(true)
+      expect(await ledger.takeScan('scan1', 'b', later)).toBe(false)
+      expect(await ledger.takeScan('scan1', 'a', 5)).toBe(true)
+      expect(await ledger.takeScan('scan2', 'b', later)).toBe(true)
+      expect(await ledger.takeScan(undefined, 'b', later)).toBe(true)
+      // The turn of a ended at 5 milliseconds after the epoch.
+      expect(await ledger.takeScan('scan1', 'b', later)).toBe(true)
+    })
+
+    test('the end of a scan gives its turn back and leaves a report', async () => {
+      await ledger.takeScan('scan3', 'a', later)
+      expect(await ledger.readScan('scan3')).toBeUndefined()
+      await ledger.endScan(report('a', 'scan3'))
+      expect(await ledger.readScan('scan3')).toEqual(report('a', 'scan3'))
+      expect(await ledger.takeScan('scan3', 'b', later)).toBe(true)
+    })
+
+    test('a scan that ends late changes nothing', async () => {
+      await ledger.takeScan('scan4', 'a', 5)
+      await ledger.takeScan('scan4', 'b', later)
+      await ledger.endScan(report('a', 'scan4'))
+      expect(await ledger.readScan('scan4')).toBeUndefined()
+      expect(await ledger.takeScan('scan4', 'c', later)).toBe(false)
+    })
+
+    test('of executions that want a turn at the same time, one gets it', async () => {
+      const turns = await Promise.all(
+        ['a', 'b', 'c', 'd'].map((execution) => ledger.takeScan('scan5', execution, later)),
+      )
+      expect(turns.filter(Boolean)).toHaveLength(1)
     })
   })
 }

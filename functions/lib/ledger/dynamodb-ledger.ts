@@ -4,6 +4,8 @@ import { ConditionalCheckFailedException } from '@aws-sdk/client-dynamodb'
 import { type DynamoDBDocumentClient, GetCommand, PutCommand, QueryCommand } from '@aws-sdk/lib-dynamodb'
 import * as z from 'zod'
 import type { Clock } from '../clock.ts'
+import { type Observation, observationSchema } from '../locks/observation.ts'
+import { type ScanReport, scanReportSchema } from '../locks/scan-report.ts'
 import { type Rollout, rolloutSchema } from '../rollout/rollout.ts'
 import {
   type Claim,
@@ -14,6 +16,8 @@ import {
   RolloutMoved,
   type RolloutSummary,
   rolloutSummarySchema,
+  type ScanTurn,
+  scanTurnSchema,
   type Versioned,
 } from './ledger.ts'
 
@@ -22,6 +26,9 @@ const chunkBytes = 350_000
 
 /** Records of ended rollouts are of no use after this; claims never expire. */
 const keptForMs = 90 * 86_400_000
+
+/** What was thought of a lock at some time. The latest observation is kept longer. */
+const historyKeptForMs = 30 * 86_400_000
 
 const headSchema = z.looseObject({
   version: z.number(),
@@ -38,6 +45,10 @@ const chunkSchema = z.looseObject({ data: z.instanceof(Uint8Array) })
  * - `rollout#<id>` / `head`: version and, gzipped, the rollout; one that is too large for an item is cut into
  *   `rollout#<id>` / `chunk#<set>#<n>`, written before the head that names their set: a set is never written twice, so
  *   that a writer who loses the race for the head damages nothing.
+ * - `locks` / `place#<key>`: the latest observation of a place of a lock. A fleet has some hundreds.
+ * - `place#<key>` / `since#<time>#<rule>`: the last observation of each verdict and rule.
+ * - `scan#<cluster>` / `turn` and `report`: one scan at a time, and what the latest one found. `scan#` for what belongs
+ *   to no cluster.
  */
 export class DynamoDbLedger implements Ledger {
   private readonly client: DynamoDBDocumentClient
@@ -97,6 +108,66 @@ export class DynamoDbLedger implements Ledger {
   async listRollouts(cluster: string, limit: number): Promise<RolloutSummary[]> {
     const items = await this.query(`cluster#${cluster}`, 'rollout#', { ScanIndexForward: false, Limit: limit })
     return items.map((item) => parse(rolloutSummarySchema, item, `the history of ${cluster}`) as RolloutSummary)
+  }
+
+  async readObservation(key: string): Promise<Observation | undefined> {
+    const item = await this.get('locks', `place#${key}`)
+    return item && parse(observationSchema, item, `the lock at place ${key}`)
+  }
+
+  async listObservations(cluster?: string): Promise<Observation[]> {
+    const items = await this.query('locks', 'place#', {})
+    const observations = items.map((item) => parse(observationSchema, item, 'a lock'))
+    return cluster === undefined ? observations : observations.filter((each) => each.cluster === cluster)
+  }
+
+  async writeObservation(observation: Observation): Promise<boolean> {
+    const { key, version, verdictSince, judgement } = observation
+    const isFree = judgement.verdict === 'free'
+    const latest = { pk: 'locks', sk: `place#${key}`, ...observation }
+    const written = await this.put({ ...latest, ...(isFree && this.expiry(keptForMs)) }, version - 1)
+    if (!written) return false
+    const since = `since#${new Date(verdictSince).toISOString()}#${judgement.rule}`
+    await this.put({ pk: `place#${key}`, sk: since, ...observation, ...this.expiry(historyKeptForMs) })
+    return true
+  }
+
+  async listObservationHistory(key: string, limit: number): Promise<Observation[]> {
+    const items = await this.query(`place#${key}`, 'since#', {})
+    const observations = items.map((item) => parse(observationSchema, item, `the lock at place ${key}`))
+    return observations.sort((a, b) => b.evidence.at - a.evidence.at).slice(0, limit)
+  }
+
+  async takeScan(cluster: string | undefined, execution: string, leaseUntil: number): Promise<boolean> {
+    const turn = await this.scanTurn(cluster)
+    if (turn && turn.execution !== execution && turn.leaseUntil > this.clock.now()) return false
+    return this.putTurn(cluster, { version: (turn?.version ?? 0) + 1, execution, leaseUntil })
+  }
+
+  async endScan(report: ScanReport): Promise<void> {
+    const turn = await this.scanTurn(report.cluster)
+    // Late: the next scan is at it, and its report is the newer one.
+    if (turn?.execution !== report.execution) return
+    await this.put({ pk: scanKey(report.cluster), sk: 'report', ...report })
+    await this.putTurn(report.cluster, { ...turn, version: turn.version + 1, leaseUntil: 0 })
+  }
+
+  async readScan(cluster: string | undefined): Promise<ScanReport | undefined> {
+    const item = await this.get(scanKey(cluster), 'report')
+    return item && parse(scanReportSchema, item, `the scan of ${cluster ?? 'the locks of no cluster'}`)
+  }
+
+  private async scanTurn(cluster: string | undefined): Promise<ScanTurn | undefined> {
+    const item = await this.get(scanKey(cluster), 'turn')
+    return item && parse(scanTurnSchema, item, `the turn to scan ${cluster ?? 'the locks of no cluster'}`)
+  }
+
+  private putTurn(cluster: string | undefined, turn: ScanTurn): Promise<boolean> {
+    return this.put({ pk: scanKey(cluster), sk: 'turn', ...turn }, turn.version - 1)
+  }
+
+  private expiry(afterMs: number): { expiresAt: number } {
+    return { expiresAt: Math.floor((this.clock.now() + afterMs) / 1000) }
   }
 
   private async writeSummary(rollout: Rollout, expiresAt: number): Promise<void> {
@@ -197,6 +268,10 @@ function canPass(error: unknown): boolean {
   const status = (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode
   const code = (error as { code?: string }).code ?? ''
   return passing.has(error.name) || (status ?? 0) >= 500 || /^(ECONN|EPIPE|ETIMEDOUT|EAI_AGAIN|ENOTFOUND)/.test(code)
+}
+
+function scanKey(cluster = ''): string {
+  return `scan#${cluster}`
 }
 
 function chunkKey(set: string, index: number): string {

@@ -1,5 +1,7 @@
 import * as z from 'zod'
 import { LockstepError } from '../errors.ts'
+import type { Observation } from '../locks/observation.ts'
+import type { ScanReport } from '../locks/scan-report.ts'
 import type { Outcome, Rollout } from '../rollout/rollout.ts'
 
 /** A rollout that wants, or has, the claim on one branch of one repository in one cluster. */
@@ -54,8 +56,17 @@ export interface Versioned<T> {
   readonly version: number
 }
 
+/** One scan at a time: whose turn it is. */
+export const scanTurnSchema = z.object({
+  version: z.number().int(),
+  execution: z.string(),
+  /** After this time (milliseconds since the epoch) the scan is taken for dead. */
+  leaseUntil: z.number(),
+})
+export type ScanTurn = z.infer<typeof scanTurnSchema>
+
 /**
- * The ledger: claims and rollouts, in one DynamoDB table. Every write is one conditional put, so that two writers
+ * The ledger: claims, rollouts and observations of locks, in one DynamoDB table. Every write is one conditional put, so that two writers
  * never overwrite each other. Contract suite: test/contracts/ledger.contract.ts.
  * Every method may reject with LedgerUnavailable.
  */
@@ -73,6 +84,26 @@ export interface Ledger {
   writeRollout(rollout: Rollout, expected: number): Promise<number>
   /** Newest first. */
   listRollouts(cluster: string, limit: number): Promise<RolloutSummary[]>
+  /** The latest observation of a place. It is kept while somebody holds the lock, and 90 days longer. */
+  readObservation(key: string): Promise<Observation | undefined>
+  /** The latest observations of all places, or of those that belong to `cluster`. */
+  listObservations(cluster?: string): Promise<Observation[]>
+  /**
+   * Writes `observation` if the stored version is `observation.version - 1` (0: none stored). False when somebody was
+   * faster. The last one of each verdict and rule is also kept in the place's history, for 30 days.
+   */
+  writeObservation(observation: Observation): Promise<boolean>
+  /** Of one place, newest first: the last observation of each verdict and rule. */
+  listObservationHistory(key: string, limit: number): Promise<Observation[]>
+  /**
+   * Takes the turn to scan a cluster, or what belongs to no cluster, until `leaseUntil`. False while another execution
+   * has it. The same execution gets it again.
+   */
+  takeScan(cluster: string | undefined, execution: string, leaseUntil: number): Promise<boolean>
+  /** Keeps the report, and ends the turn of its execution. A turn that somebody else has by now is left alone. */
+  endScan(report: ScanReport): Promise<void>
+  /** The report of the latest scan that ended. Never expires. */
+  readScan(cluster: string | undefined): Promise<ScanReport | undefined>
 }
 
 /** The table did not answer, or throttled: it can pass. */
