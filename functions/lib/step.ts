@@ -1,10 +1,13 @@
 import type * as z from 'zod'
 import type { Clock } from './clock.ts'
 import { LockstepError } from './errors.ts'
+import type { Events } from './events.ts'
 import type { Fleet } from './fleet.ts'
 import type { ClusterAccess } from './kubernetes/cluster-access.ts'
 import type { Ledger } from './ledger/ledger.ts'
+import type { LockAccess } from './locks/lock-access.ts'
 import type { Log } from './log.ts'
+import type { Metrics } from './metrics.ts'
 
 /** What every step may use. */
 export interface Ports {
@@ -19,6 +22,13 @@ export interface ClusterPorts extends Ports {
   readonly clusters: ClusterAccess
   /** How long a step that waits may take before it answers with what it has seen, in milliseconds. */
   readonly sliceMs: number
+}
+
+/** What a step may use that looks at locks. */
+export interface LockPorts extends ClusterPorts {
+  readonly locks: LockAccess
+  readonly events: Events
+  readonly metrics: Metrics
 }
 
 /** One step of a state machine: its contract and what it does. */
@@ -49,6 +59,11 @@ export function defineStep<Input, Output>(step: Step<Input, Output, Ports>): Ste
 export function defineClusterStep<Input, Output>(
   step: Step<Input, Output, ClusterPorts>,
 ): Step<Input, Output, ClusterPorts> {
+  return step
+}
+
+/** Declares a step that looks at locks. */
+export function defineLockStep<Input, Output>(step: Step<Input, Output, LockPorts>): Step<Input, Output, LockPorts> {
   return step
 }
 

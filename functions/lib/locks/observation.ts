@@ -35,6 +35,11 @@ export type Observation = z.infer<typeof observationSchema>
 
 /** One name for the place of a lock, whatever its parts: 16 hexadecimal digits. */
 export function placeKey(parts: readonly LockAddress[]): string {
-  const texts = parts.map(addressText).sort()
-  return createHash('sha256').update(texts.join('\n')).digest('hex').slice(0, 16)
+  return placeKeyOf(parts.map(addressText))
+}
+
+/** `placeKey` of parts whose `addressText` is known. */
+export function placeKeyOf(addresses: readonly string[]): string {
+  const text = [...addresses].sort().join('\n')
+  return createHash('sha256').update(text).digest('hex').slice(0, 16)
 }

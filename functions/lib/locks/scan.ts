@@ -1,0 +1,167 @@
+import * as z from 'zod'
+import type { LockPorts } from '../step.ts'
+import { whyFailed } from './lock-access.ts'
+import { ageOf } from './lock-age.ts'
+import type { Observation } from './observation.ts'
+import { recordVerdict } from './record-verdict.ts'
+import { type Look, notReadAgain, withSight } from './remember.ts'
+import type { Finding, ScanReport } from './scan-report.ts'
+
+/** What a step of a scan answers: counts, for people to read in the execution's history. */
+export const scanCountsSchema = z.object({
+  /** Another execution is at it: nothing was done. */
+  skipped: z.boolean(),
+  live: z.number().int(),
+  suspect: z.number().int(),
+  stale: z.number().int(),
+  unknown: z.number().int(),
+  /** Places where somebody held a lock at the scan before, and nobody does now. */
+  freed: z.number().int(),
+  /** Observations that were dropped, because another scan was faster. */
+  dropped: z.number().int(),
+  /** Observations and events that could not be written down or told. */
+  failed: z.number().int(),
+  findings: z.number().int(),
+  /** Stores and clusters that could not be asked. */
+  unreadable: z.number().int(),
+})
+export type ScanCounts = z.infer<typeof scanCountsSchema>
+
+export type ScanPorts = Pick<LockPorts, 'clock' | 'fleet' | 'ledger' | 'log' | 'events' | 'metrics'>
+
+export interface ScanOptions {
+  /** Undefined for what belongs to no cluster. */
+  readonly cluster: string | undefined
+  readonly execution: string
+}
+
+/** Longer than a function may take: a scan that is past it does not work any more. */
+const leaseMs = 15 * 60_000
+
+/** For people; the number of all is told beside them. */
+const mostFindings = 200
+
+/**
+ * One scan, of one cluster or of what belongs to none: takes its turn, keeps count of what it finds, and ends with its
+ * report.
+ */
+export class Scan {
+  readonly cluster: string | undefined
+  /** The latest observations of all places, as they were before anything was looked at; by key. */
+  readonly previous: ReadonlyMap<string, Observation>
+  private readonly execution: string
+  private readonly startedAt: number
+  private readonly ports: ScanPorts
+  private readonly findings: Finding[] = []
+  private readonly detectedAfter: number[] = []
+  private readonly unreadable = new Set<string>()
+  private readonly counted = { live: 0, suspect: 0, stale: 0, unknown: 0, free: 0, dropped: 0, failed: 0 }
+  private oldest: number | undefined
+
+  private constructor(options: ScanOptions, ports: ScanPorts, startedAt: number, previous: readonly Observation[]) {
+    this.cluster = options.cluster
+    this.execution = options.execution
+    this.startedAt = startedAt
+    this.ports = ports
+    this.previous = new Map(previous.map((observation) => [observation.key, observation]))
+  }
+
+  /** Undefined while another execution scans the same. */
+  static async begin(options: ScanOptions, ports: ScanPorts): Promise<Scan | undefined> {
+    const { clock, ledger, log } = ports
+    const startedAt = clock.now()
+    if (!(await ledger.takeScan(options.cluster, options.execution, startedAt + leaseMs))) {
+      log.info('another scan is at it', { execution: options.execution, cluster: options.cluster ?? '' })
+      return undefined
+    }
+    return new Scan(options, ports, startedAt, await ledger.listObservations())
+  }
+
+  add(...findings: readonly Finding[]): void {
+    this.findings.push(...findings)
+  }
+
+  /** A store or cluster could not be asked. `why` names it, and says what to do. */
+  addUnreadable(subject: string, why: string): void {
+    if (this.unreadable.has(subject)) return
+    this.unreadable.add(subject)
+    this.findings.push({ kind: 'store', subject, why })
+    this.ports.log.warn('could not be asked for locks', { subject, why, cluster: this.cluster ?? '' })
+  }
+
+  /** Judges what a look has found. A place that was free, and is, needs no new observation. */
+  async saw(key: string, look: Look): Promise<void> {
+    const previous = this.previous.get(key)
+    const isFree = look.lock.parts.length === 0
+    if (isFree && (!previous || isSettledFree(previous))) return
+    const readBy = this.ports.clock.now()
+    const evidence = withSight(look, readBy, previous)
+    const isNew = !isFree && evidence.sight.firstSeenAt === readBy
+    await this.record(key, evidence, isNew)
+  }
+
+  /** A lock that was held could not be read again. What is not known to be held is told by its store alone. */
+  async couldNotRead(key: string, why: string): Promise<void> {
+    const previous = this.previous.get(key)
+    if (!previous || previous.judgement.verdict === 'free') return
+    await this.record(key, notReadAgain(previous, why), false)
+  }
+
+  /** Writes the report, and gives the turn back. `places`: see `ScanReport`. */
+  async end(places: readonly string[]): Promise<ScanCounts> {
+    const { clock, ledger, log, metrics } = this.ports
+    const { live, suspect, stale, unknown, free, dropped, failed } = this.counted
+    const counts = {
+      ...{ skipped: false, live, suspect, stale, unknown, freed: free, dropped, failed },
+      findings: this.findings.length,
+      unreadable: this.unreadable.size,
+    }
+    const { cluster, execution, startedAt, oldest, detectedAfter } = this
+    const report: ScanReport = {
+      ...(cluster !== undefined && { cluster }),
+      ...{ execution, startedAt, endedAt: clock.now(), places: [...places] },
+      findings: this.findings.slice(0, mostFindings),
+      found: this.findings.length,
+    }
+    await ledger.endScan(report)
+    const byVerdict = { live, suspect, stale, unknown }
+    metrics.locks({ cluster, byVerdict, oldest, detectedAfter, unreadable: counts.unreadable })
+    log.info('scanned for locks', { execution, cluster: cluster ?? '', ...counts })
+    return counts
+  }
+
+  private async record(key: string, evidence: Observation['evidence'], isNew: boolean): Promise<void> {
+    const { ledger, events, clock, fleet, log } = this.ports
+    const judged = { key, cluster: this.cluster, evidence, at: clock.now() }
+    try {
+      const observation = await recordVerdict(judged, this.previous.get(key), { ledger, events, limits: fleet.locks })
+      if (observation) this.count(observation, isNew)
+      else this.counted.dropped++
+    } catch (error) {
+      // One place does not stop the others. What could not be written or told is tried again by the next scan.
+      this.counted.failed++
+      log.warn('a lock could not be recorded', { place: key, why: whyFailed(error) })
+    }
+  }
+
+  private count({ judgement, evidence }: Observation, isNew: boolean): void {
+    this.counted[judgement.verdict]++
+    if (judgement.verdict === 'free') return
+    const age = ageOf(evidence)
+    this.oldest = Math.max(this.oldest ?? 0, age.atLeast)
+    if (!isNew) return
+    const { lock, at } = evidence
+    const taken = lock.parts[0]?.takenAt ?? (age.doubt === undefined ? lock.record?.createdAt : undefined)
+    if (taken !== undefined) this.detectedAfter.push(Math.max(0, at - taken))
+  }
+}
+
+export const skippedScan: ScanCounts = {
+  ...{ skipped: true, live: 0, suspect: 0, stale: 0, unknown: 0 },
+  ...{ freed: 0, dropped: 0, failed: 0, findings: 0, unreadable: 0 },
+}
+
+/** Free, and told. */
+function isSettledFree({ judgement, announced }: Observation): boolean {
+  return judgement.verdict === 'free' && announced?.verdict === 'free'
+}

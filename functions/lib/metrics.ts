@@ -1,0 +1,19 @@
+import type { Verdict } from './locks/verdict.ts'
+
+/** What one scan has counted, of one cluster or of what belongs to none. */
+export interface LockFigures {
+  /** Undefined for what belongs to no cluster. */
+  readonly cluster: string | undefined
+  readonly byVerdict: Readonly<Record<Exclude<Verdict, 'free'>, number>>
+  /** Age of the oldest lock, in milliseconds; undefined without locks. */
+  readonly oldest: number | undefined
+  /** How long ago each lock that was found for the first time had been taken, in milliseconds, where that is known. */
+  readonly detectedAfter: readonly number[]
+  /** Stores and clusters that could not be asked. */
+  readonly unreadable: number
+}
+
+/** Figures for dashboards and alarms. */
+export interface Metrics {
+  locks(figures: LockFigures): void
+}

@@ -1,0 +1,69 @@
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
+import { EventBridgeClient } from '@aws-sdk/client-eventbridge'
+import { S3Client } from '@aws-sdk/client-s3'
+import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb'
+import { required } from './environment.ts'
+import { EventBridgeEvents } from './eventbridge-events.ts'
+import type { Fleet } from './fleet.ts'
+import { eksClusters } from './kubernetes/eks.ts'
+import { DynamoDbLockStore } from './locks/dynamodb-lock-store.ts'
+import type { LockAccess } from './locks/lock-access.ts'
+import { S3LockStore } from './locks/s3-lock-store.ts'
+import { S3StateReader } from './locks/s3-state-reader.ts'
+import { powertoolsMetrics } from './powertools-metrics.ts'
+import { portsFromEnvironment } from './serve.ts'
+import { bindStep, type Invocation, type LockPorts, type Step } from './step.ts'
+
+/** These steps wait for nothing: no slice is used up. */
+const sliceMs = 60_000
+
+/** A request that hangs is given up and tried again. */
+const requestHandler = { connectionTimeout: 2_000, requestTimeout: 10_000, throwOnRequestTimeout: true }
+
+/**
+ * Makes a Lambda handler of a step that looks at locks, as `serveClusters` does for those that talk to clusters alone.
+ * Environment: that of `serve`, and EVENT_BUS, the name of the bus for events.
+ */
+export function serveLocks<Input, Output>(step: Step<Input, Output, LockPorts>): Invocation {
+  let ports: LockPorts | undefined
+  return bindStep(step, () => {
+    if (!ports) {
+      const base = portsFromEnvironment(step.name)
+      const bus = required('EVENT_BUS', process.env.EVENT_BUS)
+      ports = {
+        ...base,
+        clusters: eksClusters(base),
+        sliceMs,
+        locks: fleetLocks(base.fleet),
+        events: new EventBridgeEvents({ client: new EventBridgeClient({ requestHandler }), bus }),
+        metrics: powertoolsMetrics(),
+      }
+    }
+    return ports
+  })
+}
+
+/** The fleet's tables and buckets on AWS, each through a client of its region. */
+function fleetLocks({ locks }: Fleet): LockAccess {
+  const s3 = perRegion((region) => new S3Client({ region, requestHandler }))
+  const dynamodb = perRegion((region) => DynamoDBDocumentClient.from(new DynamoDBClient({ region, requestHandler })))
+  return {
+    stores: [
+      ...locks.dynamodb.map(({ table, region }) => new DynamoDbLockStore({ client: dynamodb(region), region, table })),
+      ...locks.s3.map(
+        ({ bucket, region, prefixes }) =>
+          new S3LockStore({ client: s3(region), bucket, ...(prefixes && { prefixes }) }),
+      ),
+    ],
+    states: new S3StateReader(s3),
+  }
+}
+
+function perRegion<Client>(make: (region: string) => Client): (region: string) => Client {
+  const made = new Map<string, Client>()
+  return (region) => {
+    const client = made.get(region) ?? make(region)
+    made.set(region, client)
+    return client
+  }
+}
