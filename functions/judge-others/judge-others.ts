@@ -53,7 +53,7 @@ async function ownedPlaces({ fleet, ledger }: OtherPorts): Promise<{ owned: Set<
   const unread: string[] = []
   await each(fleet.clusters, width, async ({ name }) => {
     const report = await ledger.readScan(name)
-    if (!report) unread.push(name)
+    if (!report?.places) unread.push(name)
     for (const place of report?.places ?? []) owned.add(place)
   })
   return { owned, unread: unread.sort() }

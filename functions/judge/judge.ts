@@ -36,7 +36,7 @@ export async function judgeCluster(cluster: FleetCluster, execution: string, por
     scan.addUnreadable(`cluster ${cluster.name}`, why)
     await each(heldIn(scan, cluster.name), width, ({ key }) => scan.couldNotRead(key, why))
     // Its objects are where they were, as far as anybody knows.
-    return scan.end(earlier?.places ?? [])
+    return scan.end(earlier?.places)
   }
 }
 
@@ -57,7 +57,7 @@ class StatesElsewhere {
     await each(fleet.clusters, width, async ({ name }) => {
       if (name === own) return
       const report = await ledger.readScan(name)
-      if (!report) unread.push(name)
+      if (!report?.places) unread.push(name)
       for (const place of report?.places ?? []) byPlace.set(place, name)
     })
     return new StatesElsewhere(byPlace, unread.sort())

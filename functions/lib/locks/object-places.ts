@@ -1,6 +1,7 @@
 import { each } from '../each.ts'
 import { nameOf } from '../flux/object.ts'
 import type { OwnedPlace } from './gather.ts'
+import { whyFailed } from './lock-access.ts'
 import { type LockPlace, lockPlaceOf } from './lock-place.ts'
 import { addressText } from './lock-store.ts'
 import { backendOf, type ObjectBackend, type ReadConfiguration } from './object-backend.ts'
@@ -33,7 +34,7 @@ export async function objectPlaces(objects: readonly unknown[], options: ObjectP
   await each(objects, width, async (raw) => {
     const [namespace, name] = nameOf(raw)?.split('/') ?? []
     if (namespace === undefined || name === undefined) return
-    const backend = await backendOf(raw, options.readConfiguration, options.region)
+    const backend = await readBackend(raw, options)
     const problem = problemOf(backend, options)
     if (problem) findings.push({ ...problem, subject: `Terraform/${namespace}/${name}` })
     const place = placeIn(backend, options)
@@ -60,6 +61,14 @@ export async function objectPlaces(objects: readonly unknown[], options: ObjectP
     findings.push({ kind: 'shared', subject: subjectOf(place), why: shared })
   }
   return { places, findings }
+}
+
+async function readBackend(raw: unknown, { readConfiguration, region }: ObjectPlacesOptions): Promise<ObjectBackend> {
+  try {
+    return await backendOf(raw, readConfiguration, region)
+  } catch (error) {
+    return { type: 'unreadable', why: whyFailed(error) }
+  }
 }
 
 function subjectOf({ owner }: OwnedPlace): string {

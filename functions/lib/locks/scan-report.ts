@@ -27,9 +27,10 @@ export const scanReportSchema = z.object({
   endedAt: z.number(),
   /**
    * The keys of all places where locks of the cluster's objects can be, and of each of their parts (`placeKey`), but for
-   * its Leases. What is in two reports is a state that objects of two clusters share.
+   * its Leases. What is in two reports is a state that objects of two clusters share. Those of the last scan that could
+   * read them; undefined where none ever could.
    */
-  places: z.array(z.string()),
+  places: z.array(z.string()).optional(),
   /** The first ones, for people. */
   findings: z.array(findingSchema),
   /** How many findings there are. */

@@ -108,7 +108,7 @@ export class Scan {
   }
 
   /** Writes the report, and gives the turn back. `places`: see `ScanReport`. */
-  async end(places: readonly string[]): Promise<ScanCounts> {
+  async end(places: readonly string[] | undefined): Promise<ScanCounts> {
     const { clock, ledger, log, metrics } = this.ports
     const { live, suspect, stale, unknown, free, dropped, failed } = this.counted
     const counts = {
@@ -119,7 +119,8 @@ export class Scan {
     const { cluster, execution, startedAt, oldest, detectedAfter } = this
     const report: ScanReport = {
       ...(cluster !== undefined && { cluster }),
-      ...{ execution, startedAt, endedAt: clock.now(), places: [...places] },
+      ...{ execution, startedAt, endedAt: clock.now() },
+      ...(places && { places: [...places] }),
       findings: this.findings.slice(0, mostFindings),
       found: this.findings.length,
     }
