@@ -6,6 +6,7 @@ import { KubernetesState } from '../../infra/local/simulation/tofu/kubernetes-st
 import { type LockRecord, newLockRecord } from '../../infra/local/simulation/tofu/lock-record.ts'
 import { isTainted } from '../../infra/local/simulation/tofu/state-backend.ts'
 import { controllerLabel, controllerName } from '../../infra/local/simulation/tofu/tofu-deployment.ts'
+import { StoreCluster } from '../fixtures/store-cluster.ts'
 import { SimulatedDriver } from './simulated-driver.ts'
 import type { DrivenPod, DrivenState, TofuDriver } from './tofu-driver.ts'
 
@@ -15,6 +16,8 @@ const gracefulShutdownMs = 10_000
 export class SimulatedTofuDriver extends SimulatedDriver implements TofuDriver {
   readonly longWaitMs = 10 * 60_000
   readonly gracefulShutdownMs = gracefulShutdownMs
+  readonly lockstep = new StoreCluster('staging', this.store)
+  readonly activity = this.clock
   private readonly unchanged: Set<string>
 
   constructor({ localRunner = false } = {}) {

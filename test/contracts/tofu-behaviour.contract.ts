@@ -3,6 +3,7 @@ import { tofuManagerContract } from './tofu-manager.contract.ts'
 import { tofuReconcileContract } from './tofu-reconcile.contract.ts'
 import { tofuRunnersContract } from './tofu-runners.contract.ts'
 import type { SetupTofu } from './tofu-test.ts'
+import { tofuManagerVerdictsContract, tofuVerdictsContract } from './tofu-verdicts.contract.ts'
 
 /**
  * What Lockstep depends on in tofu-controller. `setup` answers an empty namespace of a running cluster, a new one for
@@ -13,4 +14,6 @@ export function tofuBehaviourContract(name: string, setup: SetupTofu): void {
   tofuLocksContract(name, setup)
   tofuRunnersContract(name, setup)
   tofuManagerContract(name, setup)
+  tofuVerdictsContract(name, setup)
+  tofuManagerVerdictsContract(name, setup)
 }

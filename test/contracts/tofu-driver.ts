@@ -1,5 +1,6 @@
-import type { ObjectRef } from '../../functions/lib/kubernetes/cluster.ts'
+import type { Cluster, ObjectRef } from '../../functions/lib/kubernetes/cluster.ts'
 import type { LockRecord } from '../../infra/local/simulation/tofu/lock-record.ts'
+import type { Activity } from '../../infra/local/virtual-clock.ts'
 import { type ControllerDriver, conditionOf, type DrivenObject, ready, type Sighting } from './controller-driver.ts'
 import { fleetObjects } from './fleet-objects.ts'
 
@@ -27,6 +28,10 @@ export interface DrivenState {
  * killed in every way that there is. The controller is the cluster's: what happens to it happens to all.
  */
 export interface TofuDriver extends ControllerDriver {
+  /** The cluster as Lockstep reaches it. */
+  readonly lockstep: Cluster
+  /** Told of what takes no time, where the clock jumps over what nobody is busy with. */
+  readonly activity: Activity
   /** A wait that stands for ever, in milliseconds: so long that nothing comes later. */
   readonly longWaitMs: number
   /** What the controller waits for its running reconciles when it is told to end, in milliseconds. */

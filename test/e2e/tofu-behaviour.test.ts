@@ -2,6 +2,7 @@ import { afterAll, beforeAll, inject, vi } from 'vitest'
 import { tofuLocksContract } from '../contracts/tofu-locks.contract.ts'
 import { tofuReconcileContract } from '../contracts/tofu-reconcile.contract.ts'
 import { tofuRunnersContract } from '../contracts/tofu-runners.contract.ts'
+import { tofuVerdictsContract } from '../contracts/tofu-verdicts.contract.ts'
 import { type RunningCluster, startCluster } from './cluster/cluster.ts'
 import { briskDeployment, RealTofuDriver } from './tofu/real-tofu-driver.ts'
 
@@ -21,3 +22,4 @@ const name = tofu.kind === 'real' ? 'the real one' : 'simulated, with the real O
 tofuReconcileContract(name, setup, { concurrent: true })
 tofuLocksContract(name, setup, { concurrent: true })
 tofuRunnersContract(name, setup, { concurrent: true })
+tofuVerdictsContract(name, setup, { concurrent: true })

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, inject } from 'vitest'
 import { tofuLocalRunnerContract } from '../contracts/tofu-local-runner.contract.ts'
 import { tofuManagerContract } from '../contracts/tofu-manager.contract.ts'
+import { tofuLocalRunnerVerdictsContract, tofuManagerVerdictsContract } from '../contracts/tofu-verdicts.contract.ts'
 import { type RunningCluster, startCluster } from './cluster/cluster.ts'
 import { briskDeployment, RealTofuDriver, withLocalRunner } from './tofu/real-tofu-driver.ts'
 
@@ -14,10 +15,13 @@ beforeAll(async () => {
 
 afterAll(() => cluster?.stop())
 
-tofuManagerContract(name, () => RealTofuDriver.start(cluster))
+const setup = () => RealTofuDriver.start(cluster)
+tofuManagerContract(name, setup)
+tofuManagerVerdictsContract(name, setup)
 
 describe('without runner pods', () => {
   beforeAll(() => withLocalRunner(cluster))
 
-  tofuLocalRunnerContract(name, () => RealTofuDriver.start(cluster))
+  tofuLocalRunnerContract(name, setup)
+  tofuLocalRunnerVerdictsContract(name, setup)
 })

@@ -137,7 +137,7 @@ export class Faults {
 
   /**
    * SIGKILL to the manager. By default (`hold`) nobody starts it again and the API goes on to show it as running, until
-   * `startManager`.
+   * `startManager`. With its connections black-holed its node has gone, and it is shown as not ready.
    */
   async killManager({
     connections,
@@ -150,6 +150,13 @@ export class Faults {
     if (alive.length === 0) throw new FaultImpossible('No tofu-controller is running.', 'Start it first.')
     if (connections === 'black-holed') this.#network.blackHole()
     await Promise.all(alive.map((run) => run.kill(afterExit)))
+    if (connections === 'black-holed') await Promise.all(alive.map((run) => this.#loseNode(run)))
+  }
+
+  /** What the node controller of kube-controller-manager does to the pods of a node that it no longer hears of. */
+  async #loseNode({ namespace, name }: PodRun): Promise<void> {
+    const status = { conditions: [{ type: 'Ready', status: 'False' }] }
+    await this.#api.patch({ ...kinds.Pod, namespace, name }, { status }, { subresource: 'status', type: 'strategic' })
   }
 
   /** Asks the Deployment for so many managers, and does not wait for them. */

@@ -1,10 +1,13 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
+import { KubeConfig } from '@kubernetes/client-node'
 import { stringify } from 'yaml'
 import * as z from 'zod'
+import { systemClock } from '../../../functions/lib/clock.ts'
 import { LockstepError } from '../../../functions/lib/errors.ts'
-import { type ObjectRef, refKey } from '../../../functions/lib/kubernetes/cluster.ts'
+import { type Cluster, type ObjectRef, refKey } from '../../../functions/lib/kubernetes/cluster.ts'
+import { KubernetesClient } from '../../../functions/lib/kubernetes/kubernetes-client.ts'
 import type { KubernetesObject } from '../../../infra/local/kubernetes/object-store.ts'
 import {
   type LockRecord,
@@ -12,6 +15,7 @@ import {
   parseLockRecord,
   renderLockRecord,
 } from '../../../infra/local/simulation/tofu/lock-record.ts'
+import { noActivity } from '../../../infra/local/virtual-clock.ts'
 import type { DrivenPod, DrivenState, TofuDriver } from '../../contracts/tofu-driver.ts'
 import type { ObjectKey } from '../cluster/api.ts'
 import type { RunningCluster } from '../cluster/cluster.ts'
@@ -49,6 +53,8 @@ const stateSchema = z.object({
 export class RealTofuDriver extends RealDriver implements TofuDriver {
   readonly longWaitMs = 12_000
   readonly gracefulShutdownMs = briskDeployment.gracefulShutdownSeconds * 1_000
+  readonly lockstep: Cluster
+  readonly activity = noActivity
   readonly #tofu: RunningTofuController
   readonly #watching = new AbortController()
   readonly #seconds = new Map<string, number>()
@@ -58,6 +64,9 @@ export class RealTofuDriver extends RealDriver implements TofuDriver {
   private constructor(cluster: RunningCluster, tofu: RunningTofuController, namespace: string, url: string) {
     super(cluster, namespace, url)
     this.#tofu = tofu
+    const config = new KubeConfig()
+    config.loadFromFile(cluster.kubeconfigs.lockstep)
+    this.lockstep = new KubernetesClient({ name: 'staging', config, clock: systemClock })
   }
 
   static override async start(cluster: RunningCluster): Promise<RealTofuDriver> {

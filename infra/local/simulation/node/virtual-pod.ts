@@ -88,6 +88,15 @@ export class VirtualPod {
     else if (after !== 'hold') this.resume(after)
   }
 
+  /** Nothing is heard of its node any more: the node controller says that the pod is not ready. */
+  loseNode(): void {
+    const { namespace = '', name } = this.pod.metadata
+    const write = (pod: KubernetesObject) => {
+      for (const condition of pod.status?.conditions ?? []) if (condition.type === 'Ready') condition.status = 'False'
+    }
+    this.options.store.update(Pod, namespace, name, write, { manager: 'node-controller', subresource: 'status' })
+  }
+
   /** Goes on with what `hold` left alone. */
   resume(after: 'restart' | 'fail'): void {
     if (this.process || this.told) return

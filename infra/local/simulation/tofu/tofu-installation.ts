@@ -79,12 +79,14 @@ export class TofuInstallation {
   }
 
   /**
-   * SIGKILL of the controller's process. Its pod stays in the API as it was, until `startManager`. `closed`: the
-   * runners see their connections end. `black-holed`: they never learn of it, as when the node goes away.
+   * SIGKILL of the controller's process. Its pod stays in the API, until `startManager`. `closed`: the runners see their
+   * connections end. `black-holed`: they never learn of it, as when the node goes away; its pod is no longer ready then.
    */
   killManager(connections: 'closed' | 'black-holed'): void {
-    if (connections === 'black-holed') this.network.blackHole()
     for (const pod of this.managers()) pod.kill('hold')
+    if (connections === 'closed') return
+    this.network.blackHole()
+    for (const pod of this.managers()) pod.loseNode()
   }
 
   /** A new process in the pod of the one that was killed. */

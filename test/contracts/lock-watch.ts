@@ -1,0 +1,71 @@
+import { judgeCluster } from '../../functions/judge/judge.ts'
+import { type Clock, systemClock } from '../../functions/lib/clock.ts'
+import { parseFleet } from '../../functions/lib/fleet.ts'
+import { type ObjectRef, refKey } from '../../functions/lib/kubernetes/cluster.ts'
+import type { Observation } from '../../functions/lib/locks/observation.ts'
+import type { Verdict } from '../../functions/lib/locks/verdict.ts'
+import { silentLog } from '../../functions/lib/log.ts'
+import { clusterOf } from '../../functions/lib/rollout/rollout-step.ts'
+import type { LockPorts } from '../../functions/lib/step.ts'
+import { MemoryLedger } from '../fixtures/memory-ledger.ts'
+import { MemoryEvents, MemoryStates } from '../fixtures/memory-locks.ts'
+import type { TofuDriver } from './tofu-driver.ts'
+
+/** As short as a fleet may have them: what is about time is shown in little of it. */
+export const minimumAgeMs = 4_000
+export const quietWindowMs = 2_000
+
+const fleet = parseFleet({
+  repositories: [{ name: 'my-org/fleet-infra', branches: ['main'] }],
+  clusters: [{ name: 'staging', eks: 'staging-eks', region: 'us-east-1', environment: 'staging' }],
+  locks: { minimumAge: { plan: '4s', apply: '4s' }, quietWindow: '2s' },
+})
+
+/** Lockstep's scans of a driver's cluster, and what they have found. */
+export class LockWatch {
+  readonly events = new MemoryEvents()
+  private readonly driver: TofuDriver
+  private readonly ports: LockPorts
+  private scans = 0
+
+  constructor(driver: TofuDriver) {
+    this.driver = driver
+    const clock: Clock = { ...systemClock, now: () => driver.now(), after: (...args) => systemClock.after(...args) }
+    this.ports = {
+      ...{ fleet, clock, ledger: new MemoryLedger(), log: silentLog, sliceMs: 60_000, events: this.events },
+      clusters: { connect: async () => driver.lockstep },
+      locks: { stores: [], states: new MemoryStates() },
+      metrics: { locks: () => {} },
+    }
+  }
+
+  /** Scans, and answers what is known of the lock of an object: undefined where nobody ever held it. */
+  async scan(ref: ObjectRef): Promise<Observation | undefined> {
+    const { ledger } = this.ports
+    const scanned = this.driver.activity.begin()
+    await judgeCluster(clusterOf(fleet, 'staging'), `scan-${++this.scans}`, this.ports)
+    scanned()
+    const observations = await ledger.listObservations()
+    return observations.find(({ evidence }) => evidence.owner?.object === refKey(ref))
+  }
+
+  /** Scans every second for as long as a verdict takes that is certain, and longer; answers all observations. */
+  async overTime(ref: ObjectRef): Promise<(Observation | undefined)[]> {
+    const seen: (Observation | undefined)[] = []
+    for (let count = 0; count < (minimumAgeMs + 2 * quietWindowMs) / 1_000; count++) {
+      seen.push(await this.scan(ref))
+      await this.driver.wait(1_000)
+    }
+    return seen
+  }
+
+  /** Scans until the verdict is that one. Rejects after two minutes, with the last observation. */
+  async until(ref: ObjectRef, verdict: Verdict): Promise<Observation> {
+    for (const deadline = this.driver.now() + 120_000; ; ) {
+      const observation = await this.scan(ref)
+      if (observation?.judgement.verdict === verdict) return observation
+      if (this.driver.now() > deadline) throw new Error(`not ${verdict}: ${JSON.stringify(observation)}`)
+      await this.driver.wait(500)
+    }
+  }
+}
