@@ -83,10 +83,11 @@ export class TofuInstallation {
    * connections end. `black-holed`: they never learn of it, as when the node goes away; its pod is no longer ready then.
    */
   killManager(connections: 'closed' | 'black-holed'): void {
-    for (const pod of this.managers()) pod.kill('hold')
-    if (connections === 'closed') return
-    this.network.blackHole()
-    for (const pod of this.managers()) pod.loseNode()
+    if (connections === 'black-holed') this.network.blackHole()
+    for (const pod of this.managers()) {
+      pod.kill('hold')
+      if (connections === 'black-holed') pod.loseNode()
+    }
   }
 
   /** A new process in the pod of the one that was killed. */
