@@ -1,13 +1,24 @@
 import { createHash, randomUUID } from 'node:crypto'
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
+import { S3Client } from '@aws-sdk/client-s3'
+import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { z } from 'zod'
 import { systemClock } from '../../functions/lib/clock.ts'
-import { startDynamoDb } from '../../infra/local/dynamodb.ts'
+import { DynamoDbLockStore } from '../../functions/lib/locks/dynamodb-lock-store.ts'
+import type { StateEvidence } from '../../functions/lib/locks/evidence.ts'
+import { type LockPlace, lockPlaceOf } from '../../functions/lib/locks/lock-place.ts'
+import type { DeleteOutcome, FoundLock, LockAddress, LockStore } from '../../functions/lib/locks/lock-store.ts'
+import { backendOf } from '../../functions/lib/locks/object-backend.ts'
+import { S3LockStore } from '../../functions/lib/locks/s3-lock-store.ts'
+import { S3StateReader } from '../../functions/lib/locks/s3-state-reader.ts'
+import { localCredentials, startDynamoDb } from '../../infra/local/dynamodb.ts'
 import { startS3 } from '../../infra/local/s3/s3-server.ts'
 import { noActivity } from '../../infra/local/virtual-clock.ts'
 import { LockTable } from '../contracts/lock-table.ts'
+import { terraform } from '../fixtures/raw-objects.ts'
 import { StateBucket } from './backends/state-bucket.ts'
-import { TofuDirectory } from './backends/tofu-directory.ts'
+import { type S3Backend, TofuDirectory } from './backends/tofu-directory.ts'
 import { type Guardian, startGuardian } from './cluster/guardian.ts'
 import { startMoto } from './moto/moto-server.ts'
 
@@ -53,8 +64,9 @@ const lockRecord = z.strictObject({
   Path: z.string(),
 })
 
-/** One state with its bucket, its lock table and a directory to run tofu in. */
+/** One state with its bucket, its lock table and a directory to run tofu in; and with Lockstep's eyes on them. */
 class Project {
+  readonly lockstep: LockstepEyes
   readonly bucket: StateBucket
   readonly table: LockTable
   readonly tofu: TofuDirectory
@@ -71,6 +83,7 @@ class Project {
     const { s3, dynamodb } = stores
     const { lockfile, item } = kind
     const backend = { bucket: name, key: this.key, endpoints: { s3, dynamodb }, lockfile, ...(item && { table: name }) }
+    this.lockstep = new LockstepEyes(backend)
     this.tofu = new TofuDirectory({ binary: inject('upstream').binaries.tofu, guardian, name, backend })
   }
 
@@ -102,6 +115,71 @@ class Project {
   close(): void {
     this.bucket.close()
     this.table.close()
+    this.lockstep.close()
+  }
+}
+
+/** What Lockstep makes of a Terraform object that has the same backend. */
+class LockstepEyes {
+  readonly #backend: S3Backend
+  readonly #s3: S3Client
+  readonly #dynamodb: DynamoDBClient
+  readonly #stores: readonly LockStore[]
+
+  constructor(backend: S3Backend) {
+    const { bucket, endpoints, table } = backend
+    const access = { region: 'us-east-1', credentials: localCredentials }
+    this.#backend = backend
+    this.#s3 = new S3Client({ ...access, endpoint: endpoints.s3, forcePathStyle: true })
+    this.#dynamodb = new DynamoDBClient({ ...access, endpoint: endpoints.dynamodb })
+    const client = DynamoDBDocumentClient.from(this.#dynamodb)
+    this.#stores = [
+      new S3LockStore({ client: this.#s3, bucket }),
+      ...(table === undefined ? [] : [new DynamoDbLockStore({ client, region: access.region, table })]),
+    ]
+  }
+
+  /** Where the lock and the state of the object are. */
+  async place(workspace = 'default'): Promise<LockPlace> {
+    const { bucket, key, table, lockfile } = this.#backend
+    const item = table === undefined ? '' : `dynamodb_table = "${table}"`
+    const customConfiguration = `backend "s3" {
+      bucket       = "${bucket}"
+      key          = "${key}"
+      region       = "us-east-1"
+      use_lockfile = ${lockfile}
+      ${item}
+    }`
+    const object = terraform('app', { spec: { backendConfig: { customConfiguration }, workspace } })
+    const backend = await backendOf(object, async () => undefined)
+    if (backend.type !== 's3') throw new Error(JSON.stringify(backend))
+    return lockPlaceOf(backend, 'staging')
+  }
+
+  async locks(): Promise<FoundLock[]> {
+    const { parts } = await this.place()
+    const found = await Promise.all(parts.map((address) => this.#storeOf(address).read(address)))
+    return found.filter((lock) => lock !== undefined)
+  }
+
+  async break(lock: FoundLock): Promise<DeleteOutcome> {
+    return this.#storeOf(lock.address).deleteIfUnchanged(lock)
+  }
+
+  async state(workspace?: string): Promise<StateEvidence> {
+    return new S3StateReader(() => this.#s3).read((await this.place(workspace)).state)
+  }
+
+  close(): void {
+    this.#s3.destroy()
+    this.#dynamodb.destroy()
+  }
+
+  #storeOf({ store }: LockAddress): LockStore {
+    const [bucket, table] = this.#stores
+    const found = store === 's3' ? bucket : table
+    if (!found) throw new Error(`there is no store for ${store}`)
+    return found
   }
 }
 
@@ -141,6 +219,10 @@ describe.each(Object.entries(implementations))('OpenTofu on %s', (_name, start) 
         expect(record).toMatchObject({ Operation: 'OperationTypeApply', Path: project.lockId })
         expect(Object.keys(JSON.parse(text))).toEqual(Object.keys(lockRecord.shape))
       }
+      const found = await project.lockstep.locks()
+      const texts = [object?.text, item].filter((each) => each !== undefined)
+      expect(found.map(({ record }) => record.raw)).toEqual(texts)
+      for (const { record } of found) expect(record.info?.createdAt).toBeGreaterThan(Date.now() - 600_000)
       await project.tofu.release()
       expect(await applying.exited).toMatchObject({ code: 0 })
       expect(await project.locks()).toEqual({})
@@ -166,18 +248,19 @@ describe.each(Object.entries(implementations))('OpenTofu on %s', (_name, start) 
     kinds['an item and an object'],
     async (one) => {
       const { held } = await one.ghost(2)
-      const { item = '', object = { text: '', etag: '' } } = held
-      const lockfile = `${one.key}.tflock`
-      await expect(one.table.break(one.lockId, `${item} `)).rejects.toThrow()
-      await expect(one.bucket.break(lockfile, '"0123"')).rejects.toThrow()
+      const found = await one.lockstep.locks()
+      expect(found.map(({ address }) => address.store)).toEqual(['s3', 'dynamodb'])
+      for (const lock of found) expect(await one.lockstep.break({ ...lock, version: '"0123"' })).toBe('changed')
       expect(await one.locks()).toEqual(held)
 
-      await one.table.break(one.lockId, item)
-      await one.bucket.break(lockfile, object.etag)
+      const before = await one.lockstep.state()
+      for (const lock of found.reverse()) expect(await one.lockstep.break(lock)).toBe('deleted')
       expect(await one.locks()).toEqual({})
+      expect(await one.lockstep.state()).toEqual(before)
       await one.tofu.succeed(...apply)
       const { text = '' } = (await one.bucket.read(one.key)) ?? {}
       const digest = createHash('md5').update(text).digest('hex')
+      expect(await one.lockstep.state()).toMatchObject({ exists: true, md5: digest, serial: expect.any(Number) })
       expect(await one.table.read(`${one.lockId}-md5`)).toMatchObject({ digest })
     },
   )
@@ -187,5 +270,7 @@ describe.each(Object.entries(implementations))('OpenTofu on %s', (_name, start) 
     await project.tofu.succeed(...plan)
     expect((await project.tofu.run('workspace', 'list', '-no-color')).output).toMatch(/default\s+\* staging/)
     expect(await project.bucket.read(`env:/staging/${project.key}`)).toBeDefined()
+    expect(await project.lockstep.state('staging')).toMatchObject({ exists: true })
+    expect(await project.lockstep.state('production')).toEqual({ exists: false })
   })
 })

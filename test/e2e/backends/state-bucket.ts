@@ -1,6 +1,5 @@
 import {
   CreateBucketCommand,
-  DeleteObjectCommand,
   GetObjectCommand,
   NoSuchKey,
   PutBucketVersioningCommand,
@@ -34,11 +33,6 @@ export class StateBucket {
       if (error instanceof NoSuchKey) return undefined
       throw error
     }
-  }
-
-  /** Deletes an object only if this is its ETag. */
-  async break(Key: string, IfMatch: string): Promise<void> {
-    await this.#client.send(new DeleteObjectCommand({ Bucket: this.name, Key, IfMatch }))
   }
 
   close(): void {
