@@ -17,10 +17,11 @@ export interface LocalDynamoDb {
   close(): Promise<void>
 }
 
-/** DynamoDB on loopback, with the ledger's table. `directory` keeps the data; without it they live in memory. */
+/** DynamoDB on loopback. `directory` keeps the data; without it they live in memory. */
 export async function startDynamoDb(options: {
   readonly activity: Activity
-  readonly table: string
+  /** The ledger's, which is made where it is not there yet. */
+  readonly table?: string
   readonly directory?: string
 }): Promise<LocalDynamoDb> {
   const server = dynalite({ createTableMs: 0, ...(options.directory && { path: options.directory }) })
@@ -34,7 +35,7 @@ export async function startDynamoDb(options: {
     })
   })
   const { url } = await listenOnLoopback(server)
-  await createTable(url, options.table)
+  if (options.table !== undefined) await createTable(url, options.table)
   return {
     url,
     close: async () => {
@@ -48,21 +49,23 @@ export async function startDynamoDb(options: {
   }
 }
 
-/** Makes the ledger's table where it is not there yet, and waits until it can be used. */
-export async function createTable(endpoint: string, table: string): Promise<void> {
+/** What a table's items are found by: the names of the partition key and, where there is one, of the sort key. */
+type TableKeys = readonly [partition: string, sort?: string]
+
+const ledgerKeys: TableKeys = ['pk', 'sk']
+/** Of OpenTofu's S3 backend. */
+export const lockTableKeys: TableKeys = ['LockID']
+
+/** Makes a table, the ledger's for one, where it is not there yet, and waits until it can be used. */
+export async function createTable(endpoint: string, table: string, keys = ledgerKeys): Promise<void> {
+  const names = keys.filter((name) => name !== undefined)
   const client = new DynamoDBClient({ endpoint, region: 'us-east-1', credentials: localCredentials })
   try {
     await client.send(
       new CreateTableCommand({
         TableName: table,
-        KeySchema: [
-          { AttributeName: 'pk', KeyType: 'HASH' },
-          { AttributeName: 'sk', KeyType: 'RANGE' },
-        ],
-        AttributeDefinitions: [
-          { AttributeName: 'pk', AttributeType: 'S' },
-          { AttributeName: 'sk', AttributeType: 'S' },
-        ],
+        KeySchema: names.map((AttributeName, at) => ({ AttributeName, KeyType: at === 0 ? 'HASH' : 'RANGE' })),
+        AttributeDefinitions: names.map((AttributeName) => ({ AttributeName, AttributeType: 'S' })),
         BillingMode: 'PAY_PER_REQUEST',
       }),
     )

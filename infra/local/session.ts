@@ -152,7 +152,7 @@ async function startWorld(options: Options, worldOptions: WorldOptions): Promise
   if (options.kubeconfig !== undefined) return reachWorld(options.kubeconfig, options.context, worldOptions)
   const tree = await readTree(options.manifests)
   const simulated = await startSimulatedFleet({ fleet, clock, activity: noActivity })
-  loadTree(simulated, fleet, tree, headOf(push, earlier))
+  await loadTree(simulated, fleet, tree, headOf(push, earlier))
   for (const { push: begun } of earlier?.pushes ?? []) commitPush(simulated.git, begun)
   for (const { simulation } of simulated.clusters.values()) simulation.start()
   const eksClient = (region: string) =>

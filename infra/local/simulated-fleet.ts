@@ -1,3 +1,4 @@
+import * as z from 'zod'
 import type { Clock } from '../../functions/lib/clock.ts'
 import type { Fleet } from '../../functions/lib/fleet.ts'
 import { type ApiServer, startApiServer } from './kubernetes/api-server.ts'
@@ -8,6 +9,7 @@ import type { Durations } from './simulation/durations.ts'
 import { GitServer, type Tree } from './simulation/git-server.ts'
 import { ClusterSimulation } from './simulation/simulation.ts'
 import type { PlanChanges } from './simulation/tofu/infrastructure.ts'
+import type { OpenBackend } from './simulation/tofu/state-backends.ts'
 import type { Activity } from './virtual-clock.ts'
 
 /** One simulated cluster: its controllers and the API server in front of it. */
@@ -31,6 +33,8 @@ export interface SimulatedFleetOptions {
   readonly activity: Activity
   readonly speedups?: Partial<Durations>
   readonly planChanges?: PlanChanges
+  /** Where states on other backends than Kubernetes are. Default: they are kept in memory. */
+  readonly openBackend?: OpenBackend
 }
 
 /** Starts the simulated clusters, empty. Load objects into `simulation`, then call its `start`. */
@@ -63,17 +67,32 @@ export async function startSimulatedFleet(options: SimulatedFleetOptions): Promi
 /**
  * Puts a repository's tree into the simulation as if it had been bootstrapped and reconciled at `commit`: each cluster
  * gets the objects below `clusters/<its name>`, or all of the tree where there is no such directory, and whatever
- * their Kustomizations apply.
+ * their Kustomizations apply. Repositories of others, that GitRepositories in the tree name, are empty. Rejects where a
+ * state cannot be written.
  */
-export function loadTree(simulated: SimulatedFleet, fleet: Fleet, tree: Tree, commit: string): void {
+export async function loadTree(simulated: SimulatedFleet, fleet: Fleet, tree: Tree, commit: string): Promise<void> {
   for (const { name, host, branches } of fleet.repositories) {
     for (const branch of branches) simulated.git.commit(`https://${host}/${name}`, branch, commit, tree)
+  }
+  for (const { url, branch } of [...tree.values()].flat().flatMap(repositoryIn)) {
+    if (!simulated.git.has(url)) simulated.git.commit(url, branch, commit)
   }
   for (const { name, simulation } of simulated.clusters.values()) {
     const own = [...tree].filter(([path]) => path.startsWith(`clusters/${name}/`))
     const files = own.length > 0 ? own : [...tree]
     simulation.load(files.flatMap(([, documents]) => documents.filter(isClusterObject)))
+    await simulation.loaded()
   }
+}
+
+const repositorySchema = z.object({
+  kind: z.literal('GitRepository'),
+  spec: z.object({ url: z.string(), ref: z.object({ branch: z.string() }).default({ branch: 'master' }) }),
+})
+
+function repositoryIn(document: object): { url: string; branch: string }[] {
+  const { data } = repositorySchema.safeParse(document)
+  return data ? [{ url: data.spec.url, branch: data.spec.ref.branch }] : []
 }
 
 function isClusterObject(document: object): document is KubernetesObject {

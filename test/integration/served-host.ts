@@ -40,7 +40,7 @@ export class ServedHost {
       clusters: [{ name: 'staging', eks: 'staging-eks', region: 'us-east-1', environment: 'staging' }],
     })
     const simulated = await startSimulatedFleet({ fleet, clock, activity: noActivity })
-    loadTree(simulated, fleet, await readManifestTree('test/fixtures/fleet'), JSON.parse(payload).before)
+    await loadTree(simulated, fleet, await readManifestTree('test/fixtures/fleet'), JSON.parse(payload).before)
     for (const { simulation } of simulated.clusters.values()) simulation.start()
     const eksClient = (region: string) =>
       new EKSClient({ region, endpoint: simulated.eks.url, credentials: localCredentials })

@@ -9,14 +9,16 @@ import type { GitServer } from './git-server.ts'
 import { HelmController } from './helm-controller.ts'
 import { isServed, keyOf, resourceOf, simulatedKinds } from './kinds.ts'
 import { KustomizeController } from './kustomize-controller.ts'
+import type { AfterExit } from './node/virtual-pod.ts'
 import { OciRegistry } from './oci-registry.ts'
 import type { Reconcile } from './reconcile-log.ts'
 import { type ControllerContext, tokenOf } from './reconcile-loop.ts'
 import { SharedTimers } from './shared-timers.ts'
 import { SourceController } from './source-controller.ts'
 import type { PlanChanges } from './tofu/infrastructure.ts'
+import type { LockRecord } from './tofu/lock-record.ts'
 import type { OpenBackend } from './tofu/state-backends.ts'
-import { TofuInstallation } from './tofu/tofu-installation.ts'
+import { type TakenLock, TofuInstallation } from './tofu/tofu-installation.ts'
 
 export interface ClusterSimulationOptions {
   readonly name: string
@@ -83,6 +85,11 @@ export class ClusterSimulation {
     this.tofu = new TofuInstallation({
       ...{ context, git, registry: this.registry, planChanges, openBackend, localRunner },
     })
+  }
+
+  /** Resolves when the states of what was loaded are written. Rejects where a backend failed. */
+  loaded(): Promise<void> {
+    return this.tofu.settled()
   }
 
   /**
@@ -153,6 +160,28 @@ export class ClusterSimulation {
   /** Somebody changed what a Terraform manages: its next plan or drift detection finds changes. */
   drift(key: string): void {
     this.tofu.drift(key)
+  }
+
+  /** Somebody who is no runner takes the lock of a Terraform's state. Undefined where it is held already. */
+  takeLock(key: string, lock: TakenLock): Promise<LockRecord | undefined> {
+    return this.tofu.takeLock(this.object(key), lock)
+  }
+
+  /** SIGKILL of a Terraform's runner; what its kubelet does then is `after`. Throws where no runner is there. */
+  killRunner(key: string, after: AfterExit): void {
+    if (!this.tofu.killRunner(this.object(key), after)) throw new Error(`${key} has no runner pod.`)
+  }
+
+  /** The node goes for good, with all that ran on it, and another one takes its place. */
+  loseNode(): void {
+    this.tofu.kubelet.loseNode()
+  }
+
+  private object(key: string): KubernetesObject {
+    const { resource, namespace, name } = target(key)
+    const found = this.store.get(resource, namespace, name)
+    if (!found) throw new Error(`There is no ${key}.`)
+    return found
   }
 
   /** Answers what the object applies, when it is a Kustomization. */

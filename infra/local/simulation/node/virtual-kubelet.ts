@@ -19,7 +19,8 @@ export interface VirtualKubeletOptions {
 /** The only node of a simulated cluster, and its scheduler: it runs every pod. */
 export class VirtualKubelet {
   private readonly options: VirtualKubeletOptions
-  private readonly node: string
+  private node: string
+  private nodes = 1
   /** By uid. */
   private readonly pods = new Map<string, VirtualPod>()
   private addresses = 0
@@ -45,6 +46,23 @@ export class VirtualKubelet {
     this.unsubscribe?.()
     this.unsubscribe = undefined
     for (const pod of [...this.pods.values()]) pod.removed()
+  }
+
+  /**
+   * The node is gone for good: its processes end without a word, its Node and its pods are deleted. From now on another
+   * one runs the pods.
+   */
+  loseNode(): void {
+    const { store } = this.options
+    const lost = [...this.pods.values()]
+    for (const pod of lost) pod.kill('hold')
+    store.delete(Node, '', this.node)
+    this.nodes++
+    this.node = `node-${this.nodes}`
+    this.register()
+    for (const { object } of lost) {
+      store.delete(Pod, object.metadata.namespace ?? '', object.metadata.name, { gracePeriodSeconds: 0 })
+    }
   }
 
   /** The pod of that name that is not gone yet, its process alive or not. */

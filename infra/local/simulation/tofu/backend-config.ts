@@ -9,9 +9,16 @@ import { HclRefused } from '../../../../functions/lib/locks/hcl.ts'
 /** Which backend keeps an object's state. */
 export type Backend =
   | { readonly type: 'kubernetes'; readonly namespace: string; readonly workspace: string; readonly suffix: string }
-  /** A `backend` block of the object's own, by its type and its attributes that are no objects or lists. */
-  | { readonly type: 'custom'; readonly name: string; readonly attributes: Readonly<Record<string, string>> }
+  | CustomBackend
   | { readonly type: 'disabled' }
+
+/** A `backend` block of the object's own, by its type and its attributes that are no objects or lists. */
+export interface CustomBackend {
+  readonly type: 'custom'
+  readonly name: string
+  readonly attributes: Readonly<Record<string, string>>
+  readonly workspace: string
+}
 
 export interface BackendOwner {
   readonly namespace: string
@@ -26,7 +33,7 @@ export function backendOf(owner: BackendOwner): Backend {
   if (!block) return { type: 'disabled' }
   const plain = [...block.attributes].filter(([, value]) => value !== null && typeof value !== 'object')
   const attributes = Object.fromEntries(plain.map(([name, value]) => [name, String(value)]))
-  if (block.name !== 'kubernetes') return { type: 'custom', name: block.name, attributes }
+  if (block.name !== 'kubernetes') return { type: 'custom', name: block.name, attributes, workspace: owner.workspace }
   const { namespace = 'default', secret_suffix: suffix } = attributes
   // OpenTofu refuses an empty suffix; here it is filled in, so that a test needs to say less.
   return { type: 'kubernetes', namespace, workspace: owner.workspace, suffix: suffix || owner.name }

@@ -1,7 +1,7 @@
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { builtinResources } from '../../kubernetes/builtin-resources.ts'
 import type { KubernetesObject, ObjectStore } from '../../kubernetes/object-store.ts'
-import { type LockRecord, parseLockRecord, renderLockRecord } from './lock-record.ts'
+import { type LockRecord, nameless, parseLockRecord, renderLockRecord } from './lock-record.ts'
 import { LockLost, type StateBackend, type TofuState, tofuStateSchema } from './state-backend.ts'
 
 const manager = 'OpenTofu'
@@ -28,10 +28,9 @@ export class KubernetesState implements StateBackend {
     this.location = location
   }
 
-  async acquire(record: LockRecord): Promise<LockRecord | undefined> {
+  async acquire(record: LockRecord, info = renderLockRecord(record)): Promise<LockRecord | undefined> {
     const held = await this.holder()
     if (held) return held
-    const info = renderLockRecord(record)
     const taken = this.changeLease((lease) => {
       lease.metadata.annotations = { ...lease.metadata.annotations, [lockInfo]: info }
       lease.spec = { ...lease.spec, holderIdentity: record.ID }
@@ -98,9 +97,4 @@ export class KubernetesState implements StateBackend {
     const lease = this.store.update(builtinResources.Lease, namespace, `lock-${this.stateName}`, change, { manager })
     return lease !== undefined
   }
-}
-
-/** A Lease that somebody holds without saying who. */
-function nameless(ID: string): LockRecord {
-  return { ID, Operation: '', Info: '', Who: '', Version: '', Created: '', Path: '' }
 }

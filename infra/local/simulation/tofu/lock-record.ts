@@ -39,6 +39,11 @@ export function parseLockRecord(text: string | undefined): LockRecord | undefine
   }
 }
 
+/** Of a lock that somebody holds without saying who. */
+export function nameless(ID = ''): LockRecord {
+  return { ID, Operation: '', Info: '', Who: '', Version: '', Created: '', Path: '' }
+}
+
 /** The error that tofu-controller's runner makes of a lock that somebody else holds. What is empty is a space in it. */
 export function lockHeldMessage(record: LockRecord): string {
   const lines = [

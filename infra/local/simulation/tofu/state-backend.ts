@@ -4,8 +4,11 @@ import { type LockRecord, tofuVersion } from './lock-record.ts'
 
 /** The lock of one state. All implementations tell the same story; they differ in where it is written. */
 export interface StateLocks {
-  /** Takes the lock: undefined when it is `record`'s now, else the record of whoever holds it. */
-  acquire(record: LockRecord): Promise<LockRecord | undefined>
+  /**
+   * Takes the lock: undefined when it is `record`'s now, else the record of whoever holds it. `written` is put down in
+   * place of the record: what no tofu would write.
+   */
+  acquire(record: LockRecord, written?: string): Promise<LockRecord | undefined>
   /** Throws LockLost when `id` does not hold the lock: it was broken, or somebody else has it. */
   release(id: string): Promise<void>
   /** Undefined when nobody holds it. */

@@ -1,11 +1,11 @@
 import type { ObjectStore } from '../../kubernetes/object-store.ts'
-import type { Backend } from './backend-config.ts'
+import type { Backend, CustomBackend } from './backend-config.ts'
 import { KubernetesState } from './kubernetes-state.ts'
 import { MemoryState } from './memory-state.ts'
 import type { StateBackend } from './state-backend.ts'
 
 /** Opens a backend by name, with the attributes of its block; undefined when it does not know that backend. */
-export type OpenBackend = (name: string, attributes: Readonly<Record<string, string>>) => StateBackend | undefined
+export type OpenBackend = (backend: CustomBackend) => StateBackend | undefined
 
 /**
  * The states of one simulated cluster. Kubernetes' are objects of the cluster. Others are asked of `open`; those that
@@ -26,7 +26,7 @@ export class StateBackends {
     if (backend.type === 'kubernetes') return new KubernetesState(this.store, backend)
     if (backend.type === 'disabled') return this.remembered(key, '', false)
     const { bucket, key: path, ...rest } = backend.attributes
-    const opened = this.open(backend.name, backend.attributes)
+    const opened = this.open(backend)
     if (opened) return opened
     const place = bucket && path ? `${bucket}/${path}` : JSON.stringify(rest)
     return this.remembered(`${backend.name} ${place}`, bucket && path ? place : '', true)

@@ -1,5 +1,5 @@
 import type { Clock } from '../../../../functions/lib/clock.ts'
-import { conditionOf, isTrue, removeConditions, timestamp } from '../conditions.ts'
+import { conditionOf, isTrue, removeConditions, setCondition, timestamp } from '../conditions.ts'
 import {
   isAutomatic,
   mayApply,
@@ -95,6 +95,18 @@ export function recordOutputs(run: TerraformRun, status: TerraformStatus, revisi
   const [reason, message] = appliedReason(run.spec, revision)
   settle(run, status, revision, 'True', reason, message)
   recordSuccess(status, clock)
+}
+
+/** What an apply of `revision` that began at `at` (milliseconds since the epoch) shows while it runs. */
+export function showApplying(status: TerraformStatus, revision: string, at: number): void {
+  const since = { lastTransitionTime: `${new Date(at).toISOString().slice(0, 19)}Z`, status: 'True' } as const
+  const { observedGeneration = 1 } = status
+  removeConditions(status, 'Ready', 'Apply')
+  const progress = { observedGeneration, ...since, reason: 'Progressing' }
+  setCondition(status, { ...progress, type: 'Reconciling', message: 'Reconciliation in progress' })
+  setCondition(status, { ...progress, type: 'Ready', status: 'Unknown', message: 'Applying' })
+  setCondition(status, { ...progress, type: 'Plan', reason: 'TerraformPlannedWithChanges', message: 'Plan generated' })
+  status.plan = { ...status.plan, pending: planId(revision) }
 }
 
 /** Reconcile returned without an error. */

@@ -2,28 +2,49 @@ import { builtinResources } from '../../kubernetes/builtin-resources.ts'
 import type { KubernetesObject } from '../../kubernetes/object-store.ts'
 import { durationMs } from '../durations.ts'
 import type { GitServer } from '../git-server.ts'
-import { keyOf } from '../kinds.ts'
+import { keyOf, simulatedKinds } from '../kinds.ts'
 import { DeploymentController } from '../node/deployment-controller.ts'
 import { VirtualKubelet } from '../node/virtual-kubelet.ts'
-import type { VirtualPod } from '../node/virtual-pod.ts'
+import type { AfterExit, VirtualPod } from '../node/virtual-pod.ts'
 import { anyProcess, type VirtualProcess } from '../node/virtual-process.ts'
 import type { OciRegistry } from '../oci-registry.ts'
 import type { ControllerContext } from '../reconcile-loop.ts'
 import { backendOf } from './backend-config.ts'
 import { Infrastructure, type PlanChanges } from './infrastructure.ts'
 import { localAddress } from './local-runner.ts'
+import { type LockOperation, type LockRecord, newLockRecord } from './lock-record.ts'
 import type { InitRequest } from './runner.ts'
+import { runnerName } from './runner-pod.ts'
 import { runnerProcess } from './runner-process.ts'
 import { RunnerServer } from './runner-server.ts'
-import { appliedState, emptyState } from './state-backend.ts'
+import { appliedState, emptyState, type StateBackend } from './state-backend.ts'
 import { type OpenBackend, StateBackends } from './state-backends.ts'
 import { terraformSpecSchema } from './terraform-object.ts'
+import { showApplying } from './terraform-status.ts'
 import { TofuController } from './tofu-controller.ts'
 import { controllerLabel, controllerName, tofuDeployment } from './tofu-deployment.ts'
 import { VirtualNetwork } from './virtual-network.ts'
 import { type TofuWorld, VirtualTofu } from './virtual-tofu.ts'
 
 const { Deployment } = builtinResources
+
+/**
+ * Annotation on an object that is loaded: its runner was killed in the middle of an apply this long ago (`2h`). The
+ * lock is still there, and the object has said "Applying" ever since.
+ */
+const killedApplyAnnotation = 'simulation.lockstep.dev/killed-apply'
+
+/** A lock that no runner takes. */
+export interface TakenLock {
+  /** `user@host`. */
+  readonly who: string
+  /** Default: an apply. */
+  readonly operation?: LockOperation
+  /** What the holder's clock says, in milliseconds since the epoch. Default: now. */
+  readonly createdAt?: number
+  /** Is written down in place of the record. */
+  readonly written?: string
+}
 
 export interface TofuInstallationOptions {
   readonly context: ControllerContext
@@ -48,7 +69,9 @@ export class TofuInstallation {
   private readonly options: TofuInstallationOptions
   private readonly deployments: DeploymentController
   private readonly infrastructure: Infrastructure
-  private settled: ReadonlySet<string> | undefined = new Set()
+  private known: ReadonlySet<string> | undefined = new Set()
+  /** What is still being written of what was settled. */
+  private readonly placing: Promise<unknown>[] = []
   private leader: VirtualProcess | undefined
   private readonly candidates: { readonly process: VirtualProcess; readonly lead: () => void }[] = []
 
@@ -65,12 +88,12 @@ export class TofuInstallation {
   /** As if it had been running for long: the first process is there at once, and knows what is `settled`. */
   start(settled: ReadonlySet<string>): void {
     const { store } = this.options.context
-    this.settled = settled
+    this.known = settled
     this.kubelet.start()
     this.deployments.start()
     const installed = store.list(Deployment).items.some(isController)
     if (!installed) store.create(Deployment, tofuDeployment(), 'helm-controller')
-    this.settled = undefined
+    this.known = undefined
   }
 
   stop(): void {
@@ -104,11 +127,52 @@ export class TofuInstallation {
   settle(object: KubernetesObject): boolean {
     const revision = this.newController().settle(object)
     if (revision === undefined) return false
+    this.placing.push(this.stateOf(object).write(appliedState(emptyState(), revision)))
+    const age = durationMs.safeParse(object.metadata.annotations?.[killedApplyAnnotation]).data
+    if (age !== undefined) this.placing.push(this.leaveGhost(object, revision, age))
+    return true
+  }
+
+  /** Resolves when the states of what was settled are written. Rejects where one could not be. */
+  async settled(): Promise<void> {
+    await Promise.all(this.placing.splice(0))
+  }
+
+  /**
+   * Somebody who is no runner takes the lock of an object's state and keeps it: a person at a laptop, CI, or who knows.
+   * Answers the record, or undefined where the lock is held already.
+   */
+  async takeLock(object: KubernetesObject, lock: TakenLock): Promise<LockRecord | undefined> {
+    const { operation = 'OperationTypeApply', who, createdAt = this.options.context.clock.now(), written } = lock
+    const state = this.stateOf(object)
+    const record = newLockRecord(operation, who, state.path, createdAt)
+    return (await state.acquire(record, written)) ? undefined : record
+  }
+
+  /**
+   * SIGKILL of the program in an object's runner pod: tofu dies with it, and a lock that it holds stays. False where
+   * there is no such pod.
+   */
+  killRunner({ metadata }: KubernetesObject, after: AfterExit): boolean {
+    const pod = this.kubelet.find(metadata.namespace ?? '', runnerName(metadata.name))
+    pod?.kill(after)
+    return pod !== undefined
+  }
+
+  /** As if its runner had been killed in the middle of an apply, `age` milliseconds ago, and nobody had noticed. */
+  private async leaveGhost(object: KubernetesObject, revision: string, age: number): Promise<void> {
+    const { clock, store } = this.options.context
+    const at = clock.now() - age
+    const { namespace = '', name } = object.metadata
+    const write = ({ status = {} }: KubernetesObject) => showApplying(status, revision, at)
+    store.update(simulatedKinds.Terraform, namespace, name, write, { manager: 'tf-controller', subresource: 'status' })
+    await this.takeLock(object, { who: `runner@${runnerName(name)}`, createdAt: at })
+  }
+
+  private stateOf(object: KubernetesObject): StateBackend {
     const { workspace, backendConfig } = terraformSpecSchema.parse(object.spec)
     const { namespace = '', name } = object.metadata
-    const backend = this.backends.of(keyOf(object), backendOf({ namespace, name, workspace, backendConfig }))
-    void backend.write(appliedState(emptyState(), revision))
-    return true
+    return this.backends.of(keyOf(object), backendOf({ namespace, name, workspace, backendConfig }))
   }
 
   private managers(): VirtualPod[] {
@@ -132,7 +196,7 @@ export class TofuInstallation {
 
   private managerProcess(pod: KubernetesObject): VirtualProcess {
     const { durations } = this.options.context
-    const { settled } = this
+    const settled = this.known
     const { promise: ended, resolve: end } = Promise.withResolvers<void>()
     let controller: TofuController | undefined
     const killed = new AbortController()
