@@ -15,6 +15,7 @@ import { type EarlierRun, readEarlierRun } from './earlier-run.ts'
 import { type Host, startHost } from './host.ts'
 import { type HttpServer, type HttpServerOptions, PortUnavailable, startHttpServer } from './http-server.ts'
 import { kubeconfigClusters } from './kubernetes/kubeconfig-clusters.ts'
+import { startLocalStates } from './local-states.ts'
 import { type Options, UsageError } from './options.ts'
 import { deliverPush, type PushFile, readPushFile } from './push-file.ts'
 import { loadTree, type SimulatedFleet, startSimulatedFleet } from './simulated-fleet.ts'
@@ -151,14 +152,20 @@ async function startWorld(options: Options, worldOptions: WorldOptions): Promise
   const { fleet, clock, push, earlier } = worldOptions
   if (options.kubeconfig !== undefined) return reachWorld(options.kubeconfig, options.context, worldOptions)
   const tree = await readTree(options.manifests)
-  const simulated = await startSimulatedFleet({ fleet, clock, activity: noActivity })
+  const states = await startLocalStates({ clock, activity: noActivity })
+  const { openBackend } = states
+  const simulated = await startSimulatedFleet({ fleet, clock, activity: noActivity, openBackend })
   await loadTree(simulated, fleet, tree, headOf(push, earlier))
   for (const { push: begun } of earlier?.pushes ?? []) commitPush(simulated.git, begun)
   for (const { simulation } of simulated.clusters.values()) simulation.start()
   const eksClient = (region: string) =>
     new EKSClient({ region, endpoint: simulated.eks.url, credentials: localCredentials })
   const clusters = eksClusters({ clock, fleet, eksClient })
-  return { clusters, git: simulated.git, close: () => simulated.close() }
+  const close = async () => {
+    await simulated.close()
+    await states.close()
+  }
+  return { clusters, git: simulated.git, close }
 }
 
 /** The cluster of the kubeconfig, once it has shown that Lockstep can work with it. */
