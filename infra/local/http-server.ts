@@ -11,6 +11,7 @@ import type { WebhookResponse } from '../../functions/webhook/webhook.ts'
 import type { Interpreter } from './states/interpreter.ts'
 import { executionLines, executionView, findExecution } from './views/execution-view.ts'
 import type { LiveRollouts } from './views/live-rollouts.ts'
+import type { LockViews } from './views/lock-view.ts'
 import type { RolloutView } from './views/rollout-view.ts'
 
 export interface HttpServerOptions {
@@ -18,6 +19,7 @@ export interface HttpServerOptions {
   readonly live: LiveRollouts
   readonly interpreter: Interpreter
   readonly ledger: Ledger
+  readonly locks: LockViews
   readonly clock: Clock
   /** How many times as fast as real time `clock` runs, for the page to show ages. */
   readonly speed: number
@@ -207,6 +209,7 @@ async function route(request: IncomingMessage, pathname: string, options: HttpSe
   const [root, what = '', ...names] = pathname.slice(1).split('/').map(decode)
   if (root === 'api' && what === 'rollouts') return rolloutRoute(request, names, options)
   if (root === 'api' && what === 'executions') return executionRoute(request, names, options)
+  if (root === 'api' && what === 'locks') return lockRoute(request, names, options)
   throw new Refused(404, 'There is nothing here.')
 }
 
@@ -265,4 +268,15 @@ function executionRoute(request: IncomingMessage, names: string[], options: Http
     return json(202, interpreter.stop(execution.executionArn, { error: 'Stopped', cause }))
   }
   throw new Refused(404, 'An execution can be read or stopped.')
+}
+
+async function lockRoute(request: IncomingMessage, names: string[], options: HttpServerOptions): Promise<Answer> {
+  const { locks, clock, speed } = options
+  if (!isRead(request)) throw new Refused(405, 'Locks can only be read.')
+  const [key, ...more] = names
+  const time = { now: clock.now(), speed }
+  if (key === undefined) return json(200, { ...time, ...(await locks.list()) })
+  const lock = more.length === 0 ? await locks.get(key) : undefined
+  if (!lock) throw new Refused(404, `No scan has looked for a lock at ${key}.`)
+  return json(200, { ...time, lock })
 }

@@ -38,6 +38,8 @@ const demoConfiguration = fileURLToPath(new URL('../../cdk.json', import.meta.ur
 /** So that the demo is over in seconds and a person can still follow it. */
 const defaultSpeed = 3
 const defaultPort = 8080
+/** Of the console. */
+export const defaultUrl = `http://127.0.0.1:${defaultPort}`
 
 export const helpText = `Runs Lockstep on this machine, without an AWS account.
 

@@ -28,6 +28,14 @@ const executionStates = {
   TIMED_OUT: ['failed', '✗', 'Timed out'],
 }
 
+const verdicts = {
+  free: ['ready', '✓', 'Free'],
+  live: ['open', '▸', 'Live'],
+  suspect: ['held', '!', 'Suspect'],
+  stale: ['failed', '✗', 'Stale'],
+  unknown: ['pending', '?', 'Unknown'],
+}
+
 /** Rows of a layer or a history that are shown before somebody asks for more. */
 const fewRows = 200
 
@@ -101,6 +109,7 @@ const busy = new Set()
 function pageOf(hash) {
   const parts = hash.replace(/^#\/?/, '').split('/').map(decode)
   if (parts[0] === 'rollouts' && parts[1]) return { name: 'rollout', id: parts[1] }
+  if (parts[0] === 'locks') return parts[1] ? { name: 'lock', id: parts[1] } : { name: 'locks' }
   if (parts[0] === 'executions' && parts[2]) return { name: 'execution', machine: parts[1], id: parts[2] }
   return { name: parts[0] === 'executions' ? 'executions' : 'rollouts' }
 }
@@ -115,10 +124,12 @@ function decode(text) {
 
 const path = (...parts) => parts.map(encodeURIComponent).join('/')
 const rolloutAddress = (id) => `#/${path('rollouts', id)}`
+const lockAddress = (key) => `#/${path('locks', key)}`
 const executionAddress = ({ machine, name }) => `#/${path('executions', machine, name)}`
 
 function apiOf({ name, machine, id }) {
   if (name === 'rollout') return `/api/${path('rollouts', id)}`
+  if (name === 'lock') return `/api/${path('locks', id)}`
   if (name === 'execution') return `/api/${path('executions', machine, id)}`
   return `/api/${name}`
 }
@@ -127,6 +138,7 @@ function apiOf({ name, machine, id }) {
 function concerns({ rollouts, executions }) {
   if (!rollouts || page.name === 'executions') return true
   if (page.name === 'rollouts') return rollouts.length > 0
+  if (page.name === 'locks' || page.name === 'lock') return executions.some((arn) => arn.includes(':lock-scan:'))
   if (page.name === 'rollout') return rollouts.includes(page.id)
   return executions.some((arn) => arn === data?.execution?.executionArn || data?.children?.some(isNamed(arn)))
 }
@@ -200,7 +212,11 @@ function listen() {
 // ---- pages ----------------------------------------------------------------------------------------------------------
 
 function render() {
-  const views = { rollouts: rolloutsPage, rollout: rolloutPage, executions: executionsPage, execution: executionPage }
+  const views = {
+    ...{ rollouts: rolloutsPage, rollout: rolloutPage },
+    ...{ locks: locksPage, lock: lockPage },
+    ...{ executions: executionsPage, execution: executionPage },
+  }
   const main = document.getElementById('main')
   const next = h('main', { id: 'main', tabindex: '-1' })
   if (problem !== undefined) next.append(h('p', { class: 'empty' }, problem))
@@ -223,7 +239,8 @@ function titleOf() {
   if (page.name === 'rollout')
     return data?.rollout ? `${data.rollout.cluster} ${shortCommit(data.rollout.commit)}` : 'Rollout'
   if (page.name === 'execution') return `${page.machine} ${page.id}`
-  return page.name === 'executions' ? 'Executions' : 'Rollouts'
+  if (page.name === 'lock') return data?.lock ? `Lock of ${lockedBy(data.lock)}` : 'Lock'
+  return { executions: 'Executions', locks: 'Locks' }[page.name] ?? 'Rollouts'
 }
 
 function rolloutsPage({ rollouts, speed }) {
@@ -415,6 +432,112 @@ function objectTable({ name, objects }, key) {
         ),
       ),
   ]
+}
+
+function locksPage({ locks, findings, scannedAt, speed }) {
+  const rows = locks.map((lock) =>
+    h(
+      'tr',
+      { 'data-key': lock.key },
+      h('td', {}, badge(verdicts[lock.verdict]), lock.scene && h('div', { class: 'quiet' }, lock.scene)),
+      h(
+        'td',
+        { class: 'key' },
+        h('a', { href: lockAddress(lock.key) }, lockedBy(lock)),
+        lock.cluster !== undefined && h('div', { class: 'quiet' }, lock.cluster),
+      ),
+      h('td', {}, lock.who || '-', h('div', { class: 'quiet' }, lock.operation ?? '')),
+      h('td', { class: 'detail' }, lock.reasons.join('; ')),
+      h('td', { class: 'number' }, duration(hostNow() - lock.since)),
+    ),
+  )
+  const looked = scannedAt === undefined ? 'no scan has ended yet' : `looked at ${duration(hostNow() - scannedAt)} ago`
+  return [
+    h('div', { class: 'head' }, h('h1', {}, 'Locks'), h('span', { class: 'quiet' }, looked), simulated(speed)),
+    h(
+      'div',
+      { class: 'card scroll' },
+      rows.length === 0
+        ? h('p', { class: 'empty' }, scannedAt === undefined ? 'The first scan is under way.' : 'No lock is held.')
+        : table('Locks, what needs a person first', ['Verdict', 'State of', 'Held by', 'Why', '#For'], rows),
+    ),
+    findings.length > 0 && findingsCard(findings),
+  ].filter(Boolean)
+}
+
+function findingsCard(findings) {
+  const rows = findings.map(({ subject, cluster, why }) =>
+    h('tr', {}, h('td', { class: 'key' }, subject), h('td', {}, cluster ?? ''), h('td', { class: 'detail' }, why)),
+  )
+  return h(
+    'section',
+    { class: 'card scroll', 'data-key': 'findings' },
+    h('h2', {}, 'Beside the locks'),
+    table('What scans found beside locks', ['What', 'Cluster', 'Why'], rows),
+  )
+}
+
+/** What is locked: an object, or a place that is no object's. */
+const lockedBy = ({ object, addresses, key }) => object ?? addresses[0] ?? key
+
+function lockPage({ lock, speed }) {
+  const { key, id, cluster, addresses, who, operation, created, verdict, scene, rule, since, seenAt, explanation } =
+    lock
+  const { banner, reasons, wouldChange, evidence, nextStep } = explanation
+  return [
+    h('p', { class: 'crumbs' }, h('a', { href: '#/locks' }, 'Locks'), ' / ', id ?? key),
+    h(
+      'div',
+      { class: 'head' },
+      h('h1', {}, lockedBy(lock)),
+      h('span', { role: 'status' }, badge(verdicts[verdict])),
+      simulated(speed),
+    ),
+    h('div', { class: 'card notice', 'data-key': 'banner' }, h('p', {}, banner)),
+    h(
+      'section',
+      { class: 'card', 'data-key': 'verdict' },
+      h('h2', {}, scene === undefined ? `Why it is ${verdict}` : `Why it is ${verdict}: a ${scene}`),
+      h('ul', { class: 'notes' }, ...reasons.map((reason) => h('li', {}, reason))),
+      facts([
+        ['It changes when', wouldChange],
+        ['Next', nextStep],
+        ['Rule', h('code', {}, rule)],
+        ['For', duration(hostNow() - since)],
+        ['Looked at', `${duration(hostNow() - seenAt)} ago`],
+      ]),
+    ),
+    h(
+      'section',
+      { class: 'card scroll', 'data-key': 'evidence' },
+      h('h2', {}, 'Evidence'),
+      table('Evidence, each piece with its source', ['What', 'Found', 'Source', '#Read at'], evidence.map(evidenceRow)),
+    ),
+    h(
+      'section',
+      { class: 'card', 'aria-label': 'Facts', 'data-key': 'facts' },
+      facts([
+        ['Lock', h('code', {}, id ?? '-')],
+        ['Where', addresses.map((address) => h('div', {}, h('code', {}, address)))],
+        ['Cluster', cluster ?? '-'],
+        ['Held by', who || '-'],
+        ['Operation', operation ?? '-'],
+        ["Taken, by the holder's clock", created ?? '-'],
+        ['On the command line', h('code', {}, `npm run locks -- explain ${id?.slice(0, 8) ?? key}`)],
+      ]),
+    ),
+  ]
+}
+
+function evidenceRow({ what, found, source, readAt }) {
+  return h(
+    'tr',
+    {},
+    h('td', { class: 'tight' }, what),
+    h('td', {}, found),
+    h('td', { class: 'detail' }, source),
+    h('td', { class: 'number quiet' }, clockTime(readAt)),
+  )
 }
 
 function executionsPage({ executions, speed }) {
@@ -734,6 +857,7 @@ setInterval(() => {
 }, 500)
 
 function isMoving() {
+  if (page.name === 'locks' || page.name === 'lock') return true
   const live = ({ status }) => status === 'running' || status === 'held' || status === 'RUNNING'
   const shown = data.rollouts ?? data.executions ?? [data.rollout ?? data.execution]
   return shown.some(live)

@@ -1,0 +1,20 @@
+import type { Verdict } from '../../../functions/lib/locks/verdict.ts'
+import type { LockFinding, LocksView } from '../views/lock-view.ts'
+
+/** 0: nothing is wrong. 1: a lock is suspect or stale. 2: it cannot be told. */
+export type ExitCode = 0 | 1 | 2
+
+export function exitCodeOf(verdict: Verdict): ExitCode {
+  if (verdict === 'suspect' || verdict === 'stale') return 1
+  return verdict === 'unknown' ? 2 : 0
+}
+
+/** What is known to be wrong comes before what cannot be told. */
+export function exitCodeOfAll({ locks, findings, scannedAt }: LocksView): ExitCode {
+  const codes = locks.map(({ verdict }) => exitCodeOf(verdict))
+  if (codes.includes(1)) return 1
+  return codes.includes(2) || scannedAt === undefined || findings.some(isUnread) ? 2 : 0
+}
+
+/** Where a lock may be that nobody has seen. */
+const isUnread = ({ kind }: LockFinding) => kind === 'store' || kind === 'unreadable'
