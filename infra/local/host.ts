@@ -7,14 +7,17 @@ import { step as claim } from '../../functions/claim/handler.ts'
 import { step as fetch } from '../../functions/fetch/handler.ts'
 import { step as gate } from '../../functions/gate/handler.ts'
 import { step as hold } from '../../functions/hold/handler.ts'
+import { step as judge } from '../../functions/judge/handler.ts'
+import { step as judgeOthers } from '../../functions/judge-others/handler.ts'
 import type { Clock } from '../../functions/lib/clock.ts'
 import type { Fleet } from '../../functions/lib/fleet.ts'
 import type { ClusterAccess } from '../../functions/lib/kubernetes/cluster-access.ts'
 import { DynamoDbLedger } from '../../functions/lib/ledger/dynamodb-ledger.ts'
 import { type Ledger, LedgerUnavailable } from '../../functions/lib/ledger/ledger.ts'
+import type { LockAccess } from '../../functions/lib/locks/lock-access.ts'
 import type { Log } from '../../functions/lib/log.ts'
 import type { Push } from '../../functions/lib/push.ts'
-import { bindStep, type ClusterPorts, type Invocation } from '../../functions/lib/step.ts'
+import { bindStep, type Invocation, type LockPorts } from '../../functions/lib/step.ts'
 import { step as open } from '../../functions/open/handler.ts'
 import { step as plan } from '../../functions/plan/handler.ts'
 import { step as release } from '../../functions/release/handler.ts'
@@ -25,6 +28,8 @@ import { step as waves } from '../../functions/waves/handler.ts'
 import type { WebhookRequest } from '../../functions/webhook/delivery.ts'
 import { type WebhookResponse, webhook } from '../../functions/webhook/webhook.ts'
 import { localCredentials, startDynamoDb } from './dynamodb.ts'
+import { MemoryEvents } from './memory-events.ts'
+import { startSchedule } from './schedule.ts'
 import { type Definition, loadDefinition } from './states/definition.ts'
 import { DirectoryExecutionStore } from './states/directory-execution-store.ts'
 import { MemoryExecutionStore } from './states/execution-store.ts'
@@ -51,12 +56,16 @@ export interface HostOptions {
   readonly directory?: string
   /** Default: ten minutes, as in Lambda. */
   readonly sliceMs?: number
+  /** Where the fleet's locks are. Without it nobody looks for any. */
+  readonly locks?: LockAccess
 }
 
 /** Lockstep without an AWS account: its functions and state machines, with stand-ins around them. */
 export interface Host {
   readonly ledger: Ledger
   readonly interpreter: Interpreter
+  /** Changes of verdicts on locks. */
+  readonly events: MemoryEvents
   /** Endpoint for @aws-sdk/client-sfn. */
   readonly stepFunctionsUrl: string
   /** The webhook function, as API Gateway calls it. */
@@ -73,7 +82,11 @@ export async function startHost(options: HostOptions): Promise<Host> {
   const documents = DynamoDBDocumentClient.from(client, { marshallOptions: { removeUndefinedValues: true } })
   const closing = new AbortController()
   const ledger = untilClosed(new DynamoDbLedger({ client: documents, table, clock }), closing.signal)
-  const ports = { fleet, clock, ledger, clusters: options.clusters, log, sliceMs: options.sliceMs ?? 10 * 60_000 }
+  const events = new MemoryEvents()
+  const ports = {
+    ...{ fleet, clock, ledger, clusters: options.clusters, log, sliceMs: options.sliceMs ?? 10 * 60_000 },
+    ...{ locks: options.locks ?? noLocks, events, metrics: { locks: () => {} } },
+  }
 
   const restoreLeftovers = bindStep(restore, () => ports)
   const interpreter = new Interpreter({
@@ -98,10 +111,12 @@ export async function startHost(options: HostOptions): Promise<Host> {
   for (const left of await abandonedRollouts(ledger, interpreter, fleet)) restoreAfter(left)
   const server = await startStepFunctionsServer({ interpreter, activity })
   const states = new SFNClient({ endpoint: server.url, region, credentials: localCredentials })
+  const endScans = options.locks
+    ? startSchedule(clock, fleet.locks.every, () => startScan(interpreter, fleet))
+    : () => {}
 
   return {
-    ledger,
-    interpreter,
+    ...{ ledger, interpreter, events },
     stepFunctionsUrl: server.url,
     webhook: webhook({
       fleet,
@@ -110,6 +125,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
       start: (name, push) => startExecution(states, name, push),
     }),
     close: async () => {
+      endScans()
       closing.abort()
       await interpreter.close()
       states.destroy()
@@ -118,6 +134,19 @@ export async function startHost(options: HostOptions): Promise<Host> {
       await dynamodb.close()
     },
   }
+}
+
+/** Where no lock is. */
+export const noLocks: LockAccess = {
+  stores: [],
+  states: {
+    read: async () => ({ exists: false }),
+  },
+}
+
+/** One that takes longer than the schedule's period meets the next one, which finds that it is at work. */
+function startScan(interpreter: Interpreter, fleet: Fleet): void {
+  interpreter.start({ machine: 'lock-scan', input: { clusters: fleet.clusters.map(({ name }) => name) } })
 }
 
 /** Rollouts that hold a claim although their execution is over: the host died before it could restore them. */
@@ -155,19 +184,26 @@ function machineArn(name: string): string {
 /** The names under which the state machines know the functions: `${ClaimFunction}` and so on. */
 const functionNames = [
   ...['waves', 'claim', 'plan', 'gate', 'fetch', 'open', 'wait', 'hold', 'report', 'release', 'restore'],
+  ...['judge', 'judge-others'],
 ] as const
+
+/** `JudgeOthersFunction` for `judge-others`. */
+function placeholder(name: string): string {
+  const words = name.split('-').map((word) => `${word.charAt(0).toUpperCase()}${word.slice(1)}`)
+  return `${words.join('')}Function`
+}
 
 /** The state machines as they are deployed, with the local functions' names filled in. */
 export function readMachines(): Record<string, Definition> {
-  const functions = functionNames.map((name) => [`${name.charAt(0).toUpperCase()}${name.slice(1)}Function`, name])
+  const functions = functionNames.map((name) => [placeholder(name), name])
   const substitutions = { ...Object.fromEntries(functions), RolloutStateMachine: machineArn('rollout') }
   const load = (name: string) =>
     loadDefinition(readFileSync(new URL(`${name}.asl.json`, statemachines), 'utf8'), substitutions)
-  return { fleet: load('fleet'), rollout: load('rollout') }
+  return { fleet: load('fleet'), rollout: load('rollout'), 'lock-scan': load('lock-scan') }
 }
 
 /** The functions by the names under which the state machines know them. */
-export function handlersOf(ports: ClusterPorts): Record<string, Invocation> {
+export function handlersOf(ports: LockPorts): Record<string, Invocation> {
   const bind = () => ports
   return {
     waves: bindStep(waves, bind),
@@ -181,5 +217,7 @@ export function handlersOf(ports: ClusterPorts): Record<string, Invocation> {
     report: bindStep(report, bind),
     release: bindStep(release, bind),
     restore: bindStep(restore, bind),
+    judge: bindStep(judge, bind),
+    'judge-others': bindStep(judgeOthers, bind),
   }
 }

@@ -2,6 +2,11 @@ import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { BucketAlreadyOwnedByYou, CreateBucketCommand, PutBucketVersioningCommand, S3Client } from '@aws-sdk/client-s3'
 import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb'
 import type { Clock } from '../../functions/lib/clock.ts'
+import type { FleetLocks } from '../../functions/lib/fleet.ts'
+import { DynamoDbLockStore } from '../../functions/lib/locks/dynamodb-lock-store.ts'
+import type { LockAccess } from '../../functions/lib/locks/lock-access.ts'
+import { S3LockStore } from '../../functions/lib/locks/s3-lock-store.ts'
+import { S3StateReader } from '../../functions/lib/locks/s3-state-reader.ts'
 import { createTable, localCredentials, lockTableKeys, startDynamoDb } from './dynamodb.ts'
 import { startS3 } from './s3/s3-server.ts'
 import { LockFile } from './simulation/tofu/lock-file.ts'
@@ -24,6 +29,8 @@ export interface LocalStates {
   readonly dynamodb: DynamoDBDocumentClient
   /** For simulated clusters: opens backends `s3`. */
   readonly openBackend: OpenBackend
+  /** For scans: a fleet's tables and buckets, whatever their region. */
+  lockAccess(locks: FleetLocks): LockAccess
   close(): Promise<void>
 }
 
@@ -53,6 +60,15 @@ export async function startLocalStates(options: LocalStatesOptions): Promise<Loc
   }
   return {
     ...{ s3, dynamodb, openBackend },
+    lockAccess: ({ dynamodb: tables, s3: buckets }) => ({
+      stores: [
+        ...tables.map(({ table, region }) => new DynamoDbLockStore({ client: dynamodb, region, table })),
+        ...buckets.map(
+          ({ bucket, prefixes }) => new S3LockStore({ client: s3, bucket, ...(prefixes && { prefixes }) }),
+        ),
+      ],
+      states: new S3StateReader(() => s3),
+    }),
     close: async () => {
       s3.destroy()
       client.destroy()

@@ -6,8 +6,10 @@ import { LockstepError } from '../../functions/lib/errors.ts'
 import type { Fleet, FleetCluster } from '../../functions/lib/fleet.ts'
 import type { ClusterAccess } from '../../functions/lib/kubernetes/cluster-access.ts'
 import { eksClusters } from '../../functions/lib/kubernetes/eks.ts'
+import type { LockAccess } from '../../functions/lib/locks/lock-access.ts'
 import type { Log } from '../../functions/lib/log.ts'
 import { requestRelease } from '../../functions/lib/rollout/request-release.ts'
+import { fleetLocks } from '../../functions/lib/serve-locks.ts'
 import { preflight } from '../cluster/preflight.ts'
 import { readFleet } from '../fleet.ts'
 import { localCredentials } from './dynamodb.ts'
@@ -23,6 +25,8 @@ import { commitPush, withSimulatedPushes } from './simulated-pushes.ts'
 import type { Tree } from './simulation/git-server.ts'
 import { readManifestTree } from './simulation/manifest-tree.ts'
 import { LiveRollouts } from './views/live-rollouts.ts'
+import { lockNews } from './views/lock-news.ts'
+import { LockViews } from './views/lock-view.ts'
 import { PushTracker } from './views/push-tracker.ts'
 import type { Display, PushView } from './views/push-view.ts'
 import { noActivity, scaledClock } from './virtual-clock.ts'
@@ -62,16 +66,29 @@ export async function runSession(session: SessionOptions): Promise<number> {
     if (signal.aborted) return options.once ? 1 : 0
     const log = warningsTo(display)
     const host = await startHost({
-      ...{ fleet, clock, log, activity: noActivity, webhookSecret: secret, clusters: world.clusters },
+      ...{
+        fleet,
+        clock,
+        log,
+        activity: noActivity,
+        webhookSecret: secret,
+        clusters: world.clusters,
+        locks: world.locks,
+      },
       ...(options.data !== undefined && { directory: options.data }),
     })
     closing.push(() => host.close())
     const { interpreter, ledger } = host
+    host.events.onEvent((event) => {
+      const news = lockNews(event)
+      if (news !== undefined) display.say(news)
+    })
+    const locks = new LockViews({ ledger: host.ledger, fleet, clock })
     const live = new LiveRollouts({ interpreter, ledger, clock, clusters: world.clusters })
     closing.push(() => live.close())
     const webhook = world.git ? withSimulatedPushes(host.webhook, { git: world.git, fleet, secret }) : host.webhook
     const server = await listen(options, display, {
-      ...{ webhook, live, interpreter, ledger, clock, speed: options.speed, person: session.person },
+      ...{ webhook, live, interpreter, ledger, locks, clock, speed: options.speed, person: session.person },
     })
     closing.push(() => server.close())
 
@@ -132,6 +149,7 @@ function narrowed(fleet: Fleet, { cluster: wanted, context }: Options): Fleet {
 
 interface World {
   readonly clusters: ClusterAccess
+  readonly locks: LockAccess
   /** Of a simulation. */
   readonly git: SimulatedFleet['git'] | undefined
   readonly close: () => Promise<void>
@@ -152,7 +170,11 @@ async function startWorld(options: Options, worldOptions: WorldOptions): Promise
   const { fleet, clock, push, earlier } = worldOptions
   if (options.kubeconfig !== undefined) return reachWorld(options.kubeconfig, options.context, worldOptions)
   const tree = await readTree(options.manifests)
-  const states = await startLocalStates({ clock, activity: noActivity })
+  const states = await startLocalStates({
+    ...{ clock, activity: noActivity },
+    buckets: fleet.locks.s3.map(({ bucket }) => bucket),
+    tables: fleet.locks.dynamodb.map(({ table }) => table),
+  })
   const { openBackend } = states
   const simulated = await startSimulatedFleet({ fleet, clock, activity: noActivity, openBackend })
   await loadTree(simulated, fleet, tree, headOf(push, earlier))
@@ -165,7 +187,7 @@ async function startWorld(options: Options, worldOptions: WorldOptions): Promise
     await simulated.close()
     await states.close()
   }
-  return { clusters, git: simulated.git, close }
+  return { clusters, locks: states.lockAccess(fleet.locks), git: simulated.git, close }
 }
 
 /** The cluster of the kubeconfig, once it has shown that Lockstep can work with it. */
@@ -179,7 +201,7 @@ async function reachWorld(
     // One that does not answer must not keep whoever has given up.
     await Promise.race([preflight({ client: await clusters.connect(name), clock, say }), end])
   }
-  return { clusters, git: undefined, close: async () => {} }
+  return { clusters, locks: fleetLocks(fleet), git: undefined, close: async () => {} }
 }
 
 async function readTree(directory: string): Promise<Tree> {

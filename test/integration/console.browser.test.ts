@@ -84,6 +84,22 @@ describe.skipIf(!found)(title, () => {
     await page.getByRole('heading', { level: 1, name: heading ?? '' }).waitFor()
   })
 
+  it('shows the ghost lock, and why it is thought to be one', async () => {
+    await page.getByRole('link', { name: 'Locks', exact: true }).click()
+    await page.getByRole('cell', { name: 'Suspect silent ghost' }).waitFor()
+    await page.getByRole('link', { name: 'Terraform/billing/invoices' }).click()
+    await page.getByRole('heading', { name: 'Why it is suspect: a silent ghost' }).waitFor()
+    const evidence = page.getByRole('table', { name: 'Evidence, each piece with its source' })
+    await evidence
+      .getByRole('row')
+      .filter({ hasText: 'Pod/billing/invoices-tf-runner' })
+      .filter({ hasText: 'gone' })
+      .waitFor()
+    await page.getByText('npm run locks -- explain').waitFor()
+    await page.getByRole('link', { name: 'Locks' }).last().click()
+    await page.getByRole('heading', { level: 1, name: 'Locks' }).waitFor()
+  })
+
   it('met no error and no refused content', () => {
     expect(errors).toEqual([])
   })

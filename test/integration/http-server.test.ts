@@ -1,7 +1,10 @@
+import { spawn } from 'node:child_process'
 import { request } from 'node:http'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { PortUnavailable, startHttpServer } from '../../infra/local/http-server.ts'
+import { LocksClient } from '../../infra/local/locks/locks-client.ts'
 import type { ExecutionLine, ExecutionView } from '../../infra/local/views/execution-view.ts'
+import type { LockLine, LockView } from '../../infra/local/views/lock-view.ts'
 import type { RolloutView } from '../../infra/local/views/rollout-view.ts'
 import { ServedHost } from './served-host.ts'
 
@@ -19,6 +22,8 @@ interface Answers {
   readonly rollouts: readonly RolloutView[]
   readonly rollout: RolloutView
   readonly executions: readonly ExecutionLine[]
+  readonly locks: readonly LockLine[]
+  readonly lock: LockView
 }
 
 const read = async (path: string) => (await (await call(path)).json()) as Answers & ExecutionView
@@ -127,7 +132,48 @@ describe('a rollout that is held', () => {
     expect(view.parent).toEqual({ machine: 'fleet', name: fleet, status: 'SUCCEEDED' })
     expect(view.events[0]).toMatchObject({ id: 1, previousEventId: 0, type: 'ExecutionStarted' })
     expect((await read(`/api/executions/fleet/${fleet}`)).children).toMatchObject([{ machine: 'rollout', name: id }])
-    expect((await read('/api/executions')).executions).toHaveLength(2)
+    const { executions } = await read('/api/executions')
+    expect(executions.filter(({ machine }) => machine !== 'lock-scan')).toHaveLength(2)
+  })
+})
+
+describe('the ghost lock of the demo', () => {
+  const invoices = 'Terraform/billing/invoices'
+
+  it('is listed and explained, and cannot be touched', async () => {
+    const { key } = await served.seesLock()
+    const { locks } = await read('/api/locks')
+    expect(locks).toMatchObject([
+      { key, cluster: 'staging', object: invoices, who: 'runner@invoices-tf-runner', verdict: 'suspect' },
+    ])
+    const { lock } = await read(`/api/locks/${key}`)
+    expect(lock).toMatchObject({ key, scene: 'silent ghost', rule: 'dead-but-not-quiet' })
+    expect(lock.explanation.evidence.find(({ what }) => what === 'pod')?.found).toBe('gone')
+    expect((await call(`/api/locks/${key}`, { method: 'DELETE' })).status).toBe(405)
+    expect((await call('/api/locks/0123456789abcdef')).status).toBe(404)
+  })
+
+  it.each([invoices, 'invoices'])('is found by a client as %s, and by its own id', async (name) => {
+    const client = new LocksClient(served.server.url)
+    const { lock } = await client.find(name)
+    expect(lock.object).toBe(invoices)
+    expect((await client.find(lock.id?.slice(0, 6) ?? '')).lock.key).toBe(lock.key)
+    expect((await client.find(lock.key)).lock.key).toBe(lock.key)
+    await expect(client.find('vpc')).rejects.toThrow('No scan has found a lock vpc.')
+    await expect(new LocksClient('http://127.0.0.1:1').list()).rejects.toThrow('No local host answers')
+  })
+
+  it.each([
+    [['list'], 1, invoices],
+    [['explain', 'invoices', '-o', 'json'], 1, '"rule":"dead-but-'],
+    [['show', 'none'], 2, 'No scan has found a lock none.'],
+  ])('is told by npm run locks -- %j, which ends with %i', async (args, code, text) => {
+    const url = ['--url', served.server.url]
+    const child = spawn(process.execPath, ['infra/local/locks/main.ts', ...args, ...url])
+    let output = ''
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (output += data))
+    expect(await new Promise((resolve) => child.on('close', resolve))).toBe(code)
+    expect(output).toContain(text)
   })
 })
 
@@ -147,10 +193,10 @@ it('stops an execution', async () => {
 })
 
 it('says that a port is taken', async () => {
-  const { host, live } = served
+  const { host, live, locks } = served
   const { interpreter, ledger } = host
   const clock = { now: () => 0, after: () => () => {} }
   const webhook = host.webhook
-  const again = { webhook, live, interpreter, ledger, clock, speed: 1, person: 'ana', port: served.server.port }
+  const again = { webhook, live, interpreter, ledger, locks, clock, speed: 1, person: 'ana', port: served.server.port }
   await expect(startHttpServer(again)).rejects.toThrow(PortUnavailable)
 })

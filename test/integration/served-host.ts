@@ -6,11 +6,13 @@ import { silentLog } from '../../functions/lib/log.ts'
 import { localCredentials } from '../../infra/local/dynamodb.ts'
 import { type Host, startHost } from '../../infra/local/host.ts'
 import { type HttpServer, startHttpServer } from '../../infra/local/http-server.ts'
+import { type LocalStates, startLocalStates } from '../../infra/local/local-states.ts'
 import { type DeliveryAnswer, deliverPush } from '../../infra/local/push-file.ts'
 import { loadTree, type SimulatedFleet, startSimulatedFleet } from '../../infra/local/simulated-fleet.ts'
 import { withSimulatedPushes } from '../../infra/local/simulated-pushes.ts'
 import { readManifestTree } from '../../infra/local/simulation/manifest-tree.ts'
 import { LiveRollouts } from '../../infra/local/views/live-rollouts.ts'
+import { type LockLine, LockViews } from '../../infra/local/views/lock-view.ts'
 import type { RolloutStatus, RolloutView } from '../../infra/local/views/rollout-view.ts'
 import { noActivity, scaledClock } from '../../infra/local/virtual-clock.ts'
 
@@ -23,12 +25,16 @@ export class ServedHost {
   readonly live: LiveRollouts
   readonly server: HttpServer
   readonly simulated: SimulatedFleet
+  readonly states: LocalStates
+  readonly locks: LockViews
 
-  private constructor(parts: Pick<ServedHost, 'host' | 'live' | 'server' | 'simulated'>) {
+  private constructor(parts: Pick<ServedHost, 'host' | 'live' | 'server' | 'simulated' | 'states' | 'locks'>) {
     this.host = parts.host
     this.live = parts.live
     this.server = parts.server
     this.simulated = parts.simulated
+    this.states = parts.states
+    this.locks = parts.locks
   }
 
   static async start(): Promise<ServedHost> {
@@ -38,8 +44,12 @@ export class ServedHost {
       repositories: [{ name: 'my-org/fleet-infra', branches: ['main'] }],
       layers: ['network', 'database', 'addons', 'apps'],
       clusters: [{ name: 'staging', eks: 'staging-eks', region: 'us-east-1', environment: 'staging' }],
+      // Nothing becomes stale while a test is slow.
+      locks: { dynamodb: ['terraform-state-lock'], s3: ['my-tfstate-bucket'], quietWindow: '7d' },
     })
-    const simulated = await startSimulatedFleet({ fleet, clock, activity: noActivity })
+    const states = await startLocalStates({ clock, activity: noActivity })
+    const { openBackend } = states
+    const simulated = await startSimulatedFleet({ fleet, clock, activity: noActivity, openBackend })
     await loadTree(simulated, fleet, await readManifestTree('test/fixtures/fleet'), JSON.parse(payload).before)
     for (const { simulation } of simulated.clusters.values()) simulation.start()
     const eksClient = (region: string) =>
@@ -47,14 +57,17 @@ export class ServedHost {
     const clusters = eksClusters({ clock, fleet, eksClient })
     const host = await startHost({
       ...{ fleet, clusters, clock, activity: noActivity, webhookSecret: secret, log: silentLog },
+      locks: states.lockAccess(fleet.locks),
     })
     const { interpreter, ledger } = host
     const live = new LiveRollouts({ interpreter, ledger, clusters, clock })
     const webhook = withSimulatedPushes(host.webhook, { git: simulated.git, fleet, secret })
+    const locks = new LockViews({ ledger, fleet, clock })
     const server = await startHttpServer({
+      locks,
       ...{ webhook, live, interpreter, ledger, clock, speed, person: 'ana', port: 0 },
     })
-    return new ServedHost({ host, live, server, simulated })
+    return new ServedHost({ host, live, server, locks, simulated, states })
   }
 
   get faults() {
@@ -65,6 +78,15 @@ export class ServedHost {
 
   push(signedWith = secret): Promise<DeliveryAnswer> {
     return deliverPush(`${this.server.url}/webhook`, payload, signedWith)
+  }
+
+  /** Waits until a scan has found a lock. Answers the first one. */
+  async seesLock(): Promise<LockLine> {
+    for (;;) {
+      const [lock] = (await this.locks.list()).locks
+      if (lock) return lock
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
   }
 
   /** Waits until the newest rollout has one of these states. */
@@ -86,5 +108,6 @@ export class ServedHost {
     await this.live.close()
     await this.host.close()
     await this.simulated.close()
+    await this.states.close()
   }
 }

@@ -7,7 +7,7 @@ import { silentLog } from '../../../functions/lib/log.ts'
 import type { Push } from '../../../functions/lib/push.ts'
 import type { Invocation } from '../../../functions/lib/step.ts'
 import { localCredentials } from '../../../infra/local/dynamodb.ts'
-import { type Host, handlersOf, startHost } from '../../../infra/local/host.ts'
+import { type Host, handlersOf, noLocks, startHost } from '../../../infra/local/host.ts'
 import type { KubernetesObject } from '../../../infra/local/kubernetes/object-store.ts'
 import { startSimulatedFleet } from '../../../infra/local/simulated-fleet.ts'
 import { noActivity } from '../../../infra/local/virtual-clock.ts'
@@ -51,7 +51,10 @@ export async function startRealTimeWorld(): Promise<RealTimeWorld> {
   const { ledger } = host
   return {
     host,
-    handlers: handlersOf({ fleet, clock, ledger, clusters, log: silentLog, sliceMs: 10 * 60_000 }),
+    handlers: handlersOf({
+      ...{ fleet, clock, ledger, clusters, log: silentLog, sliceMs: 10 * 60_000 },
+      ...{ locks: noLocks, events: host.events, metrics: { locks: () => {} } },
+    }),
     push: {
       repository: { name: 'my-org/fleet-infra', host: 'github.com' },
       ...{ branch: 'main', before: head('a'), after: head('b') },
