@@ -44,7 +44,7 @@ export function serveLocks<Input, Output>(step: Step<Input, Output, LockPorts>):
 }
 
 /** The fleet's tables and buckets on AWS, each through a client of its region. */
-function fleetLocks({ locks }: Fleet): LockAccess {
+export function fleetLocks({ locks }: Fleet): LockAccess {
   const s3 = perRegion((region) => new S3Client({ region, requestHandler }))
   const dynamodb = perRegion((region) => DynamoDBDocumentClient.from(new DynamoDBClient({ region, requestHandler })))
   return {

@@ -21,6 +21,8 @@ export interface LocalStatesOptions {
   /** Buckets and lock tables that are there from the start. Those that an object names are made when it needs them. */
   readonly buckets?: readonly string[]
   readonly tables?: readonly string[]
+  /** Until `catchUp`, what is written counts as written this many milliseconds ago. Default: 0. */
+  readonly past?: number
 }
 
 /** S3 and DynamoDB on loopback, where simulated tofus keep their states and take their locks. All regions are one. */
@@ -31,12 +33,19 @@ export interface LocalStates {
   readonly openBackend: OpenBackend
   /** For scans: a fleet's tables and buckets, whatever their region. */
   lockAccess(locks: FleetLocks): LockAccess
+  /** From now on S3's clock is the clock: what was there before the fleet began has been written. */
+  catchUp(): void
   close(): Promise<void>
 }
 
 export async function startLocalStates(options: LocalStatesOptions): Promise<LocalStates> {
   const { clock, activity, buckets = [], tables = [] } = options
-  const [s3Server, dynamodbServer] = await Promise.all([startS3({ clock, activity }), startDynamoDb({ activity })])
+  let { past = 0 } = options
+  const s3Clock: Clock = { now: () => clock.now() - past, after: (ms, fire) => clock.after(ms, fire) }
+  const [s3Server, dynamodbServer] = await Promise.all([
+    startS3({ clock: s3Clock, activity }),
+    startDynamoDb({ activity }),
+  ])
   const access = { region: 'us-east-1', credentials: localCredentials }
   const s3 = new S3Client({ ...access, endpoint: s3Server.url, forcePathStyle: true })
   const client = new DynamoDBClient({ ...access, endpoint: dynamodbServer.url })
@@ -69,6 +78,9 @@ export async function startLocalStates(options: LocalStatesOptions): Promise<Loc
       ],
       states: new S3StateReader(() => s3),
     }),
+    catchUp: () => {
+      past = 0
+    },
     close: async () => {
       s3.destroy()
       client.destroy()

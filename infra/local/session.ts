@@ -166,6 +166,9 @@ interface WorldOptions {
   readonly end: Promise<undefined>
 }
 
+/** The simulated clusters have been there for a while: so have their states. In milliseconds. */
+const statesAge = 24 * 3_600_000
+
 async function startWorld(options: Options, worldOptions: WorldOptions): Promise<World> {
   const { fleet, clock, push, earlier } = worldOptions
   if (options.kubeconfig !== undefined) return reachWorld(options.kubeconfig, options.context, worldOptions)
@@ -174,10 +177,12 @@ async function startWorld(options: Options, worldOptions: WorldOptions): Promise
     ...{ clock, activity: noActivity },
     buckets: fleet.locks.s3.map(({ bucket }) => bucket),
     tables: fleet.locks.dynamodb.map(({ table }) => table),
+    past: statesAge,
   })
   const { openBackend } = states
   const simulated = await startSimulatedFleet({ fleet, clock, activity: noActivity, openBackend })
   await loadTree(simulated, fleet, tree, headOf(push, earlier))
+  states.catchUp()
   for (const { push: begun } of earlier?.pushes ?? []) commitPush(simulated.git, begun)
   for (const { simulation } of simulated.clusters.values()) simulation.start()
   const eksClient = (region: string) =>
