@@ -7,6 +7,7 @@ import type { Rollout } from '../../functions/lib/rollout/rollout.ts'
 import { localCredentials } from '../../infra/local/dynamodb.ts'
 import { type Host, startHost } from '../../infra/local/host.ts'
 import type { KubernetesObject } from '../../infra/local/kubernetes/object-store.ts'
+import { type LocalStates, startLocalStates } from '../../infra/local/local-states.ts'
 import { type SimulatedCluster, type SimulatedFleet, startSimulatedFleet } from '../../infra/local/simulated-fleet.ts'
 import { simulatedKinds } from '../../infra/local/simulation/kinds.ts'
 import { statesEntered } from '../../infra/local/states/history.ts'
@@ -26,6 +27,8 @@ export interface WorldOptions {
   readonly branches?: readonly string[]
   /** Keeps the host's data, so that it can be started again. */
   readonly directory?: string
+  /** Section `locks` of the fleet. With it states are in S3 and DynamoDB, and locks are scanned for. */
+  readonly locks?: object
 }
 
 /** How a rollout ended, and what its execution went through. */
@@ -47,6 +50,8 @@ export class World {
   readonly fleet: Fleet
   host!: Host
   simulated!: SimulatedFleet
+  /** Where states and locks are; only with `locks`. */
+  states: LocalStates | undefined
   private readonly options: WorldOptions
   private commits = 0
   /** The branch's head in Git. */
@@ -65,6 +70,7 @@ export class World {
       ],
       ...(options.deadlines && { deadlines: options.deadlines }),
       ...(options.holdFor && { holdFor: options.holdFor }),
+      ...(options.locks && { locks: options.locks }),
     })
   }
 
@@ -78,12 +84,15 @@ export class World {
     const { clock, fleet } = world
     // While things start, real time passes that no activity accounts for: the clock must not jump over it.
     const started = clock.begin()
-    world.simulated = await startSimulatedFleet({ fleet, clock, activity: clock })
+    if (options.locks) world.states = await startLocalStates({ clock, activity: clock })
+    const openBackend = world.states?.openBackend
+    world.simulated = await startSimulatedFleet({ fleet, clock, activity: clock, ...(openBackend && { openBackend }) })
     for (const branch of options.branches ?? ['main']) {
       world.simulated.git.commit(url, branch, world.commit, { write: files })
     }
     for (const { simulation } of world.simulated.clusters.values()) {
       simulation.load(structuredClone(objects) as KubernetesObject[])
+      await simulation.loaded()
       simulation.start()
     }
     await world.startHost()
@@ -107,6 +116,7 @@ export class World {
       ...{ fleet, clock, activity: clock, webhookSecret: secret, log: silentLog },
       clusters: eksClusters({ clock, fleet, eksClient }),
       ...(this.options.directory && { directory: this.options.directory }),
+      ...(this.states && { locks: this.states.lockAccess(fleet.locks) }),
     })
     started()
   }
@@ -115,6 +125,7 @@ export class World {
     for (const look of World.beforeClose) look(this)
     await this.host.close()
     await this.simulated.close()
+    await this.states?.close()
     this.clock.stop()
   }
 
