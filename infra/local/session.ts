@@ -125,7 +125,7 @@ export async function runSession(session: SessionOptions): Promise<number> {
 /** The push to send. What an earlier run has begun goes on by itself. */
 function readPush({ push, pushGiven, once }: Options, earlier: EarlierRun | undefined): PushFile | undefined {
   if (push === undefined) return undefined
-  return earlier && !pushGiven && !once ? undefined : readPushFile(resolve(push))
+  return earlier?.pushes.length && !pushGiven && !once ? undefined : readPushFile(resolve(push))
 }
 
 function simulatedClock(speed: number, earlier: EarlierRun | undefined): Clock {
@@ -255,13 +255,20 @@ async function send(push: PushFile, server: HttpServer, secret: string): Promise
   throw new LockstepError('PushNotStarted', `The push starts no rollout (${status}): ${reason}`, 'Correct --push.')
 }
 
-const warningsTo = (display: Display): Log => ({
-  info: () => {},
-  warn: (message, fields = {}) => {
-    const details = Object.entries(fields).map(([name, value]) => `${name}=${value}`)
-    display.say(['warning:', message, ...details].join(' '))
-  },
-})
+/** Scans come again and again: each warning is told once. */
+function warningsTo(display: Display): Log {
+  const told = new Set<string>()
+  return {
+    info: () => {},
+    warn: (message, fields = {}) => {
+      const details = Object.entries(fields).map(([name, value]) => `${name}=${value}`)
+      const line = ['warning:', message, ...details].join(' ')
+      if (told.has(line)) return
+      told.add(line)
+      display.say(line)
+    },
+  }
+}
 
 /** Lets somebody wait for the end of a push while the display is told of it. */
 function conclusions(display: Display): { display: Display; of(delivery: string): Promise<PushView> } {
@@ -321,7 +328,7 @@ const longestRestoreMs = 30_000
  * starts (functions/restore) opens them now.
  */
 async function abandon({ interpreter, ledger }: Host, fleet: Fleet, clock: Clock, display: Display): Promise<void> {
-  const running = interpreter.list({ status: 'RUNNING' })
+  const running = interpreter.list({ status: 'RUNNING' }).filter(({ machine }) => machine !== 'lock-scan')
   if (running.length === 0) return
   display.say('Rollouts are aborted, and their gates opened. Ctrl-C again leaves them closed.')
   const cause = 'The local host was ended.'

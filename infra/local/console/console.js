@@ -439,7 +439,12 @@ function locksPage({ locks, findings, scannedAt, speed }) {
     h(
       'tr',
       { 'data-key': lock.key },
-      h('td', {}, badge(verdicts[lock.verdict]), lock.scene && h('div', { class: 'quiet' }, lock.scene)),
+      h(
+        'td',
+        { class: 'tight' },
+        badge(verdicts[lock.verdict]),
+        lock.scene && h('div', { class: 'quiet' }, lock.scene),
+      ),
       h(
         'td',
         { class: 'key' },
@@ -493,15 +498,23 @@ function lockPage({ lock, speed }) {
       h('span', { role: 'status' }, badge(verdicts[verdict])),
       simulated(speed),
     ),
-    h('div', { class: 'card notice', 'data-key': 'banner' }, h('p', {}, banner)),
+    h(
+      'div',
+      { class: verdict === 'stale' ? 'card notice bad' : 'card notice', 'data-key': 'banner' },
+      h('p', {}, banner),
+    ),
     h(
       'section',
       { class: 'card', 'data-key': 'verdict' },
       h('h2', {}, scene === undefined ? `Why it is ${verdict}` : `Why it is ${verdict}: a ${scene}`),
-      h('ul', { class: 'notes' }, ...reasons.map((reason) => h('li', {}, reason))),
+      h(
+        'ul',
+        { class: 'notes' },
+        ...reasons.map((reason) => h('li', {}, reason)),
+        h('li', {}, `It changes when: ${wouldChange}.`),
+        h('li', {}, h('strong', {}, 'Next: '), nextStep),
+      ),
       facts([
-        ['It changes when', wouldChange],
-        ['Next', nextStep],
         ['Rule', h('code', {}, rule)],
         ['For', duration(hostNow() - since)],
         ['Looked at', `${duration(hostNow() - seenAt)} ago`],

@@ -34,7 +34,7 @@ export interface InterpreterOptions {
   readonly region?: string
   /** For jitter and `$random`; default Math.random. */
   readonly random?: () => number
-  /** How many executions are kept; the oldest closed ones go first. Default 1,000. */
+  /** How many executions of each machine are kept; the oldest closed ones go first. Default 1,000. */
   readonly keep?: number
 }
 
@@ -316,7 +316,7 @@ export class Interpreter {
       execution.restore(records)
       this.executions.set(started.executionArn, execution)
     }
-    this.prune()
+    for (const machine of Object.keys(this.options.machines)) this.prune(this.machineArn(machine))
     const running = [...this.executions.values()].filter(({ status }) => status === 'RUNNING')
     queueMicrotask(() => this.resume(running))
   }
@@ -335,12 +335,14 @@ export class Interpreter {
   private tellStatus(execution: Execution): void {
     const event = statusEvent(execution, this.account, this.region)
     tell(this.statusListeners, (listener) => listener(event))
-    if (execution.status !== 'RUNNING') this.prune()
+    if (execution.status !== 'RUNNING') this.prune(execution.stateMachineArn)
   }
 
-  private prune(): void {
-    let excess = this.executions.size - (this.options.keep ?? 1_000)
-    for (const [arn, execution] of this.executions) {
+  /** Each machine has its own limit: those that run often must not displace the others. */
+  private prune(machineArn: string): void {
+    const ofMachine = [...this.executions].filter(([, { stateMachineArn }]) => stateMachineArn === machineArn)
+    let excess = ofMachine.length - (this.options.keep ?? 1_000)
+    for (const [arn, execution] of ofMachine) {
       if (excess <= 0) return
       if (execution.status === 'RUNNING') continue
       this.executions.delete(arn)

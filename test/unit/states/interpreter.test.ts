@@ -218,17 +218,19 @@ describe('status changes', () => {
 })
 
 describe('what is kept', () => {
-  it('is bounded: the oldest closed executions go, open ones never', async () => {
+  it('is bounded for each machine: the oldest closed executions go, open ones never', async () => {
     const machines = {
       slow: machineOf({ A: { Type: 'Wait', Seconds: 1_000_000, End: true } }),
       fast: machineOf({ A: { Type: 'Pass', End: true } }),
     }
-    const interpreter = interpreterOf({ machines, keep: 3 })
+    const interpreter = interpreterOf({ machines, keep: 2 })
     interpreter.start({ machine: 'slow', name: 'open' })
+    interpreter.start({ machine: 'slow', name: 'open-2' })
+    interpreter.start({ machine: 'slow', name: 'open-3' })
     for (const name of ['1', '2', '3', '4']) {
       await interpreter.finished(interpreter.start({ machine: 'fast', name }).executionArn)
     }
-    expect(interpreter.list().map(({ name }) => name)).toEqual(['4', '3', 'open'])
+    expect(interpreter.list().map(({ name }) => name)).toEqual(['4', '3', 'open-3', 'open-2', 'open'])
     expect(interpreter.list({ machine: 'fast', status: 'SUCCEEDED' })).toHaveLength(2)
     expect(() => interpreter.start({ machine: 'slow', name: 'open', input: 2 })).toThrow('already exists')
   })
