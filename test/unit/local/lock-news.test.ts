@@ -28,7 +28,7 @@ describe('news of a lock', () => {
   })
 
   it('tells that one which was suspect is gone', () => {
-    const gone = { ...event, verdict: 'free', addresses: [] } as const
+    const gone: LockEvent = { ...event, verdict: 'free', addresses: [] }
     expect(lockNews({ ...gone, before: 'suspect' })).toBe('The lock of Terraform/flux-system/vpc in staging is gone.')
     expect(lockNews({ ...gone, before: 'live' })).toBeUndefined()
   })
