@@ -128,7 +128,10 @@ describe('the locks of a cluster', () => {
         backend('backend "s3" {\n bucket = "unheard-of"\n key = "k"\n region = "us-east-1"\n use_lockfile = true\n}'),
       ),
     )
+    // A bucket of the same name is somewhere else.
+    fleet.bucket.take(file('k'), record('a', 'runner@far-tf-runner', start), start)
     expect(await fleet.scan('staging')).toMatchObject({ findings: 5, unreadable: 1 })
+    expect(await fleet.observed('Terraform/flux-system/far')).toBeUndefined()
     const { findings = [] } = (await fleet.ledger.readScan('staging')) ?? {}
     expect(Object.fromEntries(findings.map(({ subject, kind }) => [subject, kind]))).toEqual({
       'Terraform/flux-system/gcs': 'unsupported',
