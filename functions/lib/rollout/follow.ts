@@ -34,7 +34,10 @@ const pauses = {
 }
 
 /** How often is looked at what the scans have found out about locks that are waited for. */
-const lockNewsMs = 15_000
+const lockNewsMs = 30_000
+
+/** After so long an object that says that it works may have a run that is dead, and holds the lock of its state. */
+const silentMs = 5 * 60_000
 
 /**
  * Follows the rollout's objects with one LIST and one WATCH per kind, until `decide` answers, somebody wants the
@@ -67,7 +70,7 @@ export async function follow<T>(
       if (now >= endAt) return { done: { why: 'slice' } }
       await attention.askDue(ports.cluster, now)
       return {
-        until: Math.min(endAt, wakeAt() ?? endAt, attention.nextDue() ?? endAt, attention.nextLockNews() ?? endAt),
+        until: Math.min(endAt, wakeAt() ?? endAt, attention.nextDue() ?? endAt, attention.nextLockNews(now) ?? endAt),
       }
     },
     ({ kind, object, type }) => {
@@ -193,9 +196,9 @@ class Attention {
     this.due.set(object.key, { at: this.clock.now() + pause, asked: object.asked, how })
   }
 
-  /** While an object waits for a lock: what the scans think of it by now. Answers whether that changes anything. */
+  /** While an object may wait for a lock: what the scans think of it by now. Answers whether that changes anything. */
   async readLocks(ledger: Ledger, now: number): Promise<boolean> {
-    const waiting = this.waitingForLocks()
+    const waiting = this.lockSuspects().filter((object) => now >= suspectAt(object))
     if (waiting.length === 0 || now < this.locksReadAt + lockNewsMs) return false
     this.locksReadAt = now
     const observations = await ledger.listObservations(this.rollout.cluster)
@@ -207,12 +210,15 @@ class Attention {
     return changed
   }
 
-  nextLockNews(): number | undefined {
-    return this.waitingForLocks().length > 0 ? this.locksReadAt + lockNewsMs : undefined
+  nextLockNews(now: number): number | undefined {
+    const suspects = this.lockSuspects()
+    if (suspects.length === 0) return undefined
+    const first = Math.min(...suspects.map(suspectAt))
+    return first > now ? first : this.locksReadAt + lockNewsMs
   }
 
-  private waitingForLocks(): PlannedObject[] {
-    return this.rollout.objects.filter(({ phase, waitsForLock }) => phase === 'open' && waitsForLock)
+  private lockSuspects(): PlannedObject[] {
+    return this.rollout.objects.filter(({ key, phase }) => phase === 'open' && refOf(key).kind === 'Terraform')
   }
 
   nextDue(): number | undefined {
@@ -237,4 +243,9 @@ class Attention {
       await requestReconcile(cluster, refOf(key), token)
     })
   }
+}
+
+/** From when on a lock may be what an object waits for. */
+function suspectAt({ waitsForLock, openedAt = 0 }: PlannedObject): number {
+  return waitsForLock ? Number.NEGATIVE_INFINITY : openedAt + silentMs
 }

@@ -86,13 +86,19 @@ function observePending(rollout: Rollout, object: PlannedObject, workload: Workl
 
 /** What is waited for, in words; and a lock that nobody holds any more is not waited for. */
 function withLock(reading: Reading, known: LockObservation | undefined): Reading {
-  if (reading.lock === undefined) return reading
+  if (reading.lock === undefined) return withSilentGhost(reading, known)
   if (known?.judgement.verdict === 'free') {
     // Its controller may look again only after hours.
     const state = reading.state === 'locked' ? 'idle' : reading.state
     return { ...reading, state, detail: 'nobody holds its state lock any more: it tries again' }
   }
   return { ...reading, detail: lockWait(reading.lock, known) }
+}
+
+/** Its controller waits for a run that is dead, and says "Applying" for as long as it lives. */
+function withSilentGhost(reading: Reading, known: LockObservation | undefined): Reading {
+  if (reading.state !== 'reconciling' || known?.judgement.scene !== 'silent ghost') return reading
+  return { ...reading, detail: lockWait('', known) }
 }
 
 function settle(object: PlannedObject, workload: Workload, reading: Reading, now: number): Observation {

@@ -144,3 +144,20 @@ test('an object whose state is locked is shown as waiting for the lock, and is a
   expect(object?.detail).toMatch(/^nobody holds its state lock any more/)
   expect(object?.asked).toBeGreaterThan(0)
 })
+
+test('an object that says "Applying" while its run is dead is shown as waiting for the lock of that run', async () => {
+  put(gitRepository('fleet-infra', { status: { artifact: { revision: `main@sha1:${head('b')}` } } }))
+  const conditions = [{ type: 'Ready', status: 'Unknown', reason: 'Progressing', message: 'Applying' }]
+  const uid = put(terraform('vpc', { status: { observedGeneration: 1, conditions } }))
+  const openedAt = standIn.clock.now()
+  const rollout = rolloutOf({ ...open(uid), key: 'Terraform/flux-system/vpc', openedAt })
+  await claim(rollout)
+  await ledger.writeObservation(observationOf({ pod: 'gone' }))
+  await wait(rollout, 4 * 60_000)
+  expect(rollout.objects[0]).toMatchObject({ phase: 'open', detail: 'Progressing: Applying' })
+  await wait(rollout, 2 * 60_000)
+  expect(rollout.objects[0]).toMatchObject({
+    phase: 'open',
+    detail: expect.stringMatching(/^waits for the state lock of/),
+  })
+})
