@@ -7,7 +7,7 @@ const namespace = 'Lockstep'
  * Metrics in CloudWatch's embedded metric format: lines in the function's log, no calls. Dimension: the cluster, `none`
  * for what belongs to no cluster.
  */
-export function powertoolsMetrics(powertools = new Powertools({ namespace })): Metrics {
+export function powertoolsMetrics(powertools = new Powertools({ namespace, serviceName: 'lockstep' })): Metrics {
   return {
     locks: ({ cluster, byVerdict, oldest, detectedAfter, unreadable }: LockFigures) => {
       powertools.addDimension('Cluster', cluster ?? 'none')

@@ -1,14 +1,19 @@
-import { Duration } from 'aws-cdk-lib'
+import { Duration, Stack } from 'aws-cdk-lib'
+import { PolicyStatement } from 'aws-cdk-lib/aws-iam'
 import { Construct } from 'constructs'
+import { eventSource } from '../../functions/lib/events.ts'
 import type { ClusterAccess } from './cluster-access.ts'
 import { HandlerFunction } from './handler-function.ts'
 import type { Ledger } from './ledger.ts'
+import type { LockStores } from './lock-stores.ts'
 
 interface Plan {
   readonly does: string
   readonly ledger: boolean
   readonly clusters: boolean
   readonly minutes: number
+  /** Reads locks, or the states beside them as well, and tells of them. */
+  readonly reads?: 'locks' | 'locks and states'
 }
 
 // A step that waits answers after 10 minutes; Lambda's limit of 15 leaves room for its last requests.
@@ -24,6 +29,14 @@ const plans = {
   report: { does: 'sums up a rollout', ledger: true, clusters: false, minutes: 1 },
   release: { does: 'gives up the claim and its gates', ledger: true, clusters: true, minutes: 5 },
   restore: { does: 'puts back what an ended execution left', ledger: true, clusters: true, minutes: 5 },
+  judge: {
+    does: "judges the locks of a cluster's objects",
+    ledger: true,
+    clusters: true,
+    minutes: 5,
+    reads: 'locks and states',
+  },
+  'judge-others': { does: 'judges the locks of no object', ledger: true, clusters: false, minutes: 5, reads: 'locks' },
 } as const satisfies Record<string, Plan>
 
 export type StepName = keyof typeof plans
@@ -33,13 +46,14 @@ export interface StepsProps {
   readonly fleet: unknown
   readonly ledger: Ledger
   readonly clusters: ClusterAccess
+  readonly lockStores: LockStores
 }
 
 /** One function for each step of the state machines, and what it may do. */
 export class Steps extends Construct {
   readonly functions: Readonly<Record<StepName, HandlerFunction>>
 
-  constructor(scope: Construct, id: string, { fleet, ledger, clusters }: StepsProps) {
+  constructor(scope: Construct, id: string, { fleet, ledger, clusters, lockStores }: StepsProps) {
     super(scope, id)
     const make = (step: StepName): HandlerFunction => {
       const plan: Plan = plans[step]
@@ -48,11 +62,15 @@ export class Steps extends Construct {
         description: `Lockstep: ${plan.does}`,
         timeout: Duration.minutes(plan.minutes),
         memorySize: plan.clusters ? 512 : 256,
-        environment: { LEDGER_TABLE: ledger.table.tableName },
+        environment: { LEDGER_TABLE: ledger.table.tableName, ...(plan.reads && { EVENT_BUS: eventBus }) },
         bundled: { LOCKSTEP_FLEET: fleet },
       })
       if (plan.ledger) ledger.grant(made)
       if (plan.clusters) clusters.grant(made)
+      if (plan.reads) {
+        lockStores.grant(made, { states: plan.reads === 'locks and states' })
+        this.allowEvents(made)
+      }
       return made
     }
     this.functions = {
@@ -67,7 +85,16 @@ export class Steps extends Construct {
       report: make('report'),
       release: make('release'),
       restore: make('restore'),
+      judge: make('judge'),
+      'judge-others': make('judge-others'),
     }
+  }
+
+  /** Events in Lockstep's own name, and no others. */
+  private allowEvents(to: HandlerFunction): void {
+    const bus = Stack.of(this).formatArn({ service: 'events', resource: 'event-bus', resourceName: eventBus })
+    const conditions = { StringEquals: { 'events:source': eventSource } }
+    to.role.addToPolicy(new PolicyStatement({ actions: ['events:PutEvents'], resources: [bus], conditions }))
   }
 
   /** What `${ClaimFunction}` and its like stand for in statemachines/*.asl.json. */
@@ -78,4 +105,8 @@ export class Steps extends Construct {
   }
 }
 
-const capitalised = (word: string) => word.charAt(0).toUpperCase() + word.slice(1)
+/** `JudgeOthers` for `judge-others`. */
+const capitalised = (step: string) => step.replace(/(?:^|-)(\w)/g, (_, first: string) => first.toUpperCase())
+
+/** The account's own: whoever wants to hear of a lock adds a rule to it. */
+const eventBus = 'default'

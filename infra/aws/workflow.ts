@@ -6,16 +6,21 @@ import { DefinitionBody, LogLevel, StateMachine, StateMachineType } from 'aws-cd
 import { Construct } from 'constructs'
 import type { Steps } from './steps.ts'
 
-/** The two state machines of statemachines/*.asl.json: `fleet` runs one `rollout` for each cluster and waits for it. */
+/**
+ * The state machines of statemachines/*.asl.json: `fleet` runs one `rollout` for each cluster and waits for it, and
+ * `lock-scan` looks for locks.
+ */
 export class Workflow extends Construct {
   readonly rollout: StateMachine
   readonly fleet: StateMachine
+  readonly lockScan: StateMachine
 
   constructor(scope: Construct, id: string, steps: Steps) {
     super(scope, id)
     this.rollout = this.machine('rollout', steps, {})
     this.fleet = this.machine('fleet', steps, { RolloutStateMachine: this.rollout.stateMachineArn })
     this.allowNested(this.fleet, this.rollout)
+    this.lockScan = this.machine('lock-scan', steps, {})
   }
 
   private machine(name: string, steps: Steps, others: Readonly<Record<string, string>>): StateMachine {

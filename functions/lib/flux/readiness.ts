@@ -31,6 +31,7 @@ export interface Expectation {
  * - `idle`: not at the revision, and nobody is working on it: it must be asked again.
  * - `dependency`: the controller refuses to start before a dependency, and will only look again after its interval.
  * - `approval`: a plan waits for a person.
+ * - `locked`: its last run found the state locked by another one; its controller tries again by itself.
  * - `failed`: an attempt at the revision failed; `final` when the controller has given up until something changes.
  */
 export interface Reading {
@@ -41,11 +42,14 @@ export interface Reading {
     | 'idle'
     | 'dependency'
     | 'approval'
+    | 'locked'
     | 'failed'
     | 'suspended'
     | 'terminating'
   readonly detail: string
   readonly final?: boolean
+  /** The lock that its last run met, as long as no other run has come further. Empty where it is not known which. */
+  readonly lock?: string
 }
 
 /** Reasons that stand beside Ready=False although no attempt was made or the attempt was interrupted. */
@@ -57,6 +61,22 @@ const waitsForSource = new Set(['ArtifactFailed', 'SourceNotReady'])
  * refusals, and for attempts at an older revision that was still in a cache.
  */
 export function readWorkload(workload: Workload, expectation: Expectation): Reading {
+  const reading = readConditions(workload, expectation)
+  const lock = workload.metLock
+  if (lock === undefined) return reading
+  // Between two tries the object says that it works, as if nothing had been.
+  if (reading.state === 'reconciling' || reading.state === 'starting') return { ...reading, lock }
+  if (reading.state !== 'failed' || reading.final || !isAboutLock(workload, lock)) return reading
+  return { state: 'locked', detail: reading.detail, lock }
+}
+
+/** The condition StateLocked stays until a run succeeds, whatever later ones fail of. */
+function isAboutLock({ conditions }: Workload, lock: string): boolean {
+  const message = condition(conditions, 'Ready')?.message ?? ''
+  return /state lock|lock info:/i.test(message) || (lock !== '' && message.includes(lock))
+}
+
+function readConditions(workload: Workload, expectation: Expectation): Reading {
   if (workload.deleting) return { state: 'terminating', detail: 'is being deleted' }
   if (workload.suspended) return { state: 'suspended', detail: 'is suspended' }
 

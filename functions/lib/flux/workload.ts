@@ -7,7 +7,7 @@ import {
   ownerLabels,
   requestedAt,
 } from './annotations.ts'
-import { type Condition, objectSchema, parseObject, statusFields } from './object.ts'
+import { type Condition, condition, objectSchema, parseObject, statusFields } from './object.ts'
 
 export type WorkloadKind = 'Kustomization' | 'HelmRelease' | 'Terraform'
 
@@ -56,6 +56,8 @@ export interface Workload {
   readonly lastPlannedRevision: string | undefined
   readonly pendingPlan: string | undefined
   readonly driftDetectionOnly: boolean
+  /** The lock that its last run met: empty where the error did not tell which. Undefined where it met none. */
+  readonly metLock: string | undefined
 }
 
 const refSchema = z.looseObject({ name: z.string(), namespace: z.string().optional() })
@@ -84,6 +86,7 @@ const workloadSchema = objectSchema.extend({
       lastPlannedRevision: z.string().optional(),
       helmChart: z.string().optional(),
       plan: z.looseObject({ pending: z.string().optional() }).optional(),
+      lock: z.looseObject({ pending: z.string().optional() }).nullish(),
       inventory: z.looseObject({ entries: z.array(z.unknown()).default([]) }).nullish(),
     })
     .prefault({}),
@@ -132,6 +135,7 @@ export function parseWorkload(kind: WorkloadKind, raw: unknown): Workload {
     lastPlannedRevision: status.lastPlannedRevision,
     pendingPlan: status.plan?.pending || undefined,
     driftDetectionOnly: spec.approvePlan === 'disable',
+    metLock: condition(status.conditions, 'StateLocked')?.status === 'True' ? (status.lock?.pending ?? '') : undefined,
   }
 }
 

@@ -124,6 +124,7 @@ export class RolloutMoved extends LockstepError {
 /** A record that cannot be read back: written by another version, or damaged. */
 export class LedgerUnreadable extends LockstepError {
   constructor(what: string, cause: unknown) {
-    super('LedgerUnreadable', `The ledger's record of ${what} cannot be read.`, 'Start the rollout again.', { cause })
+    const next = 'Another version of Lockstep wrote it: a rollout is started again, the item of a lock is deleted.'
+    super('LedgerUnreadable', `The ledger's record of ${what} cannot be read.`, next, { cause })
   }
 }

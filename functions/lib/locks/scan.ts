@@ -35,8 +35,8 @@ export interface ScanOptions {
   readonly execution: string
 }
 
-/** Longer than a function may take: a scan that is past it does not work any more. */
-const leaseMs = 15 * 60_000
+/** Longer than its function may take, which is 5 minutes: a scan that is past it does not work any more. */
+const leaseMs = 6 * 60_000
 
 /** For people; the number of all is told beside them. */
 const mostFindings = 200

@@ -4,6 +4,8 @@ import { nameOf } from '../flux/object.ts'
 import { isSourceKind, parseSource, type Source } from '../flux/source.ts'
 import { isWorkloadKind, parseWorkload, type Workload } from '../flux/workload.ts'
 import type { Cluster, Kind } from '../kubernetes/cluster.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import type { Observation as LockObservation } from '../locks/observation.ts'
 import { gateMark } from './gate-mark.ts'
 import { nextToken, patchesAtOnce, refOf, removeMark, requestReconcile } from './gates.ts'
 import type { Wish } from './lease.ts'
@@ -31,6 +33,12 @@ const pauses = {
   late: [150_000, 300_000],
 }
 
+/** How often is looked at what the scans have found out about locks that are waited for. */
+const lockNewsMs = 30_000
+
+/** After so long an object that says that it works may have a run that is dead, and holds the lock of its state. */
+const silentMs = 5 * 60_000
+
 /**
  * Follows the rollout's objects with one LIST and one WATCH per kind, until `decide` answers, somebody wants the
  * rollout to stop, or the slice is over. `decide` is asked after every change that matters and at the time that it
@@ -53,6 +61,7 @@ export async function follow<T>(
     async (now, view) => {
       if (endAt === undefined) attention.seeAll(view)
       endAt ??= now + ports.sliceMs
+      if (await attention.readLocks(ports.ledger, now)) dirty = true
       if (dirty || now >= (wakeAt() ?? Number.POSITIVE_INFINITY)) {
         dirty = false
         const decision = decide(now)
@@ -60,7 +69,9 @@ export async function follow<T>(
       }
       if (now >= endAt) return { done: { why: 'slice' } }
       await attention.askDue(ports.cluster, now)
-      return { until: Math.min(endAt, wakeAt() ?? endAt, attention.nextDue() ?? endAt) }
+      return {
+        until: Math.min(endAt, wakeAt() ?? endAt, attention.nextDue() ?? endAt, attention.nextLockNews(now) ?? endAt),
+      }
     },
     ({ kind, object, type }) => {
       if (attention.see(kind, object, type === 'DELETED')) dirty = true
@@ -98,6 +109,9 @@ class Attention {
   private readonly workloads = new Map<string, Workload>()
   private readonly due = new Map<string, Due>()
   private readonly toUnmark = new Set<string>()
+  /** By the object whose state it is. */
+  private locks: ReadonlyMap<string, LockObservation> = new Map()
+  private locksReadAt = Number.NEGATIVE_INFINITY
 
   constructor(rollout: Rollout, clock: Clock) {
     this.rollout = rollout
@@ -149,7 +163,8 @@ class Attention {
 
   private judge(object: PlannedObject): boolean {
     const source = this.sources.get(object.source ?? '')
-    const seen = observe(this.rollout, object, this.workloads.get(object.key), source, this.clock.now())
+    const lock = this.locks.get(object.key)
+    const seen = observe(this.rollout, object, this.workloads.get(object.key), source, this.clock.now(), lock)
     if (seen.ask === 'no') this.due.delete(object.key)
     else this.schedule(object, seen.ask)
     if (seen.unmark) this.toUnmark.add(object.key)
@@ -181,6 +196,31 @@ class Attention {
     this.due.set(object.key, { at: this.clock.now() + pause, asked: object.asked, how })
   }
 
+  /** While an object may wait for a lock: what the scans think of it by now. Answers whether that changes anything. */
+  async readLocks(ledger: Ledger, now: number): Promise<boolean> {
+    const waiting = this.lockSuspects().filter((object) => now >= suspectAt(object))
+    if (waiting.length === 0 || now < this.locksReadAt + lockNewsMs) return false
+    this.locksReadAt = now
+    const observations = await ledger.listObservations(this.rollout.cluster)
+    this.locks = new Map(
+      observations.flatMap((each) => (each.evidence.owner ? [[each.evidence.owner.object, each]] : [])),
+    )
+    let changed = false
+    for (const object of waiting) if (this.judge(object)) changed = true
+    return changed
+  }
+
+  nextLockNews(now: number): number | undefined {
+    const suspects = this.lockSuspects()
+    if (suspects.length === 0) return undefined
+    const first = Math.min(...suspects.map(suspectAt))
+    return first > now ? first : this.locksReadAt + lockNewsMs
+  }
+
+  private lockSuspects(): PlannedObject[] {
+    return this.rollout.objects.filter(({ key, phase }) => phase === 'open' && refOf(key).kind === 'Terraform')
+  }
+
   nextDue(): number | undefined {
     let next: number | undefined
     for (const { at } of this.due.values()) next = Math.min(next ?? at, at)
@@ -203,4 +243,9 @@ class Attention {
       await requestReconcile(cluster, refOf(key), token)
     })
   }
+}
+
+/** From when on a lock may be what an object waits for. */
+function suspectAt({ waitsForLock, openedAt = 0 }: PlannedObject): number {
+  return waitsForLock ? Number.NEGATIVE_INFINITY : openedAt + silentMs
 }

@@ -2,6 +2,8 @@ import { hasApplied, type Reading, readWorkload } from '../flux/readiness.ts'
 import { commitOf, shortCommit } from '../flux/revision.ts'
 import type { Source } from '../flux/source.ts'
 import type { Workload } from '../flux/workload.ts'
+import type { Observation as LockObservation } from '../locks/observation.ts'
+import { lockWait } from './lock-wait.ts'
 import { commitsFor, note, type PlannedObject, type Rollout } from './rollout.ts'
 
 /** What an observation asks for. */
@@ -21,7 +23,7 @@ const nothing: Observation = { changed: false, ask: 'no' }
 
 /**
  * Takes in one object as the cluster shows it now. Updates `object` (and notes on `rollout`).
- * `workload` is undefined when the object does not exist.
+ * `workload` is undefined when the object does not exist; `lock` is what the scans know of its state's lock.
  */
 export function observe(
   rollout: Rollout,
@@ -29,6 +31,7 @@ export function observe(
   workload: Workload | undefined,
   source: Source | undefined,
   now: number,
+  lock?: LockObservation,
 ): Observation {
   if (workload === undefined || workload.uid !== object.uid) return observeAbsence(rollout, object, now)
   // Its place in the order is wrong, whatever its controller makes of it.
@@ -41,7 +44,9 @@ export function observe(
   const { follows, token } = object
   const reading = readWorkload(workload, { follows, token, commits: commitsFor(rollout, object), source })
   const before = object.phase
-  const seen = settle(object, workload, reading, now)
+  const seen = settle(object, workload, withLock(reading, lock), now)
+  if (reading.lock === undefined) delete object.waitsForLock
+  else object.waitsForLock = true
   // Even a failed apply may have changed the cluster, up to the object that it failed on.
   if (object.phase !== before && object.appliesWorkloads) rollout.planStale = true
   return { ...seen, changed: seen.changed || applied }
@@ -79,6 +84,23 @@ function observePending(rollout: Rollout, object: PlannedObject, workload: Workl
   return { changed: true, ask: 'no', unmark: true }
 }
 
+/** What is waited for, in words; and a lock that nobody holds any more is not waited for. */
+function withLock(reading: Reading, known: LockObservation | undefined): Reading {
+  if (reading.lock === undefined) return withSilentGhost(reading, known)
+  if (known?.judgement.verdict === 'free') {
+    // Its controller may look again only after hours.
+    const state = reading.state === 'locked' ? 'idle' : reading.state
+    return { ...reading, state, detail: 'nobody holds its state lock any more: it tries again' }
+  }
+  return { ...reading, detail: lockWait(reading.lock, known) }
+}
+
+/** Its controller waits for a run that is dead, and says "Applying" for as long as it lives. */
+function withSilentGhost(reading: Reading, known: LockObservation | undefined): Reading {
+  if (reading.state !== 'reconciling' || known?.judgement.scene !== 'silent ghost') return reading
+  return { ...reading, detail: lockWait('', known) }
+}
+
 function settle(object: PlannedObject, workload: Workload, reading: Reading, now: number): Observation {
   switch (reading.state) {
     case 'ready':
@@ -101,6 +123,7 @@ function settle(object: PlannedObject, workload: Workload, reading: Reading, now
       return describe(object, reading.detail, 'late')
     case 'reconciling':
     case 'approval':
+    case 'locked':
       return describe(object, reading.detail, 'no')
   }
 }
@@ -156,5 +179,5 @@ export function observeSource(rollout: Rollout, source: Source, now: number): bo
 export function reopen(object: PlannedObject, now: number): void {
   object.phase = 'open'
   object.openedAt = now
-  for (const field of ['settledAt', 'token', 'reason', 'applied'] as const) delete object[field]
+  for (const field of ['settledAt', 'token', 'reason', 'applied', 'waitsForLock'] as const) delete object[field]
 }

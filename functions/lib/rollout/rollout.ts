@@ -48,6 +48,8 @@ export const plannedObjectSchema = z.object({
   /** Failed for good: its controller does not try again until something changes. */
   final: z.boolean().optional(),
   token: z.string().optional(),
+  /** It is open, and its last run found the state locked. */
+  waitsForLock: z.boolean().optional(),
   /** How often it was asked, the first time included. */
   asked: z.number().int(),
   /** Milliseconds since the epoch. */

@@ -163,6 +163,16 @@ describe('Kustomization', () => {
 
 describe('Terraform', () => {
   const done = { lastAttemptedRevision: at(R), lastAppliedRevision: at(R) }
+  const lockError = cond('Ready', 'False', 'TFExecPlanFailed', 'error acquiring the state lock: Lock Info: ID: a')
+  const met = { lastAttemptedRevision: at(R), lock: { pending: 'a' } }
+  const stateLocked = cond('StateLocked', 'True', 'LockHeld')
+
+  test('that tries again at a locked state is still waiting for the lock', () => {
+    expect(read('Terraform', asked({ ...met, conditions: [busy, stateLocked] }, false))).toMatchObject({
+      ...{ state: 'reconciling', lock: 'a' },
+    })
+    expect(read('Terraform', asked({ ...met, conditions: [busy] }, false))).not.toHaveProperty('lock')
+  })
 
   test.each([
     ['applied, five seconds before the token is recorded', asked({ conditions: [ready()], ...done }, false), 'ready'],
@@ -199,6 +209,22 @@ describe('Terraform', () => {
         plan: { pending: 'plan-main-b' },
       }),
       'approval',
+    ],
+    ['the state is locked', asked({ ...met, conditions: [lockError, stateLocked] }), 'locked'],
+    [
+      'the state is locked, nobody knows by which lock',
+      asked({ ...met, conditions: [lockError, stateLocked], lock: {} }),
+      'locked',
+    ],
+    [
+      'another failure than the lock that was met before',
+      asked({ ...met, conditions: [failed('TFExecPlanFailed'), stateLocked] }),
+      'failed',
+    ],
+    [
+      'given up because of a lock',
+      asked({ ...met, conditions: [lockError, stateLocked, cond('Stalled', 'True', 'RetryLimitReached')] }),
+      'failed',
     ],
     ['apply failed', asked({ conditions: [failed('TFExecApplyFailed')], lastAttemptedRevision: at(R) }), 'failed'],
     [

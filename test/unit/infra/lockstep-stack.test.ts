@@ -52,6 +52,9 @@ function rightsOf(prefix: string): string[] {
 describe('permissions', () => {
   const ledger = ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:Query']
   const clusters = ['eks:DescribeCluster']
+  const tables = ['dynamodb:BatchGetItem', 'dynamodb:DescribeTable', 'dynamodb:GetItem', 'dynamodb:Scan']
+  const buckets = ['s3:GetObject', 's3:ListBucket']
+  const events = ['events:PutEvents']
 
   it.each([
     ['StepsWaves', []],
@@ -65,8 +68,11 @@ describe('permissions', () => {
     ['StepsReport', ledger],
     ['StepsRelease', [...ledger, ...clusters]],
     ['StepsRestore', [...ledger, ...clusters]],
+    ['StepsJudge', [...ledger, ...tables, ...clusters, ...events, ...buckets].sort()],
+    ['StepsJudgeOthers', [...ledger, ...tables, ...events, ...buckets].sort()],
     ['WebhookHandler', ['secretsmanager:GetSecretValue', 'states:StartExecution']],
     ['Workflowrollout', ['lambda:InvokeFunction']],
+    ['Workflowlockscan', ['lambda:InvokeFunction']],
     [
       'Workflowfleet',
       [
@@ -91,7 +97,7 @@ describe('permissions', () => {
   })
 
   it('are one policy for each role, and no managed ones', () => {
-    expect(policies).toHaveLength(14)
+    expect(policies).toHaveLength(18)
     for (const role of Object.values(template.findResources('AWS::IAM::Role')))
       expect(role.Properties).not.toHaveProperty('ManagedPolicyArns')
   })
@@ -115,16 +121,16 @@ describe('permissions', () => {
       for (const action of asList(Action)) expect(action).not.toContain('*')
       for (const resource of asList(Resource)) {
         if (resource === '*') expect([...asList(Action)].filter((action) => !withoutResource.has(action))).toEqual([])
-        // The executions of one state machine have names that are not known before.
+        // The executions of one state machine, and the fleet's states, have names that are not known before.
         else if (JSON.stringify(resource).includes('*'))
-          expect(JSON.stringify(resource)).toMatch(/:execution:Lockstep-rollout:\*/)
+          expect(JSON.stringify(resource)).toMatch(/:execution:Lockstep-rollout:\*|:s3:::my-tfstate-bucket\/\*/)
       }
     }
   })
 
   it('on clusters name exactly those of the fleet', () => {
     const statements = policies.flatMap((policy) => policy.statements).filter(({ Action }) => Action === clusters[0])
-    expect(statements).toHaveLength(8)
+    expect(statements).toHaveLength(9)
     for (const { Resource } of statements) {
       const arns = asList(Resource).map((arn) => (arn as { 'Fn::Join': [string, unknown[]] })['Fn::Join'][1].at(-1))
       expect(arns.sort()).toEqual([':cluster/prod-eks-01', ':cluster/staging-eks-01'])
@@ -135,12 +141,12 @@ describe('permissions', () => {
 describe('access to clusters', () => {
   it('is an entry for each cluster and each function that reaches them', () => {
     const entries = Object.values(template.findResources('AWS::EKS::AccessEntry')).map(({ Properties }) => Properties)
-    expect(entries).toHaveLength(16)
+    expect(entries).toHaveLength(18)
     expect(new Set(entries.map(({ ClusterName }) => ClusterName))).toEqual(new Set(['staging-eks-01', 'prod-eks-01']))
     for (const entry of entries) expect(entry).toMatchObject({ Type: 'STANDARD', KubernetesGroups: [clusterGroup] })
     const roles = new Set(entries.map(({ PrincipalArn }) => PrincipalArn['Fn::GetAtt'][0]))
     expect([...roles].map((role) => role.replace(/^Steps(.*)Role.*/, '$1')).sort()).toEqual(
-      ['Fetch', 'Gate', 'Hold', 'Open', 'Plan', 'Release', 'Restore', 'Wait'].sort(),
+      ['Fetch', 'Gate', 'Hold', 'Judge', 'Open', 'Plan', 'Release', 'Restore', 'Wait'].sort(),
     )
   })
 
@@ -148,7 +154,7 @@ describe('access to clusters', () => {
     const here = { name: 'here', eks: 'here', region: 'eu-central-1', environment: 'test' }
     const there = { ...here, name: 'there', eks: 'there', region: 'eu-west-1' }
     const stack = stackOf(fleetOf([here, there]))
-    expect(Object.keys(Template.fromStack(stack).findResources('AWS::EKS::AccessEntry'))).toHaveLength(8)
+    expect(Object.keys(Template.fromStack(stack).findResources('AWS::EKS::AccessEntry'))).toHaveLength(9)
     Annotations.fromStack(stack).hasInfo('*', Match.stringLikeRegexp('in eu-central-1. Create those of there by hand'))
   })
 
@@ -189,7 +195,7 @@ describe('functions', () => {
   const functions = Object.values(template.findResources('AWS::Lambda::Function')).map(({ Properties }) => Properties)
 
   it('are all built alike, traced, and log to a group that forgets', () => {
-    expect(functions).toHaveLength(12)
+    expect(functions).toHaveLength(14)
     for (const each of functions)
       expect(each).toMatchObject({
         Runtime: 'nodejs24.x',
@@ -253,6 +259,7 @@ describe('the state machines', () => {
   it('log everything but what goes through them, and are traced', () => {
     expect(machines.map(({ StateMachineName }) => StateMachineName).sort()).toEqual([
       'Lockstep-fleet',
+      'Lockstep-lock-scan',
       'Lockstep-rollout',
     ])
     for (const machine of machines)
@@ -311,6 +318,55 @@ it('restores after every end of a rollout that is not a success', () => {
       },
     },
     Targets: [Match.objectLike({ Arn: { 'Fn::GetAtt': [Match.stringLikeRegexp('^StepsRestoreFunction'), 'Arn'] } })],
+  })
+})
+
+describe('the scan for locks', () => {
+  const resourcesOf = (construct: string, service: RegExp) =>
+    policies
+      .filter(({ id }) => id.startsWith(`${construct}Role`))
+      .flatMap(({ statements }) => statements)
+      .filter(({ Action }) => asList(Action).some((action) => service.test(action)))
+      .flatMap(({ Resource }) => asList(Resource))
+      .map((arn) => (typeof arn === 'string' ? arn : JSON.stringify(arn)))
+
+  it('reads the fleet’s tables and buckets, and nothing else of their kind', () => {
+    for (const construct of ['StepsJudge', 'StepsJudgeOthers']) {
+      expect(resourcesOf(construct, /^dynamodb:Scan/)).toEqual([expect.stringContaining(':table/terraform-state-lock')])
+      for (const arn of resourcesOf(construct, /^s3:/)) expect(arn).toContain(':s3:::my-tfstate-bucket')
+    }
+    // Without an object nobody asks for its state.
+    expect(resourcesOf('StepsJudgeOthers', /^s3:GetObject/).join()).toContain('/*.tflock')
+    expect(resourcesOf('StepsJudge', /^s3:GetObject/).join()).not.toContain('tflock')
+  })
+
+  it('keeps to the prefixes of a bucket, and grants nothing where the fleet names no store', () => {
+    const { written } = fleetOf([{ name: 'a', eks: 'a', region: 'eu-west-1', environment: 'test' }])
+    const s3 = [{ bucket: 'states', prefixes: ['team-a/', 'env:/'] }]
+    const of = (raw: object) => JSON.stringify(Template.fromStack(stackOf({ written: raw, fleet: parseFleet(raw) })))
+    const template = of({ ...Object(written), locks: { s3 } })
+    for (const prefix of ['team-a/', 'env:/']) expect(template).toContain(`:s3:::states/${prefix}*.tflock`)
+    expect(template).not.toContain(':s3:::states/*')
+    expect(of(Object(written))).not.toContain('s3:GetObject')
+  })
+
+  it('may tell of itself in its own name only', () => {
+    const statements = policies
+      .flatMap((policy) => policy.statements)
+      .filter(({ Action }) => Action === 'events:PutEvents')
+    expect(statements).toHaveLength(2)
+    for (const statement of statements)
+      expect(statement).toMatchObject({ Condition: { StringEquals: { 'events:source': 'lockstep' } } })
+  })
+
+  it('begins as often as the fleet says, over all clusters', () => {
+    template.hasResourceProperties('AWS::Scheduler::Schedule', {
+      ScheduleExpression: 'rate(2 minutes)',
+      Target: {
+        Arn: { Ref: Match.stringLikeRegexp('^Workflowlockscan') },
+        Input: JSON.stringify({ clusters: ['staging', 'production'] }),
+      },
+    })
   })
 })
 

@@ -128,7 +128,10 @@ describe('the locks of a cluster', () => {
         backend('backend "s3" {\n bucket = "unheard-of"\n key = "k"\n region = "us-east-1"\n use_lockfile = true\n}'),
       ),
     )
+    // A bucket of the same name is somewhere else.
+    fleet.bucket.take(file('k'), record('a', 'runner@far-tf-runner', start), start)
     expect(await fleet.scan('staging')).toMatchObject({ findings: 5, unreadable: 1 })
+    expect(await fleet.observed('Terraform/flux-system/far')).toBeUndefined()
     const { findings = [] } = (await fleet.ledger.readScan('staging')) ?? {}
     expect(Object.fromEntries(findings.map(({ subject, kind }) => [subject, kind]))).toEqual({
       'Terraform/flux-system/gcs': 'unsupported',
@@ -236,6 +239,29 @@ describe('a state that several objects keep', () => {
 })
 
 describe('late and overlapping scans', () => {
+  test('read the locks before what tells of their holders', async () => {
+    const fleet = planning()
+    await fleet.scan('production')
+    const calls: string[] = []
+    const { read } = fleet.table
+    const { get, list } = fleet.staging
+    fleet.table.read = (address) => {
+      calls.push('lock')
+      return read.call(fleet.table, address)
+    }
+    fleet.staging.get = (ref) => {
+      calls.push(ref.kind)
+      return get.call(fleet.staging, ref)
+    }
+    fleet.staging.list = (kind, options) => {
+      calls.push(kind)
+      return list.call(fleet.staging, kind, options)
+    }
+    await fleet.scan('staging')
+    for (const kind of ['Pod', 'Node']) expect(calls.indexOf(kind)).toBeGreaterThan(calls.indexOf('lock'))
+    expect(calls).toContain('lock')
+  })
+
   test('are skipped while another one is at it', async () => {
     const fleet = planning()
     await fleet.ledger.takeScan('staging', 'another', start + 10 * minute)

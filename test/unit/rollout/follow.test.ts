@@ -5,7 +5,8 @@ import { ClaimLost } from '../../../functions/lib/rollout/lease.ts'
 import type { PlannedObject, Rollout } from '../../../functions/lib/rollout/rollout.ts'
 import { waitForLayer } from '../../../functions/wait/wait.ts'
 import { MemoryLedger } from '../../fixtures/memory-ledger.ts'
-import { gitRepository, head, kustomization as raw } from '../../fixtures/raw-objects.ts'
+import { observationOf } from '../../fixtures/observations.ts'
+import { gitRepository, head, kustomization as raw, terraform } from '../../fixtures/raw-objects.ts'
 import { begunRollout } from '../../fixtures/snapshot-of.ts'
 import { type StandInCluster, standInCluster } from '../../fixtures/stand-in-cluster.ts'
 
@@ -20,7 +21,7 @@ afterEach(() => standIn.close())
 
 /** Puts an object with its status into the store. */
 function put(object: { kind: string; metadata: object; spec: object; status: object }) {
-  const resource = object.kind === 'GitRepository' ? resources.GitRepository : resources.Kustomization
+  const resource = resources[object.kind as 'GitRepository' | 'Kustomization' | 'Terraform']
   const { name, namespace } = object.metadata as { name: string; namespace: string }
   standIn.store.create(resource, structuredClone(object) as never, 'tests')
   const status = object.status
@@ -109,4 +110,54 @@ test('a rollout whose claim was taken over stops without touching anything', asy
   await claim(rollout, 'another rollout')
   await expect(wait(rollout)).rejects.toThrow(ClaimLost)
   expect(standIn.server.requests().PATCH).toBeUndefined()
+})
+
+test('an object whose state is locked is shown as waiting for the lock, and is asked when nobody holds it', async () => {
+  put(gitRepository('fleet-infra', { status: { artifact: { revision: `main@sha1:${head('b')}` } } }))
+  const conditions = [
+    { type: 'Ready', status: 'False', reason: 'TFExecPlanFailed', message: 'error acquiring the state lock' },
+    { type: 'StateLocked', status: 'True', reason: 'LockHeld', message: '' },
+  ]
+  const lock = { pending: 'a' }
+  const status = { observedGeneration: 1, lastAttemptedRevision: `main@sha1:${head('b')}`, conditions, lock }
+  const uid = put(terraform('vpc', { status }))
+  const rollout = rolloutOf({ ...open(uid), key: 'Terraform/flux-system/vpc' })
+  await claim(rollout)
+  const [object] = rollout.objects
+
+  expect(await wait(rollout, 5_000)).toBe('WaitForLayer')
+  expect(object).toMatchObject({ phase: 'open', waitsForLock: true, detail: 'waits for the state lock a' })
+
+  await ledger.writeObservation(observationOf({ pod: 'gone' }))
+  expect(await wait(rollout, 5_000)).toBe('WaitForLayer')
+  expect(object?.detail).toMatch(
+    /^waits for the state lock of runner@vpc-tf-runner \(apply\) since 2026-03-02T10:00:00.500Z; it is suspect: its pod is gone/,
+  )
+  expect(object).toMatchObject({ phase: 'open', asked: 0 })
+
+  // The scans find it free while the rollout waits.
+  standIn.clock.after(1_000, () => {
+    const { judgement } = observationOf()
+    void ledger.writeObservation(observationOf({}, { version: 2, judgement: { ...judgement, verdict: 'free' } }))
+  })
+  expect(await wait(rollout, 60_000)).toBe('WaitForLayer')
+  expect(object?.detail).toMatch(/^nobody holds its state lock any more/)
+  expect(object?.asked).toBeGreaterThan(0)
+})
+
+test('an object that says "Applying" while its run is dead is shown as waiting for the lock of that run', async () => {
+  put(gitRepository('fleet-infra', { status: { artifact: { revision: `main@sha1:${head('b')}` } } }))
+  const conditions = [{ type: 'Ready', status: 'Unknown', reason: 'Progressing', message: 'Applying' }]
+  const uid = put(terraform('vpc', { status: { observedGeneration: 1, conditions } }))
+  const openedAt = standIn.clock.now()
+  const rollout = rolloutOf({ ...open(uid), key: 'Terraform/flux-system/vpc', openedAt })
+  await claim(rollout)
+  await ledger.writeObservation(observationOf({ pod: 'gone' }))
+  await wait(rollout, 4 * 60_000)
+  expect(rollout.objects[0]).toMatchObject({ phase: 'open', detail: 'Progressing: Applying' })
+  await wait(rollout, 2 * 60_000)
+  expect(rollout.objects[0]).toMatchObject({
+    phase: 'open',
+    detail: expect.stringMatching(/^waits for the state lock of/),
+  })
 })
