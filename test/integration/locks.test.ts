@@ -43,6 +43,13 @@ async function applying(...names: readonly string[]): Promise<void> {
 const message = (name: string) =>
   world.object(key(name)).status?.conditions.find(({ type }: { type: string }) => type === 'Ready')?.message
 
+/** With its lock in the table. */
+const stateOf = (name: string) =>
+  world.states?.openBackend({
+    ...{ type: 'custom', name: 's3', workspace: 'default' },
+    attributes: { bucket: 'states', key: `${name}/terraform.tfstate`, dynamodb_table: 'locks' },
+  })
+
 /** Lets time pass. */
 const pass = (ms: number) => new Promise<void>((resolve) => world.clock.after(ms, resolve))
 
@@ -119,13 +126,27 @@ it('a runner that outlives its controller is live, however long it takes', async
 
 it('locks in the fleet of nobody are shown, and are never more than suspect', async () => {
   await start([onS3('mine', table)])
-  const state = world.states?.openBackend({
-    ...{ type: 'custom', name: 's3', workspace: 'default' },
-    attributes: { bucket: 'states', key: 'other/terraform.tfstate', dynamodb_table: 'locks' },
-  })
+  const state = stateOf('other')
   const record = { ID: 'a-lock', Operation: 'OperationTypeApply', Info: '', Version: '1.12.1', Path: '' }
   const Created = new Date(world.clock.now()).toISOString()
   await state?.acquire({ ...record, Who: 'runner@mine-tf-runner', Created })
   await pass(120 * minute)
   expect(await verdicts()).toEqual({ 'states/other/terraform.tfstate in table locks (us-east-1)': 'suspect' })
+})
+
+it('a rollout waits for a lock, says whose it is, and goes on when it is gone', async () => {
+  await start([onS3('vpc', table)])
+  const lock = await world.simulation.takeLock(key('vpc'), { who: 'ana@laptop' })
+  const pushed = world.change()
+  await world.deliver(pushed)
+  const waiting = await world.until('waiting for the lock', async () => {
+    const { objects } = await world.rollout(pushed).catch(() => ({ objects: [] }))
+    return objects.find(({ detail }) => detail.includes('ana@laptop'))
+  })
+  expect(waiting).toMatchObject({ phase: 'open', waitsForLock: true })
+  expect(waiting.detail).toMatch(/^waits for the state lock of ana@laptop \(apply\) since .*; it is live: /)
+  await stateOf('vpc')?.release(lock?.ID ?? '')
+  const ended = await world.ended(pushed)
+  expect(ended.rollout.objects.map(({ phase }) => phase)).toEqual(['ready'])
+  expect(ended.status).toBe('SUCCEEDED')
 })
