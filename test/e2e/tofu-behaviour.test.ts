@@ -3,7 +3,8 @@ import { tofuLocksContract } from '../contracts/tofu-locks.contract.ts'
 import { tofuReconcileContract } from '../contracts/tofu-reconcile.contract.ts'
 import { tofuRunnersContract } from '../contracts/tofu-runners.contract.ts'
 import { tofuVerdictsContract } from '../contracts/tofu-verdicts.contract.ts'
-import { type RunningCluster, startCluster } from './cluster/cluster.ts'
+import type { RunningCluster } from './cluster/cluster.ts'
+import { clusterOfSuite } from './suite-cluster.ts'
 import { briskDeployment, RealTofuDriver } from './tofu/real-tofu-driver.ts'
 
 vi.setConfig({ maxConcurrency: 12 })
@@ -12,7 +13,7 @@ const tofu = inject('tofuController')
 let cluster: RunningCluster
 
 beforeAll(async () => {
-  cluster = await startCluster({ upstream: inject('upstream'), tofu, tofuDeployment: briskDeployment })
+  cluster = await clusterOfSuite({ tofuDeployment: briskDeployment })
 })
 
 afterAll(() => cluster?.stop())

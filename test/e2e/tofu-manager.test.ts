@@ -2,7 +2,8 @@ import { afterAll, beforeAll, describe, inject } from 'vitest'
 import { tofuLocalRunnerContract } from '../contracts/tofu-local-runner.contract.ts'
 import { tofuManagerContract } from '../contracts/tofu-manager.contract.ts'
 import { tofuLocalRunnerVerdictsContract, tofuManagerVerdictsContract } from '../contracts/tofu-verdicts.contract.ts'
-import { type RunningCluster, startCluster } from './cluster/cluster.ts'
+import type { RunningCluster } from './cluster/cluster.ts'
+import { clusterOfSuite } from './suite-cluster.ts'
 import { briskDeployment, RealTofuDriver, withLocalRunner } from './tofu/real-tofu-driver.ts'
 
 const tofu = inject('tofuController')
@@ -10,7 +11,7 @@ const name = tofu.kind === 'real' ? 'the real one' : 'simulated, with the real O
 let cluster: RunningCluster
 
 beforeAll(async () => {
-  cluster = await startCluster({ upstream: inject('upstream'), tofu, tofuDeployment: briskDeployment })
+  cluster = await clusterOfSuite({ tofuDeployment: briskDeployment })
 })
 
 afterAll(() => cluster?.stop())
