@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util'
 import { measureClusterRequests } from './cluster-requests.ts'
 import { measureHandlerMemory } from './handler-memory.ts'
 import { measureLayerLatency } from './layer-latency.ts'
+import { measureLockScan } from './lock-scan.ts'
 import type { Measure, Measurement } from './measurement.ts'
 import { measurePlanTime } from './plan-time.ts'
 import { measureStartTime } from './start-time.ts'
@@ -22,6 +23,7 @@ const rows: Readonly<Record<string, Measure>> = {
   webhook: measureWebhookFunction,
   start: measureStartTime,
   verdicts: measureVerdictRate,
+  locks: measureLockScan,
 }
 
 const usage = `npm run bench -- [--only ${Object.keys(rows).join('|')}] [--json FILE]`

@@ -23,7 +23,7 @@ const fleet = parseFleet({
 
 /** Lockstep's scans of a driver's cluster, and what they have found. */
 export class LockWatch {
-  readonly events = new MemoryEvents()
+  private readonly events = new MemoryEvents()
   private readonly driver: TofuDriver
   private readonly ports: LockPorts
   private scans = 0
@@ -47,6 +47,11 @@ export class LockWatch {
     scanned()
     const observations = await ledger.listObservations()
     return observations.find(({ evidence }) => evidence.owner?.object === refKey(ref))
+  }
+
+  /** The verdicts that were published on the lock of an object. */
+  told(ref: ObjectRef): Verdict[] {
+    return this.events.published.filter(({ object }) => object === refKey(ref)).map(({ verdict }) => verdict)
   }
 
   /** Scans every second for as long as a verdict takes that is certain, and longer; answers all observations. */

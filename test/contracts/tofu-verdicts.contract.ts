@@ -30,7 +30,7 @@ export function tofuVerdictsContract(name: string, setup: SetupTofu, { concurren
       })
       await driver.until(fleet.vpc, appliedAt(revision))
       expect(await watch.until(fleet.vpc, 'free')).toMatchObject({ offences: [] })
-      expect(watch.events.published.map(({ verdict }) => verdict)).toEqual(['live', 'free'])
+      expect(watch.told(fleet.vpc)).toEqual(['live', 'free'])
     })
 
     it('a runner that was killed and restarted in its pod leaves a loud ghost, which is stale', async ({
@@ -69,7 +69,7 @@ export function tofuVerdictsContract(name: string, setup: SetupTofu, { concurren
         expect(judgement).toMatchObject({ rule: 'holder-dead', scene: 'silent ghost' })
         expect(evidence.lock.record?.id).toBe(lock.ID)
         expect(evidence.object.reading).toMatchObject({ value: { stateLocked: false, message: 'Applying' } })
-        expect(watch.events.published.map(({ verdict }) => verdict)).toEqual(['live', 'suspect', 'stale'])
+        expect(watch.told(fleet.vpc)).toEqual(['live', 'suspect', 'stale'])
       },
     )
 
