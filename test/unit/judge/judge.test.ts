@@ -381,7 +381,8 @@ describe('what belongs to no object', () => {
 
   test('is what a cluster left behind that is not in the fleet any more', async () => {
     const fleet = new ScannedFleet()
-    await fleet.ledger.writeObservation(observationOf({}, { cluster: 'old' }))
+    const parts = [{ store: 'kubernetes' as const, address: 'Lease/a/lock-tfstate-default-b in old', version: 'v' }]
+    await fleet.ledger.writeObservation(observationOf({ lock: { parts } }, { cluster: 'old' }))
     await fleet.scanFor(2)
     expect(fleet.told).toEqual(['live', 'free'])
   })
