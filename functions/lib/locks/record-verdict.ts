@@ -4,7 +4,7 @@ import { isUnannounced, lockEventOf } from './announce.ts'
 import type { Evidence } from './evidence.ts'
 import type { LockLimits } from './lock-limits.ts'
 import type { Observation } from './observation.ts'
-import { nextObservation } from './remember.ts'
+import { nextObservation, type Verdict } from './remember.ts'
 import { judge } from './verdict.ts'
 
 export interface Judged {
@@ -36,17 +36,28 @@ export async function recordVerdict(
   ports: RecordPorts,
 ): Promise<Observation | undefined> {
   const judgement = judge(judged.evidence, ports.limits)
-  const isLeft = previous && isUnannounced(previous) && previous.judgement.verdict !== judgement.verdict
-  const known = isLeft ? await announced(previous, judged.at, ports) : previous
-  if (isLeft && !known) return undefined
+  const known = previous && (await withoutLeft(previous, { ...judged, judgement }, ports))
+  if (previous && !known) return undefined
   const next = nextObservation({ ...judged, judgement }, known)
   if (!(await ports.ledger.writeObservation(next))) return undefined
   if (!isUnannounced(next)) return next
-  return (await announced(next, judged.at, ports)) ?? next
+  return (await tell(next, judged.at, ports)) ?? next
 }
 
-/** Tells first and writes that down after it. Undefined when somebody else has written meanwhile. */
-async function announced(
+/** The observation of before, told if it was not and if what follows has something else to tell. */
+async function withoutLeft(
+  previous: Observation,
+  verdict: Verdict,
+  ports: RecordPorts,
+): Promise<Observation | undefined> {
+  if (!isUnannounced(previous)) return previous
+  const next = nextObservation(verdict, previous)
+  if (lockEventOf(next).id === lockEventOf(previous).id) return previous
+  return tell(previous, verdict.at, ports)
+}
+
+/** Tells a verdict, and writes down after it that it was told. Undefined when somebody else has written meanwhile. */
+export async function tell(
   observation: Observation,
   at: number,
   { ledger, events }: RecordPorts,

@@ -1,9 +1,11 @@
 import * as z from 'zod'
+import { each } from '../each.ts'
 import type { LockPorts } from '../step.ts'
+import { isUnannounced } from './announce.ts'
 import { whyFailed } from './lock-access.ts'
 import { ageOf } from './lock-age.ts'
 import type { Observation } from './observation.ts'
-import { recordVerdict } from './record-verdict.ts'
+import { type RecordPorts, recordVerdict, tell } from './record-verdict.ts'
 import { type Look, notReadAgain, withSight } from './remember.ts'
 import type { Finding, ScanReport } from './scan-report.ts'
 
@@ -38,6 +40,9 @@ export interface ScanOptions {
 /** Longer than its function may take, which is 5 minutes: a scan that is past it does not work any more. */
 const leaseMs = 6 * 60_000
 
+/** Events at a time. */
+const width = 8
+
 /** For people; the number of all is told beside them. */
 const mostFindings = 200
 
@@ -55,6 +60,7 @@ export class Scan {
   private readonly findings: Finding[] = []
   private readonly detectedAfter: number[] = []
   private readonly unreadable = new Set<string>()
+  private readonly recorded = new Set<string>()
   private readonly counted = { live: 0, suspect: 0, stale: 0, unknown: 0, free: 0, dropped: 0, failed: 0 }
   private oldest: number | undefined
 
@@ -93,7 +99,7 @@ export class Scan {
   async saw(key: string, look: Look): Promise<void> {
     const previous = this.previous.get(key)
     const isFree = look.lock.parts.length === 0
-    if (isFree && (!previous || isSettledFree(previous))) return
+    if (isFree && (!previous || previous.judgement.verdict === 'free')) return
     const readBy = this.ports.clock.now()
     const evidence = withSight(look, readBy, previous)
     const isNew = !isFree && evidence.sight.firstSeenAt === readBy
@@ -110,6 +116,7 @@ export class Scan {
   /** Writes the report, and gives the turn back. `places`: see `ScanReport`. */
   async end(places: readonly string[] | undefined): Promise<ScanCounts> {
     const { clock, ledger, log, metrics } = this.ports
+    await each(this.untold(), width, (observation) => this.tellLate(observation))
     const { live, suspect, stale, unknown, free, dropped, failed } = this.counted
     const counts = {
       ...{ skipped: false, live, suspect, stale, unknown, freed: free, dropped, failed },
@@ -132,17 +139,45 @@ export class Scan {
   }
 
   private async record(key: string, evidence: Observation['evidence'], isNew: boolean): Promise<void> {
-    const { ledger, events, clock, fleet, log } = this.ports
+    const { clock } = this.ports
     const judged = { key, cluster: this.cluster, evidence, at: clock.now() }
+    this.recorded.add(key)
     try {
-      const observation = await recordVerdict(judged, this.previous.get(key), { ledger, events, limits: fleet.locks })
+      const observation = await recordVerdict(judged, this.previous.get(key), this.recording)
       if (observation) this.count(observation, isNew)
       else this.counted.dropped++
     } catch (error) {
-      // One place does not stop the others. What could not be written or told is tried again by the next scan.
-      this.counted.failed++
-      log.warn('a lock could not be recorded', { place: key, why: whyFailed(error) })
+      this.failed(key, error)
     }
+  }
+
+  /** What an earlier scan could not tell, of places that this one had nothing to write about. */
+  private untold(): Observation[] {
+    const known = this.ports.fleet.clusters.map(({ name }) => name)
+    const isOwn = ({ cluster }: Observation) =>
+      cluster === this.cluster || (this.cluster === undefined && !known.includes(cluster ?? ''))
+    return [...this.previous.values()].filter(
+      (observation) => isOwn(observation) && isUnannounced(observation) && !this.recorded.has(observation.key),
+    )
+  }
+
+  private async tellLate(observation: Observation): Promise<void> {
+    try {
+      await tell(observation, this.ports.clock.now(), this.recording)
+    } catch (error) {
+      this.failed(observation.key, error)
+    }
+  }
+
+  private get recording(): RecordPorts {
+    const { ledger, events, fleet } = this.ports
+    return { ledger, events, limits: fleet.locks }
+  }
+
+  /** One place does not stop the others. What could not be written or told is tried again by the next scan. */
+  private failed(place: string, error: unknown): void {
+    this.counted.failed++
+    this.ports.log.warn('a lock could not be recorded', { place, why: whyFailed(error) })
   }
 
   private count({ judgement, evidence }: Observation, isNew: boolean): void {
@@ -160,9 +195,4 @@ export class Scan {
 export const skippedScan: ScanCounts = {
   ...{ skipped: true, live: 0, suspect: 0, stale: 0, unknown: 0 },
   ...{ freed: 0, dropped: 0, failed: 0, findings: 0, unreadable: 0 },
-}
-
-/** Free, and told. */
-function isSettledFree({ judgement, announced }: Observation): boolean {
-  return judgement.verdict === 'free' && announced?.verdict === 'free'
 }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { observationOf } from '../../fixtures/observations.ts'
 import { terraform } from '../../fixtures/raw-objects.ts'
 import {
   file,
@@ -301,6 +302,19 @@ describe('events', () => {
     expect(fleet.told).toEqual(['live', 'suspect'])
   })
 
+  test('that could not be sent are sent by the next scan, even when there is nothing else left of the place', async () => {
+    const fleet = planning()
+    await fleet.scanFor(2)
+    fleet.events.down = true
+    fleet.table.release(item('vpc.tfstate'))
+    await fleet.scanFor(2)
+    expect(await fleet.scan('staging')).toMatchObject({ failed: 1 })
+    fleet.events.down = false
+    fleet.staging.delete(s3Object('vpc'))
+    await fleet.scanFor(4)
+    expect(fleet.told).toEqual(['live', 'free'])
+  })
+
   test('are sent again with the same id, after a crash before it was written down', async () => {
     const fleet = planning()
     const { writeObservation } = fleet.ledger
@@ -361,6 +375,14 @@ describe('what belongs to no object', () => {
     fleet.staging.delete(s3Object('vpc'))
     fleet.table.release(item('vpc.tfstate'))
     fleet.bucket.release(file('vpc.tfstate'))
+    await fleet.scanFor(2)
+    expect(fleet.told).toEqual(['live', 'free'])
+  })
+
+  test('is what a cluster left behind that is not in the fleet any more', async () => {
+    const fleet = new ScannedFleet()
+    const parts = [{ store: 'kubernetes' as const, address: 'Lease/a/lock-tfstate-default-b in old', version: 'v' }]
+    await fleet.ledger.writeObservation(observationOf({ lock: { parts } }, { cluster: 'old' }))
     await fleet.scanFor(2)
     expect(fleet.told).toEqual(['live', 'free'])
   })
