@@ -4,12 +4,14 @@ import { Construct } from 'constructs'
 import type { Fleet } from '../../functions/lib/fleet.ts'
 import type { HandlerFunction } from './handler-function.ts'
 
-/** The group that infra/cluster/rbac.yaml gives its rights to. */
+/** The groups that infra/cluster/rbac.yaml gives its rights to: all functions, and the one that judges locks besides. */
 export const clusterGroup = 'lockstep'
+export const locksGroup = 'lockstep-locks'
 
 /**
  * Who may reach the fleet's clusters. In AWS: eks:DescribeCluster on exactly these. In each cluster: an access entry
- * that puts the function's role into the group `lockstep`, and the group's RBAC from infra/cluster.
+ * that puts the function's role into the group `lockstep`, and the group's RBAC from infra/cluster. Who judges locks is in
+ * `lockstep-locks` too, and nobody else can read a Secret.
  *
  * Every function keeps a role of its own, so that a cluster's audit log tells which of them did what. That is one
  * entry per function and cluster: EKS has room for far more, and this stack (500 resources) for some 50 clusters.
@@ -28,7 +30,7 @@ export class ClusterAccess extends Construct {
     )
   }
 
-  grant(to: HandlerFunction): void {
+  grant(to: HandlerFunction, { locks = false }: { readonly locks?: boolean } = {}): void {
     const stack = Stack.of(this)
     to.allow(
       ['eks:DescribeCluster'],
@@ -42,7 +44,7 @@ export class ClusterAccess extends Construct {
         clusterName: eks,
         principalArn: to.role.roleArn,
         type: 'STANDARD',
-        kubernetesGroups: [clusterGroup],
+        kubernetesGroups: locks ? [clusterGroup, locksGroup] : [clusterGroup],
       })
     }
   }

@@ -66,7 +66,7 @@ export class Steps extends Construct {
         bundled: { LOCKSTEP_FLEET: fleet },
       })
       if (plan.ledger) ledger.grant(made)
-      if (plan.clusters) clusters.grant(made)
+      if (plan.clusters) clusters.grant(made, { locks: plan.reads !== undefined })
       if (plan.reads) {
         lockStores.grant(made, { states: plan.reads === 'locks and states' })
         this.allowEvents(made)

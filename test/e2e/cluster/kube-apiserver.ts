@@ -30,7 +30,7 @@ export interface ApiServer {
 /** `admin` may do everything; `lockstep` is in the group lockstep, and may do what the cluster grants to that. */
 export type User = 'admin' | 'lockstep'
 
-const groups: Readonly<Record<User, string>> = { admin: 'system:masters', lockstep: 'lockstep' }
+const groups: Readonly<Record<User, string>> = { admin: 'system:masters', lockstep: 'lockstep,lockstep-locks' }
 
 /** What needs controllers, Secrets or nodes that these clusters do not have. */
 const pluginsWithoutUse = [

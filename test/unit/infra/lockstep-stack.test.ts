@@ -6,7 +6,7 @@ import { AwsSolutionsChecks } from 'cdk-nag'
 import { describe, expect, it } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
 import { parseFleet } from '../../../functions/lib/fleet.ts'
-import { clusterGroup } from '../../../infra/aws/cluster-access.ts'
+import { clusterGroup, locksGroup } from '../../../infra/aws/cluster-access.ts'
 import { LockstepStack } from '../../../infra/aws/lockstep-stack.ts'
 import { type FleetFile, readFleet } from '../../../infra/fleet.ts'
 
@@ -143,9 +143,13 @@ describe('access to clusters', () => {
     const entries = Object.values(template.findResources('AWS::EKS::AccessEntry')).map(({ Properties }) => Properties)
     expect(entries).toHaveLength(18)
     expect(new Set(entries.map(({ ClusterName }) => ClusterName))).toEqual(new Set(['staging-eks-01', 'prod-eks-01']))
-    for (const entry of entries) expect(entry).toMatchObject({ Type: 'STANDARD', KubernetesGroups: [clusterGroup] })
-    const roles = new Set(entries.map(({ PrincipalArn }) => PrincipalArn['Fn::GetAtt'][0]))
-    expect([...roles].map((role) => role.replace(/^Steps(.*)Role.*/, '$1')).sort()).toEqual(
+    const roleOf = ({ PrincipalArn }: Record<string, Record<string, string[]>>) =>
+      PrincipalArn?.['Fn::GetAtt']?.[0]?.replace(/^Steps(.*)Role.*/, '$1') ?? ''
+    for (const entry of entries) {
+      const groups = roleOf(entry) === 'Judge' ? [clusterGroup, locksGroup] : [clusterGroup]
+      expect(entry).toMatchObject({ Type: 'STANDARD', KubernetesGroups: groups })
+    }
+    expect([...new Set(entries.map(roleOf))].sort()).toEqual(
       ['Fetch', 'Gate', 'Hold', 'Judge', 'Open', 'Plan', 'Release', 'Restore', 'Wait'].sort(),
     )
   })
@@ -163,12 +167,12 @@ describe('access to clusters', () => {
     expect(resources).toEqual(['rbac.yaml'])
     const documents = parseAllDocuments(readFileSync('infra/cluster/rbac.yaml', 'utf8')).map((each) => each.toJS())
     expect(documents.map(({ kind, metadata }) => `${kind} ${metadata.name}`)).toEqual([
-      ...['ClusterRole lockstep', 'ClusterRoleBinding lockstep'],
-      ...['ClusterRole lockstep-locks', 'ClusterRoleBinding lockstep-locks'],
+      ...[clusterGroup, locksGroup].flatMap((name) => [`ClusterRole ${name}`, `ClusterRoleBinding ${name}`]),
     ])
     for (const { metadata, roleRef, subjects } of documents.filter(({ kind }) => kind === 'ClusterRoleBinding')) {
       expect(roleRef).toEqual({ apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: metadata.name })
-      expect(subjects).toEqual([{ apiGroup: 'rbac.authorization.k8s.io', kind: 'Group', name: clusterGroup }])
+      // The groups are named as the roles that they get.
+      expect(subjects).toEqual([{ apiGroup: 'rbac.authorization.k8s.io', kind: 'Group', name: metadata.name }])
     }
     const rules = documents.flatMap((document) => document.rules ?? [])
     const rights = rules.flatMap(({ apiGroups, resources: kinds, verbs }: Record<string, string[]>) =>
