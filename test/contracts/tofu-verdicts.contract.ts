@@ -1,5 +1,7 @@
 import { describe, expect } from 'vitest'
+import { LeaseLockStore } from '../../functions/lib/locks/lease-lock-store.ts'
 import type { Observation } from '../../functions/lib/locks/observation.ts'
+import { renderLockRecord } from '../../infra/local/simulation/tofu/lock-record.ts'
 import { LockWatch } from './lock-watch.ts'
 import { appliedAt, lockedBy, type TofuDriver } from './tofu-driver.ts'
 import { type SetupTofu, tofuTest } from './tofu-test.ts'
@@ -28,6 +30,9 @@ export function tofuVerdictsContract(name: string, setup: SetupTofu, { concurren
         lock: { record: { id: lock.ID, operation: 'OperationTypeApply', host: 'vpc-tf-runner' } },
         holder: { runner: 'vpc-tf-runner' },
       })
+      const leases = await new LeaseLockStore(driver.lockstep).list()
+      const own = leases.find(({ holderIdentity }) => holderIdentity === lock.ID)
+      expect(own?.record.raw).toBe(renderLockRecord(lock))
       await driver.until(fleet.vpc, appliedAt(revision))
       expect(await watch.until(fleet.vpc, 'free')).toMatchObject({ offences: [] })
       expect(watch.told(fleet.vpc)).toEqual(['live', 'free'])
