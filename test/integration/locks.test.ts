@@ -124,6 +124,18 @@ it('a runner that outlives its controller is live, however long it takes', async
   }
 })
 
+it('what is dead by all signs is no more than suspect while a node does not answer', async () => {
+  await start([onS3('vpc', table)])
+  await applying('vpc')
+  world.simulation.killRunner(key('vpc'), 'fail')
+  world.simulation.tofu.kubelet.silence()
+  await pass(120 * minute)
+  expect(await verdicts()).toEqual({ vpc: 'suspect' })
+  world.simulation.tofu.kubelet.answers()
+  await pass(20 * minute)
+  expect(await verdicts()).toEqual({ vpc: 'stale, silent ghost' })
+})
+
 it('locks in the fleet of nobody are shown, and are never more than suspect', async () => {
   await start([onS3('mine', table)])
   const state = stateOf('other')

@@ -65,6 +65,15 @@ export class VirtualKubelet {
     }
   }
 
+  /** The cluster loses sight of the node, whose processes work on, until it `answers` again. */
+  silence(): void {
+    this.showReady('Unknown', 'NodeStatusUnknown')
+  }
+
+  answers(): void {
+    this.showReady('True', 'KubeletReady')
+  }
+
   /** The pod of that name that is not gone yet, its process alive or not. */
   find(namespace: string, name: string): VirtualPod | undefined {
     return this.running(({ metadata }) => metadata.namespace === namespace && metadata.name === name).at(-1)
@@ -76,15 +85,19 @@ export class VirtualKubelet {
   }
 
   private register(): void {
-    const { store, clock } = this.options
+    const { store } = this.options
     if (!isServed(store, Node) || store.get(Node, '', this.node)) return
     store.create(Node, { apiVersion: 'v1', kind: 'Node', metadata: { name: this.node } }, 'kubelet')
-    const ready = (node: KubernetesObject) => {
+    this.showReady('True', 'KubeletReady')
+  }
+
+  private showReady(status: 'True' | 'Unknown', reason: string): void {
+    const { store, clock } = this.options
+    const show = (node: KubernetesObject) => {
       const lastTransitionTime = timestamp(clock)
-      const condition = { type: 'Ready', status: 'True', reason: 'KubeletReady', lastTransitionTime }
-      node.status = { conditions: [condition] }
+      node.status = { conditions: [{ type: 'Ready', status, reason, lastTransitionTime }] }
     }
-    store.update(Node, '', this.node, ready, { manager: 'kubelet', subresource: 'status' })
+    store.update(Node, '', this.node, show, { manager: 'kubelet', subresource: 'status' })
   }
 
   private see(object: KubernetesObject): void {
