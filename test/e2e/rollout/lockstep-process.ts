@@ -129,5 +129,7 @@ function fleetOf({ repository, url, layers }: LockstepOptions) {
     repositories: [{ name: repository, host: new URL(url).hostname, branches: ['main'] }],
     layers,
     clusters: [{ name: 'staging', eks: 'staging-eks', region: 'us-east-1', environment: 'staging' }],
+    // At the start only: what scans ask of the cluster is not what rollouts do.
+    locks: { every: '1d' },
   }
 }
