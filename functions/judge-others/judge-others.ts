@@ -1,9 +1,9 @@
 import { each } from '../lib/each.ts'
-import { freeLook, ownerlessLook } from '../lib/locks/gather.ts'
-import { storeNameOf, whyFailed } from '../lib/locks/lock-access.ts'
-import type { FoundLock } from '../lib/locks/lock-store.ts'
-import { type Observation, placeKey } from '../lib/locks/observation.ts'
-import { Scan, type ScanCounts, skippedScan } from '../lib/locks/scan.ts'
+import { freeLook, ownerlessLook } from '../lib/locks/evidence/gather.ts'
+import { storeNameOf, whyFailed } from '../lib/locks/scan/lock-access.ts'
+import { type Observation, placeKey } from '../lib/locks/scan/observation.ts'
+import { Scan, type ScanCounts, skippedScan } from '../lib/locks/scan/scan.ts'
+import type { FoundLock } from '../lib/locks/stores/lock-store.ts'
 import type { LockPorts } from '../lib/step.ts'
 
 export type OtherPorts = Pick<LockPorts, 'clock' | 'fleet' | 'ledger' | 'log' | 'locks' | 'events' | 'metrics'>

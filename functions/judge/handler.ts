@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { scanCountsSchema } from '../lib/locks/scan.ts'
+import { scanCountsSchema } from '../lib/locks/scan/scan.ts'
 import { clusterOf } from '../lib/rollout/rollout-step.ts'
 import { serveLocks } from '../lib/serve-locks.ts'
 import { defineLockStep } from '../lib/step.ts'

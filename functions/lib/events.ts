@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { verdicts } from './locks/verdict.ts'
+import { verdicts } from './locks/verdict/verdict.ts'
 
 const verdict = z.enum(verdicts)
 

@@ -1,4 +1,4 @@
-import type { Verdict } from './locks/verdict.ts'
+import type { Verdict } from './locks/verdict/verdict.ts'
 
 /** What one scan has counted, of one cluster or of what belongs to none. */
 export interface LockFigures {

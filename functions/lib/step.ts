@@ -5,7 +5,7 @@ import type { Events } from './events.ts'
 import type { Fleet } from './fleet.ts'
 import type { ClusterAccess } from './kubernetes/cluster-access.ts'
 import type { Ledger } from './ledger/ledger.ts'
-import type { LockAccess } from './locks/lock-access.ts'
+import type { LockAccess } from './locks/scan/lock-access.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 

@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks'
-import { judge } from '../../functions/lib/locks/verdict.ts'
+import { judge } from '../../functions/lib/locks/verdict/verdict.ts'
 import { deadFor, evidenceOf, limits, type Scene } from '../fixtures/lock-evidence.ts'
 import { median } from './distribution.ts'
 import type { Measurement } from './measurement.ts'

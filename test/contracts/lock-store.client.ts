@@ -8,8 +8,8 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3'
 import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb'
-import { DynamoDbLockStore } from '../../functions/lib/locks/dynamodb-lock-store.ts'
-import { S3LockStore } from '../../functions/lib/locks/s3-lock-store.ts'
+import { DynamoDbLockStore } from '../../functions/lib/locks/stores/dynamodb-lock-store.ts'
+import { S3LockStore } from '../../functions/lib/locks/stores/s3-lock-store.ts'
 import { localCredentials } from '../../infra/local/dynamodb.ts'
 import type { LockStoreUnderTest } from './lock-store.contract.ts'
 import { LockTable } from './lock-table.ts'

@@ -4,7 +4,7 @@ import {
   type LockAddress,
   type LockStore,
   LockStoreError,
-} from '../../functions/lib/locks/lock-store.ts'
+} from '../../functions/lib/locks/stores/lock-store.ts'
 
 export interface LockStoreUnderTest {
   /** Lists in pages of 3, where the store has pages. Used by these tests alone. */

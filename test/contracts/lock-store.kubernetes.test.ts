@@ -1,4 +1,4 @@
-import { LeaseLockStore } from '../../functions/lib/locks/lease-lock-store.ts'
+import { LeaseLockStore } from '../../functions/lib/locks/stores/lease-lock-store.ts'
 import { builtinResources } from '../../infra/local/kubernetes/builtin-resources.ts'
 import type { KubernetesObject } from '../../infra/local/kubernetes/object-store.ts'
 import { standInCluster } from '../fixtures/stand-in-cluster.ts'

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { StateAddress } from '../../functions/lib/locks/backends/lock-place.ts'
 import type { StateEvidence } from '../../functions/lib/locks/evidence.ts'
-import type { StateAddress } from '../../functions/lib/locks/lock-place.ts'
-import { LockStoreError } from '../../functions/lib/locks/lock-store.ts'
-import type { StateReader } from '../../functions/lib/locks/state-reader.ts'
+import type { StateReader } from '../../functions/lib/locks/states/state-reader.ts'
+import { LockStoreError } from '../../functions/lib/locks/stores/lock-store.ts'
 
 export interface StateReaderUnderTest {
   readonly reader: StateReader

@@ -1,5 +1,5 @@
 import { gzipSync } from 'node:zlib'
-import { SecretStateReader } from '../../functions/lib/locks/secret-state-reader.ts'
+import { SecretStateReader } from '../../functions/lib/locks/states/secret-state-reader.ts'
 import { builtinResources } from '../../infra/local/kubernetes/builtin-resources.ts'
 import type { KubernetesObject } from '../../infra/local/kubernetes/object-store.ts'
 import { standInCluster } from '../fixtures/stand-in-cluster.ts'

@@ -7,7 +7,7 @@ import {
   S3ServiceException,
 } from '@aws-sdk/client-s3'
 import { systemClock } from '../../functions/lib/clock.ts'
-import { S3StateReader } from '../../functions/lib/locks/s3-state-reader.ts'
+import { S3StateReader } from '../../functions/lib/locks/states/s3-state-reader.ts'
 import { localCredentials } from '../../infra/local/dynamodb.ts'
 import { startS3 } from '../../infra/local/s3/s3-server.ts'
 import { stateReaderContract } from './state-reader.contract.ts'

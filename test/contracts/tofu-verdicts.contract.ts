@@ -1,6 +1,6 @@
 import { describe, expect } from 'vitest'
-import { LeaseLockStore } from '../../functions/lib/locks/lease-lock-store.ts'
-import type { Observation } from '../../functions/lib/locks/observation.ts'
+import type { Observation } from '../../functions/lib/locks/scan/observation.ts'
+import { LeaseLockStore } from '../../functions/lib/locks/stores/lease-lock-store.ts'
 import { renderLockRecord } from '../../infra/local/simulation/tofu/lock-record.ts'
 import { LockWatch } from './lock-watch.ts'
 import { appliedAt, lockedBy, type TofuDriver } from './tofu-driver.ts'

@@ -4,8 +4,8 @@ import { ConditionalCheckFailedException } from '@aws-sdk/client-dynamodb'
 import { type DynamoDBDocumentClient, GetCommand, PutCommand, QueryCommand } from '@aws-sdk/lib-dynamodb'
 import * as z from 'zod'
 import type { Clock } from '../clock.ts'
-import { type Observation, observationSchema } from '../locks/observation.ts'
-import { type ScanReport, scanReportSchema } from '../locks/scan-report.ts'
+import { type Observation, observationSchema } from '../locks/scan/observation.ts'
+import { type ScanReport, scanReportSchema } from '../locks/scan/scan-report.ts'
 import { type Rollout, rolloutSchema } from '../rollout/rollout.ts'
 import {
   type Claim,

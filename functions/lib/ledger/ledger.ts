@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { LockstepError } from '../errors.ts'
-import type { Observation } from '../locks/observation.ts'
-import type { ScanReport } from '../locks/scan-report.ts'
+import type { Observation } from '../locks/scan/observation.ts'
+import type { ScanReport } from '../locks/scan/scan-report.ts'
 import type { Outcome, Rollout } from '../rollout/rollout.ts'
 
 /** A rollout that wants, or has, the claim on one branch of one repository in one cluster. */

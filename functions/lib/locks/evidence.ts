@@ -168,6 +168,8 @@ export const evidenceSchema = z.object({
 })
 
 export type Evidence = Readonly<z.infer<typeof evidenceSchema>>
+/** What one look at a place has found, before what earlier ones knew is added. */
+export type Look = Omit<Evidence, 'sight'>
 export type LockClaimed = z.infer<typeof claimed>
 export type LockPart = z.infer<typeof part>
 export type Sight = z.infer<typeof sight>

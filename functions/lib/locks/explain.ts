@@ -1,9 +1,9 @@
 import { formatDuration } from '../duration.ts'
 import { type Evidence, type Piece, type PodEvidence, pieceNames, readingOf } from './evidence.ts'
-import { ageOf } from './lock-age.ts'
-import { type LockLimits, minimumAgeOf } from './lock-limits.ts'
-import type { Observation } from './observation.ts'
-import type { Judgement } from './verdict.ts'
+import type { Observation } from './scan/observation.ts'
+import { ageOf } from './verdict/lock-age.ts'
+import { type LockLimits, minimumAgeOf } from './verdict/lock-limits.ts'
+import type { Judgement } from './verdict/verdict.ts'
 
 /** A line of the table: what was looked at, what was found, where and when. */
 export interface EvidenceLine {

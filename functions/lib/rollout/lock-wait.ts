@@ -1,5 +1,5 @@
 import { shortened } from '../flux/told.ts'
-import type { Observation } from '../locks/observation.ts'
+import type { Observation } from '../locks/scan/observation.ts'
 
 /**
  * What an object waits for that has met a lock, as people read it: who holds the lock, since when, with which operation,

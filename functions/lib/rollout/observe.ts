@@ -2,7 +2,7 @@ import { hasApplied, type Reading, readWorkload } from '../flux/readiness.ts'
 import { commitOf, shortCommit } from '../flux/revision.ts'
 import type { Source } from '../flux/source.ts'
 import type { Workload } from '../flux/workload.ts'
-import type { Observation as LockObservation } from '../locks/observation.ts'
+import type { Observation as LockObservation } from '../locks/scan/observation.ts'
 import { lockWait } from './lock-wait.ts'
 import { commitsFor, note, type PlannedObject, type Rollout } from './rollout.ts'
 

@@ -1,4 +1,4 @@
-import type { Verdict } from '../../../functions/lib/locks/verdict.ts'
+import type { Verdict } from '../../../functions/lib/locks/verdict/verdict.ts'
 import type { LockFinding, LocksView } from '../views/lock-view.ts'
 
 /** 0: nothing is wrong. 1: a lock is suspect or stale. 2: it cannot be told. */

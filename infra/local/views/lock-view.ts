@@ -1,8 +1,8 @@
 import type { Clock } from '../../../functions/lib/clock.ts'
 import { type Explanation, explain } from '../../../functions/lib/locks/explain.ts'
-import type { LockLimits } from '../../../functions/lib/locks/lock-limits.ts'
-import type { Observation } from '../../../functions/lib/locks/observation.ts'
-import type { Judgement, Verdict } from '../../../functions/lib/locks/verdict.ts'
+import type { Observation } from '../../../functions/lib/locks/scan/observation.ts'
+import type { LockLimits } from '../../../functions/lib/locks/verdict/lock-limits.ts'
+import type { Judgement, Verdict } from '../../../functions/lib/locks/verdict/verdict.ts'
 
 /** One lock as a line of a list. Times are in milliseconds since the epoch. */
 export interface LockLine {

@@ -1,7 +1,7 @@
 import { systemClock } from '../../../functions/lib/clock.ts'
 import { type Cluster, ClusterError } from '../../../functions/lib/kubernetes/cluster.ts'
-import { ClusterLook } from '../../../functions/lib/locks/cluster-look.ts'
-import { LeaseLockStore } from '../../../functions/lib/locks/lease-lock-store.ts'
+import { ClusterLook } from '../../../functions/lib/locks/evidence/cluster-look.ts'
+import { LeaseLockStore } from '../../../functions/lib/locks/stores/lease-lock-store.ts'
 import type { Api } from '../cluster/api.ts'
 import { kinds } from '../cluster/kinds.ts'
 

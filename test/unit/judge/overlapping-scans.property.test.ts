@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { isUnannounced, lockEventOf } from '../../../functions/lib/locks/announce.ts'
-import type { Observation } from '../../../functions/lib/locks/observation.ts'
+import { isUnannounced, lockEventOf } from '../../../functions/lib/locks/scan/announce.ts'
+import type { Observation } from '../../../functions/lib/locks/scan/observation.ts'
 import { item, minute, record, runnerPod, ScannedFleet, s3Object, start } from './scanned-fleet.ts'
 
 /** What happens between two rounds of scans. */

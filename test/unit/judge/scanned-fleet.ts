@@ -1,7 +1,7 @@
 import { judgeCluster } from '../../../functions/judge/judge.ts'
 import { judgeOthers } from '../../../functions/judge-others/judge-others.ts'
 import { parseFleet } from '../../../functions/lib/fleet.ts'
-import type { Observation } from '../../../functions/lib/locks/observation.ts'
+import type { Observation } from '../../../functions/lib/locks/scan/observation.ts'
 import { silentLog } from '../../../functions/lib/log.ts'
 import type { LockFigures } from '../../../functions/lib/metrics.ts'
 import { clusterOf } from '../../../functions/lib/rollout/rollout-step.ts'

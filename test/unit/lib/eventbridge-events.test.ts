@@ -2,7 +2,7 @@ import type { EventBridgeClient } from '@aws-sdk/client-eventbridge'
 import { expect, test } from 'vitest'
 import { EventBridgeEvents } from '../../../functions/lib/eventbridge-events.ts'
 import { lockEventSchema } from '../../../functions/lib/events.ts'
-import { lockEventOf } from '../../../functions/lib/locks/announce.ts'
+import { lockEventOf } from '../../../functions/lib/locks/scan/announce.ts'
 import { observationOf } from '../../fixtures/observations.ts'
 
 const event = lockEventOf(observationOf())

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { FleetInvalid, layerDeadline, parseFleet } from '../../../functions/lib/fleet.ts'
-import type { LockLimits } from '../../../functions/lib/locks/lock-limits.ts'
+import type { LockLimits } from '../../../functions/lib/locks/verdict/lock-limits.ts'
 
 const staging = { name: 'staging', eks: 'staging-eks-01', region: 'us-east-1', environment: 'staging' }
 const production = { name: 'production', eks: 'prod-eks-01', region: 'us-east-1', environment: 'production' }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Observation } from '../../../functions/lib/locks/observation.ts'
+import type { Observation } from '../../../functions/lib/locks/scan/observation.ts'
 import { exitCodeOf, exitCodeOfAll } from '../../../infra/local/locks/exit-code.ts'
 import { explainLines, listLines, showLines } from '../../../infra/local/locks/lock-text.ts'
 import { type LockFinding, LockViews } from '../../../infra/local/views/lock-view.ts'

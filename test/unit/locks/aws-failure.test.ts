@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { awsFailure } from '../../../functions/lib/locks/aws-failure.ts'
+import { awsFailure } from '../../../functions/lib/locks/stores/aws-failure.ts'
 
 const asked = { store: 'S3 bucket states', permission: 's3:GetObject', on: 'arn:aws:s3:::states/app.tflock' }
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type AnyKind, builtinResources, resources } from '../../../functions/lib/kubernetes/cluster.ts'
-import { ClusterLook } from '../../../functions/lib/locks/cluster-look.ts'
+import { ClusterLook } from '../../../functions/lib/locks/evidence/cluster-look.ts'
 import { evidenceSchema, type Piece, readingOf, whyUnknown } from '../../../functions/lib/locks/evidence.ts'
 import { readPermissions } from '../../../infra/cluster/permissions.ts'
 import type { KubernetesObject } from '../../../infra/local/kubernetes/object-store.ts'

@@ -1,7 +1,7 @@
 import { DynamoDBClient, PutItemCommand } from '@aws-sdk/client-dynamodb'
 import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { DynamoDbLockStore } from '../../../functions/lib/locks/dynamodb-lock-store.ts'
+import { DynamoDbLockStore } from '../../../functions/lib/locks/stores/dynamodb-lock-store.ts'
 import { type LocalDynamoDb, localCredentials, startDynamoDb } from '../../../infra/local/dynamodb.ts'
 import { noActivity } from '../../../infra/local/virtual-clock.ts'
 import { LockTable } from '../../contracts/lock-table.ts'

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { explain, explanationLines, operationText } from '../../../functions/lib/locks/explain.ts'
-import type { Observation } from '../../../functions/lib/locks/observation.ts'
-import { judge } from '../../../functions/lib/locks/verdict.ts'
+import type { Observation } from '../../../functions/lib/locks/scan/observation.ts'
+import { judge } from '../../../functions/lib/locks/verdict/verdict.ts'
 import { deadFor, evidenceOf, limits, minute, type Scene, taken } from '../../fixtures/lock-evidence.ts'
 
 function observed(scene: Scene, offences: Observation['offences'] = []): Observation {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { HclRefused, readHcl, readHclValue } from '../../../functions/lib/locks/hcl.ts'
+import { HclRefused, readHcl, readHclValue } from '../../../functions/lib/locks/backends/hcl.ts'
 
 const attributes = (text: string) => Object.fromEntries(readHcl(text).attributes)
 const refusal = (text: string): HclRefused => {

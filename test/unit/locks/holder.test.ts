@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { holderOf } from '../../../functions/lib/locks/holder.ts'
+import { holderOf } from '../../../functions/lib/locks/evidence/holder.ts'
 
 const vpc = { namespace: 'flux-system', name: 'vpc' }
 const by = (user: string, host: string) => ({ user, host })

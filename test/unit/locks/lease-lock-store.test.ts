@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { LeaseLockStore } from '../../../functions/lib/locks/lease-lock-store.ts'
+import { LeaseLockStore } from '../../../functions/lib/locks/stores/lease-lock-store.ts'
 import { builtinResources } from '../../../infra/local/kubernetes/builtin-resources.ts'
 import { KubernetesState } from '../../../infra/local/simulation/tofu/kubernetes-state.ts'
 import { newLockRecord, renderLockRecord } from '../../../infra/local/simulation/tofu/lock-record.ts'

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { millisecondsOf, readLockRecord } from '../../../functions/lib/locks/lock-info.ts'
+import { millisecondsOf, readLockRecord } from '../../../functions/lib/locks/stores/lock-info.ts'
 
 const fields = {
   ID: '41f02d46-56c1-f301-2a82-f65b2ddf7b54',

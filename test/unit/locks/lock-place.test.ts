@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { lockPlaceOf, stateText } from '../../../functions/lib/locks/lock-place.ts'
-import type { S3Backend } from '../../../functions/lib/locks/object-backend.ts'
+import { lockPlaceOf, stateText } from '../../../functions/lib/locks/backends/lock-place.ts'
+import type { S3Backend } from '../../../functions/lib/locks/backends/object-backend.ts'
 
 const s3: S3Backend = {
   ...{ type: 's3', bucket: 'tfst', key: 'vpc/terraform.tfstate', region: 'eu-west-1' },

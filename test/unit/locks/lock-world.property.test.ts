@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { PodEvidence } from '../../../functions/lib/locks/evidence.ts'
-import type { Observation } from '../../../functions/lib/locks/observation.ts'
-import { type Look, nextObservation, withSight } from '../../../functions/lib/locks/remember.ts'
-import { judge, type Verdict } from '../../../functions/lib/locks/verdict.ts'
+import type { Look, PodEvidence } from '../../../functions/lib/locks/evidence.ts'
+import type { Observation } from '../../../functions/lib/locks/scan/observation.ts'
+import { nextObservation, withSight } from '../../../functions/lib/locks/scan/remember.ts'
+import { judge, type Verdict } from '../../../functions/lib/locks/verdict/verdict.ts'
 import { limits, minute, taken } from '../../fixtures/lock-evidence.ts'
 
 /**

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { ClusterError } from '../../../functions/lib/kubernetes/cluster.ts'
-import { backendOf, type ReadConfiguration } from '../../../functions/lib/locks/object-backend.ts'
+import { backendOf, type ReadConfiguration } from '../../../functions/lib/locks/backends/object-backend.ts'
 
 const nothing: ReadConfiguration = async () => undefined
 const terraform = (spec: object) => ({ metadata: { namespace: 'infra', name: 'vpc' }, spec })

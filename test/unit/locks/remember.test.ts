@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Evidence } from '../../../functions/lib/locks/evidence.ts'
-import type { Observation } from '../../../functions/lib/locks/observation.ts'
-import { nextObservation, notReadAgain, withSight } from '../../../functions/lib/locks/remember.ts'
-import { judge } from '../../../functions/lib/locks/verdict.ts'
+import type { Observation } from '../../../functions/lib/locks/scan/observation.ts'
+import { nextObservation, notReadAgain, withSight } from '../../../functions/lib/locks/scan/remember.ts'
+import { judge } from '../../../functions/lib/locks/verdict/verdict.ts'
 import { evidenceOf, holderPod, limits, minute, type Scene, taken } from '../../fixtures/lock-evidence.ts'
 
 /** What a scan at that age of the lock finds, when it looks for `lasts` milliseconds. */

@@ -1,7 +1,7 @@
 import { CreateBucketCommand, PutObjectCommand, S3Client, S3ServiceException } from '@aws-sdk/client-s3'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { systemClock } from '../../../functions/lib/clock.ts'
-import { S3LockStore, type S3LockStoreOptions } from '../../../functions/lib/locks/s3-lock-store.ts'
+import { S3LockStore, type S3LockStoreOptions } from '../../../functions/lib/locks/stores/s3-lock-store.ts'
 import { localCredentials } from '../../../infra/local/dynamodb.ts'
 import { type LocalS3, startS3 } from '../../../infra/local/s3/s3-server.ts'
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { CreateBucketCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { systemClock } from '../../../functions/lib/clock.ts'
-import { S3StateReader } from '../../../functions/lib/locks/s3-state-reader.ts'
+import { S3StateReader } from '../../../functions/lib/locks/states/s3-state-reader.ts'
 import { localCredentials } from '../../../infra/local/dynamodb.ts'
 import { type LocalS3, startS3 } from '../../../infra/local/s3/s3-server.ts'
 

@@ -1,7 +1,7 @@
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { type Cluster, ClusterError } from '../../../functions/lib/kubernetes/cluster.ts'
-import { SecretStateReader } from '../../../functions/lib/locks/secret-state-reader.ts'
+import { SecretStateReader } from '../../../functions/lib/locks/states/secret-state-reader.ts'
 
 const address = { store: 'kubernetes', cluster: 'staging', namespace: 'infra', name: 'tfstate-default-vpc' } as const
 const readerOf = (get: () => Promise<unknown>) => {

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type Evidence, pieceNames } from '../../../functions/lib/locks/evidence.ts'
-import { judge, ruleNames } from '../../../functions/lib/locks/verdict.ts'
+import { judge, ruleNames } from '../../../functions/lib/locks/verdict/verdict.ts'
 import { deadFor, evidenceOf, holderPod, limits, minute, type Scene, taken } from '../../fixtures/lock-evidence.ts'
 
 const judged = (scene: Scene) => judge(evidenceOf(scene), limits)

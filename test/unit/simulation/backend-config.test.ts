@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { backendConfigSchema } from '../../../functions/lib/locks/backend-block.ts'
+import { backendConfigSchema } from '../../../functions/lib/locks/backends/backend-block.ts'
 import { backendOf } from '../../../infra/local/simulation/tofu/backend-config.ts'
 
 const backend = (config?: object) =>

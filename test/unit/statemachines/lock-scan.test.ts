@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { afterEach, describe, expect, test } from 'vitest'
-import { skippedScan } from '../../../functions/lib/locks/scan.ts'
+import { skippedScan } from '../../../functions/lib/locks/scan/scan.ts'
 import { loadDefinition } from '../../../infra/local/states/definition.ts'
 import type { TaskHandler } from '../../../infra/local/states/interpreter.ts'
 import { failing, failsThen, runOnce, stopClocks } from '../states/machines.ts'

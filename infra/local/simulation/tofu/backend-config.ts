@@ -3,8 +3,8 @@ import {
   type BackendBlock,
   backendBlockOf,
   type backendConfigSchema,
-} from '../../../../functions/lib/locks/backend-block.ts'
-import { HclRefused } from '../../../../functions/lib/locks/hcl.ts'
+} from '../../../../functions/lib/locks/backends/backend-block.ts'
+import { HclRefused } from '../../../../functions/lib/locks/backends/hcl.ts'
 
 /** Which backend keeps an object's state. */
 export type Backend =

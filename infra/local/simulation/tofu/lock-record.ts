@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type * as z from 'zod'
-import { lockRecordSchema } from '../../../../functions/lib/locks/lock-info.ts'
+import { lockRecordSchema } from '../../../../functions/lib/locks/stores/lock-info.ts'
 
 /** What OpenTofu writes down about whoever holds a state lock. */
 export type LockRecord = z.infer<typeof lockRecordSchema>

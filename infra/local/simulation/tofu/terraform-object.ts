@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { backendConfigSchema } from '../../../../functions/lib/locks/backend-block.ts'
+import { backendConfigSchema } from '../../../../functions/lib/locks/backends/backend-block.ts'
 import { conditionOf, type Status } from '../conditions.ts'
 import { durationMs } from '../durations.ts'
 import type { Run } from '../reconcile-loop.ts'

@@ -1,0 +1,34 @@
+import { createHash } from 'node:crypto'
+import type { LockEvent } from '../../events.ts'
+import type { Observation } from './observation.ts'
+
+/** The event for the verdict of an observation. The same verdict on the same lock always has the same id. */
+export function lockEventOf({ key, cluster, evidence, judgement, verdictSince, announced }: Observation): LockEvent {
+  const { owner, lock } = evidence
+  const { record } = lock
+  const id = record?.id ?? ''
+  const since = new Date(verdictSince).toISOString()
+  return {
+    id: eventId([key, id, judgement.verdict, since]),
+    place: key,
+    lock: id,
+    verdict: judgement.verdict,
+    ...(announced && { before: announced.verdict }),
+    since,
+    rule: judgement.rule,
+    reasons: judgement.reasons,
+    ...(cluster !== undefined && { cluster }),
+    ...(owner && { object: owner.object }),
+    ...(record && { operation: record.operation, who: `${record.user}@${record.host}` }),
+    addresses: lock.parts.map(({ address }) => address),
+  }
+}
+
+/** Whether the verdict is one that nobody has been told yet. */
+export function isUnannounced({ judgement, announced }: Observation): boolean {
+  return judgement.verdict !== announced?.verdict
+}
+
+function eventId(of: readonly string[]): string {
+  return createHash('sha256').update(JSON.stringify(of)).digest('hex').slice(0, 32)
+}
