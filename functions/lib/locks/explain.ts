@@ -201,8 +201,10 @@ function nextStep({ holder, lock, owner, object }: Evidence, { verdict, rule, sc
     case 'live':
       if (scene === 'live orphan') return 'Let the runner finish; start tofu-controller again only after that.'
       return 'Let it finish.'
-    case 'stale':
-      return `Unlock it under guard: stop whatever could run the object (suspend ${name ?? 'it'}), see that the lock is still ${lock.record?.id}, keep a copy of the state, delete the lock, clear plan.pending, resume with a fresh plan.`
+    case 'stale': {
+      const hangs = scene === 'silent ghost' ? ' Its run hangs in tofu-controller until that is started again.' : ''
+      return `Unlock it under guard: stop whatever could run the object (suspend ${name ?? 'it'}), see that the lock is still ${lock.record?.id}, keep a copy of the state, delete the lock, clear plan.pending, resume with a fresh plan.${hangs}`
+    }
     case 'unknown':
       return rule === 'unreadable-record'
         ? 'Look at the lock where it is kept, and find out who wrote it.'
