@@ -40,7 +40,7 @@ export async function judgeOthers(execution: string, ports: OtherPorts): Promise
     if (why !== undefined) return scan.couldNotRead(key, why)
     return scan.saw(key, freeLook(evidence.owner, at))
   })
-  return scan.end([])
+  return scan.end(undefined)
 }
 
 function isInFleet(cluster: string, { fleet }: OtherPorts): boolean {
@@ -53,8 +53,8 @@ async function ownedPlaces({ fleet, ledger }: OtherPorts): Promise<{ owned: Set<
   const unread: string[] = []
   await each(fleet.clusters, width, async ({ name }) => {
     const report = await ledger.readScan(name)
-    if (!report?.places) unread.push(name)
-    for (const place of report?.places ?? []) owned.add(place)
+    if (!report?.kept) unread.push(name)
+    for (const place of report?.kept?.places ?? []) owned.add(place)
   })
   return { owned, unread: unread.sort() }
 }

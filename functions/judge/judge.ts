@@ -7,7 +7,7 @@ import { readLocks, whyFailed } from '../lib/locks/scan/lock-access.ts'
 import { objectPlaces } from '../lib/locks/scan/object-places.ts'
 import { type Observation, placeKey, placeKeyOf } from '../lib/locks/scan/observation.ts'
 import { Scan, type ScanCounts, skippedScan } from '../lib/locks/scan/scan.ts'
-import type { Finding } from '../lib/locks/scan/scan-report.ts'
+import type { Finding, KeptStates } from '../lib/locks/scan/scan-report.ts'
 import { SecretStateReader } from '../lib/locks/states/secret-state-reader.ts'
 import type { StateReader } from '../lib/locks/states/state-reader.ts'
 import { LeaseLockStore } from '../lib/locks/stores/lease-lock-store.ts'
@@ -36,45 +36,61 @@ export async function judgeCluster(cluster: FleetCluster, execution: string, por
     scan.addUnreadable(`cluster ${cluster.name}`, why)
     await each(heldIn(scan, cluster.name), width, ({ key }) => scan.couldNotRead(key, why))
     // Its objects are where they were, as far as anybody knows.
-    return scan.end(earlier?.places)
+    return scan.end(earlier?.kept)
   }
 }
 
-/** Which states are also kept by objects of other clusters: the runners of both have the same names. */
+/** What the other clusters' objects keep: the runners of two clusters have the same names. */
 class StatesElsewhere {
-  private readonly byPlace: ReadonlyMap<string, string>
-  /** Clusters that no scan has looked at yet. */
+  private readonly kept: ReadonlyMap<string, KeptStates>
+  /** Clusters whose objects nobody has ever read. */
   private readonly unread: readonly string[]
 
-  private constructor(byPlace: ReadonlyMap<string, string>, unread: readonly string[]) {
-    this.byPlace = byPlace
+  private constructor(kept: ReadonlyMap<string, KeptStates>, unread: readonly string[]) {
+    this.kept = kept
     this.unread = unread
   }
 
   static async read(own: string, { fleet, ledger }: LockPorts): Promise<StatesElsewhere> {
-    const byPlace = new Map<string, string>()
+    const kept = new Map<string, KeptStates>()
     const unread: string[] = []
     await each(fleet.clusters, width, async ({ name }) => {
       if (name === own) return
       const report = await ledger.readScan(name)
-      if (!report?.places) unread.push(name)
-      for (const place of report?.places ?? []) byPlace.set(place, name)
+      if (report?.kept) kept.set(name, report.kept)
+      else unread.push(name)
     })
-    return new StatesElsewhere(byPlace, unread.sort())
+    return new StatesElsewhere(kept, unread.sort())
   }
 
-  /** Why a run of the place's owner cannot be told from one of another cluster; undefined where it can. */
+  /** Why a run of the place's owner is not told from one of another cluster; undefined where none keeps the same state. */
   whyShared(place: OwnedPlace): string | undefined {
-    if (place.shared !== undefined || isInCluster(place)) return place.shared
-    const other = keysOf(place).flatMap((key) => this.byPlace.get(key) ?? [])[0]
-    if (other !== undefined)
-      return `an object of cluster ${other} keeps the same state: whose runner it is cannot be told`
-    const [first] = this.unread
-    return first && `cluster ${first} was never read: whether an object there keeps the same state is not known`
+    if (isInCluster(place)) return undefined
+    const keys = keysOf(place)
+    for (const [cluster, { places }] of this.kept) {
+      if (!places.some((key) => keys.includes(key))) continue
+      return `an object of cluster ${cluster} keeps the same state: whose runner it is cannot be told`
+    }
+    return undefined
   }
 
-  isShared(place: OwnedPlace): boolean {
-    return keysOf(place).some((key) => this.byPlace.has(key))
+  /**
+   * Why it is not known whether another cluster's object keeps the same state. What was read before the lock was first
+   * seen says nothing of it.
+   */
+  whyUnclear(place: OwnedPlace, firstSeenAt: number | undefined): string | undefined {
+    const isNamed = ({ unplaced }: KeptStates) => unplaced.some((name) => namesOf(place).has(nameIn(name)))
+    const [named] = [...this.kept].find(([, kept]) => isNamed(kept)) ?? []
+    if (named !== undefined) {
+      return `an object of that name in cluster ${named} may keep its state here: whose runner it is cannot be told`
+    }
+    if (isInCluster(place)) return undefined
+    const [never] = this.unread
+    if (never !== undefined) {
+      return `cluster ${never} was never read: whether an object there keeps the same state is not known`
+    }
+    const [late] = [...this.kept].find(([, { readAt }]) => firstSeenAt !== undefined && readAt < firstSeenAt) ?? []
+    return late && `cluster ${late} was not read since the lock is there: whether it is of a runner there is not known`
   }
 }
 
@@ -97,10 +113,15 @@ class ClusterScan {
     this.secrets = new SecretStateReader(options.connected)
   }
 
-  /** Answers the keys for the scan's report. */
-  async run(objects: readonly unknown[]): Promise<string[]> {
+  /** Answers what is known for the scan's report. */
+  async run(objects: readonly unknown[]): Promise<KeptStates> {
     const { scan, cluster, look, elsewhere, ports } = this.options
-    const { places: own, findings } = await objectPlaces(objects, {
+    const readAt = ports.clock.now()
+    const {
+      places: own,
+      findings,
+      ...loose
+    } = await objectPlaces(objects, {
       cluster: cluster.name,
       region: cluster.region,
       readConfiguration: look.readConfiguration,
@@ -109,10 +130,9 @@ class ClusterScan {
     scan.add(...findings)
     const places = [...own.values()].map((place) => {
       const shared = elsewhere.whyShared(place)
-      if (shared !== undefined && elsewhere.isShared(place)) {
-        scan.add({ kind: 'shared', subject: `Terraform/${place.owner.namespace}/${place.owner.name}`, why: shared })
-      }
-      return shared === undefined ? place : { ...place, shared }
+      if (shared !== undefined) scan.add({ kind: 'shared', subject: subjectOf(place), why: shared })
+      const unclear = this.whyUnclear(place, loose.unplaced)
+      return { ...place, ...(shared !== undefined && { shared }), ...(unclear !== undefined && { unclear }) }
     })
 
     // From here on locks are read, and what tells of their holders after them.
@@ -129,7 +149,19 @@ class ClusterScan {
     const why = 'where its object keeps its state cannot be told'
     await each(hidden, width, ({ key }) => scan.couldNotRead(key, why))
     await this.judgeLeases(new Set([...own.keys(), ...hidden.map(({ key }) => key)]), at, leases)
-    return [...new Set([...kept.flatMap(keysOf), ...hidden.flatMap(keysKnown)])]
+    return {
+      readAt,
+      places: [...new Set([...kept.flatMap(keysOf), ...hidden.flatMap(keysKnown)])],
+      unplaced: [...new Set([...loose.unplaced, ...loose.elsewhere])],
+    }
+  }
+
+  /** `unplaced`: objects of this cluster that may keep their state anywhere. */
+  private whyUnclear(place: OwnedPlace, unplaced: readonly string[]): string | undefined {
+    const { scan, elsewhere } = this.options
+    const other = unplaced.find((name) => namesOf(place).has(nameIn(name)))
+    if (other !== undefined) return `Terraform/${other} may keep its state here, and has a runner of the same name`
+    return elsewhere.whyUnclear(place, scan.previous.get(place.key)?.evidence.sight.firstSeenAt)
   }
 
   private async judge(place: OwnedPlace, at: number, { found, unread }: ReadLeases) {
@@ -199,6 +231,20 @@ interface ReadLeases {
 function heldIn(scan: Scan, cluster: string): Observation[] {
   const own = [...scan.previous.values()].filter((observation) => observation.cluster === cluster)
   return own.filter(({ judgement }) => judgement.verdict !== 'free')
+}
+
+function subjectOf({ owner }: OwnedPlace): string {
+  return `Terraform/${owner.namespace}/${owner.name}`
+}
+
+/** By which runners are named, whatever their namespace. */
+function namesOf({ owner, others = [] }: OwnedPlace): ReadonlySet<string> {
+  return new Set([owner, ...others].map(({ name }) => name))
+}
+
+/** Of `flux-system/vpc`. */
+function nameIn(object: string): string {
+  return object.slice(object.indexOf('/') + 1)
 }
 
 function isInCluster({ state }: OwnedPlace): boolean {

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { parseDuration } from './duration.ts'
+import { formatDuration, parseDuration } from './duration.ts'
 import { LockstepError } from './errors.ts'
 import { nearest } from './nearest.ts'
 
@@ -238,9 +238,17 @@ export function parseFleet(raw: unknown): Fleet {
   const problems = [
     ...(parsed.error?.issues ?? []).map(({ path, message }) => ({ path: pathText(path), message })),
     ...referenceProblems(namesSchema.parse(raw)),
+    ...(parsed.data ? scanProblems(parsed.data.locks) : []),
   ]
   if (!parsed.success || problems.length > 0) throw new FleetInvalid(problems)
   return parsed.data
+}
+
+/** A quiet window is watched over by scans within it: what happens between two that are farther apart nobody sees. */
+function scanProblems({ every, quietWindow }: FleetLocks): FleetProblem[] {
+  if (every < quietWindow) return []
+  const message = `is not shorter than locks.quietWindow (${formatDuration(quietWindow)}), so that no lock would ever be stale`
+  return [{ path: 'locks.every', message: `${message}; give a shorter one, or a longer window` }]
 }
 
 function pathText(path: readonly PropertyKey[]): string {

@@ -125,7 +125,8 @@ export function ledgerContract(name: string, setup: () => Promise<{ ledger: Ledg
 
     const report = (execution: string, cluster?: string) => ({
       ...(cluster !== undefined && { cluster }),
-      ...{ execution, startedAt: 1, endedAt: 2, places: ['p'], found: 1 },
+      ...{ execution, startedAt: 1, endedAt: 2, found: 1 },
+      kept: { readAt: 1, places: ['p'], unplaced: ['flux-system/vpc'] },
       findings: [{ kind: 'unlocked' as const, subject: 'Terraform/a/b', why: 'no backend' }],
     })
     const later = Date.parse('2100-01-01T00:00:00Z')

@@ -118,7 +118,6 @@ export function lockStoreContract(title: string, setup: () => Promise<LockStoreU
       ['no JSON', 'locked by me'],
       ['JSON of another shape', '{"Who":"somebody","ID":7}'],
       ['a list', '[]'],
-      ['large', `{"ID":"${'x'.repeat(100_000)}"}`],
     ])('a record that is %s is a lock all the same', async (_, raw) => {
       await under.take(name, raw)
       const lock = await read()
@@ -126,6 +125,14 @@ export function lockStoreContract(title: string, setup: () => Promise<LockStoreU
       expect(await listed()).toEqual([lock])
       expect(await store.deleteIfUnchanged(lock)).toBe('deleted')
       expect(await store.read(under.address(name))).toBeUndefined()
+    })
+
+    test('a record that is far too large is a lock all the same, and is not kept', async () => {
+      await under.take(name, `{"ID":"${'x'.repeat(100_000)}"}`)
+      const lock = await read()
+      expect(lock.record).toEqual({ problem: expect.stringContaining('too long') })
+      expect(await listed()).toEqual([lock])
+      await under.release(name)
     })
 
     test('a name may be odd', async () => {

@@ -1,6 +1,6 @@
 import { judgeCluster } from '../../functions/judge/judge.ts'
 import { type Clock, systemClock } from '../../functions/lib/clock.ts'
-import { parseFleet } from '../../functions/lib/fleet.ts'
+import { type Fleet, parseFleet } from '../../functions/lib/fleet.ts'
 import { type ObjectRef, refKey } from '../../functions/lib/kubernetes/cluster.ts'
 import type { Observation } from '../../functions/lib/locks/scan/observation.ts'
 import type { Verdict } from '../../functions/lib/locks/verdict/verdict.ts'
@@ -11,15 +11,17 @@ import { MemoryLedger } from '../fixtures/memory-ledger.ts'
 import { MemoryEvents, MemoryStates } from '../fixtures/memory-locks.ts'
 import type { TofuDriver } from './tofu-driver.ts'
 
-/** As short as a fleet may have them: what is about time is shown in little of it. */
-export const minimumAgeMs = 4_000
-export const quietWindowMs = 2_000
+/** Far shorter than a fleet may have them: what is about time is shown in little of it. */
+const minimumAgeMs = 4_000
+/** Scans on a busy machine are seconds apart, and still within it. */
+const quietWindowMs = 6_000
 
-const fleet = parseFleet({
+const usual = parseFleet({
   repositories: [{ name: 'my-org/fleet-infra', branches: ['main'] }],
   clusters: [{ name: 'staging', eks: 'staging-eks', region: 'us-east-1', environment: 'staging' }],
-  locks: { minimumAge: { plan: '4s', apply: '4s' }, quietWindow: '2s' },
 })
+const minimumAge = { plan: minimumAgeMs, apply: minimumAgeMs }
+const fleet: Fleet = { ...usual, locks: { ...usual.locks, minimumAge, quietWindow: quietWindowMs } }
 
 /** Lockstep's scans of a driver's cluster, and what they have found. */
 export class LockWatch {

@@ -20,7 +20,7 @@ export function tofuVerdictsContract(name: string, setup: SetupTofu, { concurren
 
   describe(`verdicts on locks of runners: ${name}`, { concurrent }, () => {
     it('a slow apply is live, however much older it gets than locks usually do', async ({ driver, fleet, watch }) => {
-      const { lock, revision } = await fleet.applying(20)
+      const { lock, revision } = await fleet.applying(40)
       const seen = await watch.overTime(fleet.vpc)
       expect(verdictsOf(seen)).toEqual(['live'])
       const last = seen.at(-1)

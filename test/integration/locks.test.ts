@@ -24,7 +24,7 @@ let world: World
 afterEach(() => world.close())
 
 async function start(objects: readonly object[]): Promise<void> {
-  const locks = { dynamodb: ['locks'], s3: ['states'], every: '5m' }
+  const locks = { dynamodb: ['locks'], s3: ['states'], every: '4m' }
   world = await World.start([gitRepository(url), ...objects], {}, { locks })
 }
 

@@ -70,8 +70,10 @@ const sight = z.object({
   unchangedSince: time,
   /** Every scan since then has found a proof of the holder's death. */
   deadSince: time.optional(),
-  /** The runner's pod as it was when it was first seen beside this lock. */
-  pod: z.object({ uid: z.string(), containerId: z.string().optional() }).optional(),
+  /** The runner's pod that was first seen beside this lock, and its node. */
+  pod: z.object({ uid: z.string(), node: z.string().optional() }).optional(),
+  /** Why its holder may be the runner of another object: for as long as this lock is held, whatever is corrected. */
+  doubt: z.string().optional(),
 })
 
 const container = z.object({
@@ -169,7 +171,10 @@ export const evidenceSchema = z.object({
 
 export type Evidence = Readonly<z.infer<typeof evidenceSchema>>
 /** What one look at a place has found, before what earlier ones knew is added. */
-export type Look = Omit<Evidence, 'sight'>
+export type Look = Omit<Evidence, 'sight'> & {
+  /** Why the holder may be the runner of another object that keeps the same state. */
+  readonly shared?: string | undefined
+}
 export type LockClaimed = z.infer<typeof claimed>
 export type LockPart = z.infer<typeof part>
 export type Sight = z.infer<typeof sight>

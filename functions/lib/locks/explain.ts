@@ -187,7 +187,9 @@ type Container = NonNullable<Extract<PodEvidence, { exists: true }>['container']
 function containerText({ state, startedAt, finishedAt, restarts }: Container): string {
   const times = [
     ...(startedAt === undefined ? [] : [`started ${clockText(startedAt)}`]),
-    ...(finishedAt === undefined ? [] : [`the one before ended ${clockText(finishedAt)}`]),
+    ...(finishedAt === undefined
+      ? []
+      : [`${state === 'terminated' ? 'ended' : 'the one before ended'} ${clockText(finishedAt)}`]),
     ...(restarts === 0 ? [] : [`${restarts} restart${restarts === 1 ? '' : 's'}`]),
   ]
   return [`container ${state}`, ...times].join(', ')
@@ -203,20 +205,23 @@ function nextStep({ holder, lock, owner, object }: Evidence, { verdict, rule, sc
       return 'Let it finish.'
     case 'stale': {
       const hangs = scene === 'silent ghost' ? ' Its run hangs in tofu-controller until that is started again.' : ''
-      return `Unlock it under guard: stop whatever could run the object (suspend ${name ?? 'it'}), see that the lock is still ${lock.record?.id}, keep a copy of the state, delete the lock, clear plan.pending, resume with a fresh plan.${hangs}`
+      return `Unlock it under guard: stop whatever could run the object (suspend ${name ?? 'it'}) and look again; see that the lock is still ${lock.record?.id}; keep a copy of the state; take the lock away (an item of a table before a lock file, never the item that ends in -md5; of a Lease only its holder and its annotation); clear status.lock.pending and status.plan.pending; resume with a fresh plan.${hangs}`
     }
     case 'unknown':
       return rule === 'unreadable-record'
         ? 'Look at the lock where it is kept, and find out who wrote it.'
         : 'Make readable what could not be read (see the evidence), then look again.'
     case 'suspect': {
+      if ('other' in holder && lock.record?.host.endsWith('-tf-runner')) {
+        return `Find out whose runner took it: ${holder.other}.`
+      }
       if ('other' in holder) {
         const who = [lock.record?.user, lock.record?.host].filter(Boolean).join('@') || 'whoever took it'
         return `Ask ${who} whether it still works; only they can tell.`
       }
       const suspended = readingOf(object)
       if (rule === 'node-silent' || rule === 'node-does-not-answer')
-        return 'Bring the node back, or remove it for good.'
+        return 'Bring the node back. Or see that its machine is terminated, and delete the Node only after that.'
       if (rule.startsWith('dead-but')) return 'Wait: it is looked at again by itself.'
       const hold = suspended?.exists && suspended.suspended ? '' : `suspend ${name ?? 'the object'}, `
       return `Nothing proves that its holder is dead: ${hold}let a running apply end, and see its pod gone.`

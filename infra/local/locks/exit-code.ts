@@ -10,10 +10,10 @@ export function exitCodeOf(verdict: Verdict): ExitCode {
 }
 
 /** What is known to be wrong comes before what cannot be told. */
-export function exitCodeOfAll({ locks, findings, scannedAt }: LocksView): ExitCode {
+export function exitCodeOfAll({ locks, findings, scannedAt, overdue }: LocksView): ExitCode {
   const codes = locks.map(({ verdict }) => exitCodeOf(verdict))
   if (codes.includes(1)) return 1
-  return codes.includes(2) || scannedAt === undefined || findings.some(isUnread) ? 2 : 0
+  return codes.includes(2) || scannedAt === undefined || overdue || findings.some(isUnread) ? 2 : 0
 }
 
 /** Where a lock may be that nobody has seen. */

@@ -5,8 +5,9 @@ import type { LockFinding, LockLine } from '../views/lock-view.ts'
 import type { LockAnswer, LocksAnswer } from './locks-client.ts'
 
 /** All locks as lines for a person, safe to print. */
-export function listLines({ locks, findings, scannedAt, now }: LocksAnswer): string[] {
-  const looked = scannedAt === undefined ? 'No scan has ended yet.' : `Looked at ${ago(now - scannedAt)} ago.`
+export function listLines({ locks, findings, scannedAt, overdue, now }: LocksAnswer): string[] {
+  const late = overdue ? ' No scan has ended since, although one should have: this may not be so any more.' : ''
+  const looked = scannedAt === undefined ? 'No scan has ended yet.' : `Looked at ${ago(now - scannedAt)} ago.${late}`
   return [
     ...(locks.length === 0 ? ['No lock is held.'] : table(locks.map((lock) => row(lock, now)))),
     ...(findings.length === 0 ? [] : ['', 'Beside the locks:', ...findings.map(findingLine)]),
@@ -39,8 +40,8 @@ export function showLines({ lock, now }: LockAnswer): string[] {
 }
 
 /** Why one lock is thought to be what it is, safe to print. */
-export function explainLines({ lock }: LockAnswer): string[] {
-  return explanationLines(lock.explanation).map(printable)
+export function explainLines({ lock, now }: LockAnswer): string[] {
+  return [...explanationLines(lock.explanation), '', `Looked at ${ago(now - lock.seenAt)} ago.`].map(printable)
 }
 
 const titles = ['VERDICT', 'FOR', 'LOCK', 'OF', 'HELD BY', 'OPERATION']

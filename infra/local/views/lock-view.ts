@@ -49,6 +49,8 @@ export interface LocksView {
   readonly findings: readonly LockFinding[]
   /** When the oldest of the latest scans ended; undefined before each cluster had one. */
   readonly scannedAt?: number
+  /** Scans should have ended since: what is shown may not be so any more. */
+  readonly overdue: boolean
 }
 
 /** The part of the ledger that knows of locks. */
@@ -60,7 +62,10 @@ export interface LockLedger {
 
 export interface LockViewsOptions {
   readonly ledger: LockLedger
-  readonly fleet: { readonly clusters: readonly { readonly name: string }[]; readonly locks: LockLimits }
+  readonly fleet: {
+    readonly clusters: readonly { readonly name: string }[]
+    readonly locks: LockLimits & { readonly every: number }
+  }
   readonly clock: Clock
 }
 
@@ -88,6 +93,7 @@ export class LockViews {
       locks: held.map(lineOf).sort(byUrgency),
       findings: scans.flatMap((scan, at) => (scan?.findings ?? []).map((finding) => found(finding, places[at]))),
       ...(!Number.isNaN(scannedAt) && { scannedAt }),
+      overdue: this.options.clock.now() - scannedAt > 3 * fleet.locks.every,
     }
   }
 
@@ -96,8 +102,16 @@ export class LockViews {
     const observation = await ledger.readObservation(key)
     if (!observation) return undefined
     const explanation = explain(observation, { limits: fleet.locks, now: clock.now() })
-    return { ...lineOf(observation), explanation, observation }
+    return { ...lineOf(observation), explanation, observation: withoutDigest(observation) }
   }
+}
+
+/** The MD5 of a state is for scans to compare, and for nobody to see. */
+function withoutDigest(observation: Observation): Observation {
+  const { state } = observation.evidence
+  if (!('value' in state.reading) || !state.reading.value.exists) return observation
+  const { md5: _, ...value } = state.reading.value
+  return { ...observation, evidence: { ...observation.evidence, state: { ...state, reading: { value } } } }
 }
 
 function lineOf({ key, cluster, evidence, judgement, verdictSince }: Observation): LockLine {

@@ -130,6 +130,6 @@ function fleetOf({ repository, url, layers }: LockstepOptions) {
     layers,
     clusters: [{ name: 'staging', eks: 'staging-eks', region: 'us-east-1', environment: 'staging' }],
     // At the start only: what scans ask of the cluster is not what rollouts do.
-    locks: { every: '1d' },
+    locks: { every: '1d', quietWindow: '2d' },
   }
 }

@@ -15,10 +15,16 @@ export const minute = 60_000
 export const start = Date.parse('2026-03-02T10:00:00Z')
 const region = 'us-east-1'
 
-/** An object whose state is in bucket `states`, locked in table `locks` and, with `lockfile`, beside the state. */
+/** As the controller shows an object whose run it waits for. */
+export const applying = {
+  conditions: [{ type: 'Ready', status: 'Unknown', reason: 'Progressing', message: 'Applying' }],
+}
+
+/** An object that is applied, whose state is in bucket `states`, locked in table `locks` and, with `lockfile`, beside the state. */
 export const s3Object = (name: string, { key = `${name}.tfstate`, lockfile = false, namespace = 'flux-system' } = {}) =>
   terraform(name, {
     namespace,
+    status: applying,
     spec: {
       backendConfig: {
         customConfiguration: `backend "s3" {

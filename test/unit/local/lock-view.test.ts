@@ -25,7 +25,11 @@ function viewsOf({ observations = [], findings = [], scanned = [now - 2 * minute
       return endedAt === undefined ? undefined : { endedAt, findings: cluster === undefined ? [] : findings }
     },
   }
-  return new LockViews({ ledger, fleet: { clusters: [{ name: 'staging' }], locks: limits }, clock })
+  return new LockViews({
+    ledger,
+    fleet: { clusters: [{ name: 'staging' }], locks: { ...limits, every: 2 * minute } },
+    clock,
+  })
 }
 
 const live = observationOf(evidenceOf(), 'live')
@@ -52,6 +56,16 @@ describe('the list of locks', () => {
   it('tells of the scan that is the longest ago, and of none while one of them has not ended', async () => {
     expect((await viewsOf({}).list()).scannedAt).toBe(now - 2 * minute)
     expect((await viewsOf({ scanned: [now] }).list()).scannedAt).toBeUndefined()
+  })
+
+  it('is overdue when no scan has ended for three times as long as they are apart, and then nothing can be told', async () => {
+    const late = (minutes: number) => viewsOf({ scanned: [now - minutes * minute, now] }).list()
+    expect(await late(6)).toMatchObject({ overdue: false })
+    expect(await late(7)).toMatchObject({ overdue: true })
+    expect(exitCodeOfAll(await late(6))).toBe(0)
+    expect(exitCodeOfAll(await late(7))).toBe(2)
+    const answer = { now, speed: 1, ...(await late(7)) }
+    expect(listLines(answer).join()).toContain('although one should have')
   })
 
   it('is a table on a terminal', async () => {
@@ -92,13 +106,23 @@ describe('one lock', () => {
   it('comes with its explanation and with what was observed', async () => {
     const lock = await viewsOf({ observations: [stale] }).get(stale.key)
     if (!lock) throw new Error('there is no view')
-    expect(lock.observation).toBe(stale)
+    const { state, ...evidence } = lock.observation.evidence
+    expect(stale.evidence).toMatchObject(evidence)
+    expect(state.reading).toMatchObject({ value: { serial: 7 } })
     const shown = showLines({ now, speed: 1, lock })
     expect(shown).toContain('Verdict  stale, a silent ghost, for 1m')
     expect(shown).toContain('Object   Terraform/flux-system/vpc in staging')
     const lines = explainLines({ now, speed: 1, lock })
     expect(lines[0]).toContain('is locked by runner@vpc-tf-runner for an apply')
-    expect(lines.at(-1)).toMatch(/^Next: Unlock it under guard/)
+    expect(lines.at(-3)).toMatch(/^Next: Unlock it under guard/)
+    expect(lines.at(-1)).toMatch(/^Looked at \S+ ago.$/)
+  })
+
+  it('comes without the digest of its state', async () => {
+    const md5 = 'd41d8cd98f00b204e9800998ecf8427e'
+    const observation = observationOf(evidenceOf({ state: { md5 } }), 'digested')
+    expect(JSON.stringify(observation)).toContain(md5)
+    expect(JSON.stringify(await viewsOf({ observations: [observation] }).get(observation.key))).not.toContain(md5)
   })
 
   it('is not there where no scan has looked', async () => {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { type AnyKind, builtinResources, resources } from '../../../functions/lib/kubernetes/cluster.ts'
+import { type AnyKind, builtinResources, type Cluster, resources } from '../../../functions/lib/kubernetes/cluster.ts'
 import { ClusterLook } from '../../../functions/lib/locks/evidence/cluster-look.ts'
 import { evidenceSchema, type Piece, readingOf, whyUnknown } from '../../../functions/lib/locks/evidence.ts'
 import { readPermissions } from '../../../infra/cluster/permissions.ts'
@@ -23,7 +23,7 @@ beforeEach(async () => {
 
 afterEach(() => standIn.close())
 
-const newLook = () => new ClusterLook({ cluster: standIn.client(), clock: standIn.clock })
+const newLook = () => new ClusterLook({ cluster: asWritten(standIn.client()), clock: standIn.clock })
 
 const resourceOf = (kind: AnyKind) => ({ ...resources, ...builtinResources })[kind]
 
@@ -102,6 +102,22 @@ const terraform = (status?: object, spec: object = {}): Shape => ({
   spec: { interval: '1h', path: './vpc', sourceRef: { kind: 'GitRepository', name: 'fleet' }, ...spec },
   ...(status && { status }),
 })
+
+/** The API server notes when a Lease was renewed; here all of them are written at the start. */
+function asWritten(client: Cluster): Cluster {
+  const list: Cluster['list'] = async (kind, options) => {
+    const { items, ...listing } = await client.list(kind, options)
+    return { ...listing, items: kind === 'Lease' ? items.map(withRenewalNoted) : items }
+  }
+  return Object.assign(Object.create(client), { list })
+}
+
+function withRenewalNoted(raw: unknown): unknown {
+  const lease = raw as KubernetesObject
+  const entries = (lease.metadata.managedFields ?? []) as object[]
+  const managedFields = entries.map((entry) => ({ ...entry, time: lease.spec.renewTime }))
+  return { ...lease, metadata: { ...lease.metadata, managedFields } }
+}
 
 const chart = { 'app.kubernetes.io/name': 'tofu-controller' }
 const deployment = (labels: Record<string, string>, matchLabels: Record<string, string> = chart): Shape => ({

@@ -189,7 +189,7 @@ class Scans {
   private last: Observation | undefined
 
   look(world: LockWorld, unread: readonly string[] = []): Verdict {
-    const evidence = withSight(world.look(unread), world.now, this.last)
+    const evidence = withSight(world.look(unread), world.now, this.last, limits.quietWindow)
     const judgement = judge(evidence, limits)
     const verdict = { key: 'place', cluster: 'staging', evidence, judgement, at: world.now }
     this.last = nextObservation(verdict, this.last)

@@ -109,7 +109,7 @@ describe('S3', () => {
 describe('Kubernetes by a block', () => {
   it('is where the block says', async () => {
     const text = 'backend "kubernetes" {\n secret_suffix = "net"\n namespace = "states"\n config_path = "/k"\n}'
-    expect(await custom(text)).toEqual({ ...kubernetes, suffix: 'net', namespace: 'states' })
+    expect(await custom(text)).toEqual({ ...kubernetes, kubeconfig: true, suffix: 'net', namespace: 'states' })
   })
 
   it('is in OpenTofu’s default namespace where it says none', async () => {

@@ -9,7 +9,7 @@ import { evidenceOf, holderPod, limits, minute, type Scene, taken } from '../../
 /** What a scan at that age of the lock finds, when it looks for `lasts` milliseconds. */
 function look(scene: Scene, previous?: Observation, lasts = 0): Evidence {
   const { sight: _, ...found } = evidenceOf(scene)
-  return withSight(found, found.at + lasts, previous)
+  return withSight(found, found.at + lasts, previous, limits.quietWindow)
 }
 
 function next(evidence: Evidence, previous?: Observation): Observation {
@@ -33,7 +33,7 @@ const at = (age: number) => taken + age * minute
 describe('what is remembered of a lock', () => {
   test('is nothing at first sight', () => {
     expect(look({ age: 10 }, undefined, 700).sight).toEqual({
-      ...{ firstSeenAt: at(10) + 700, unchangedSince: at(10) + 700, pod: { uid: 'pod-a', containerId: 'c-1' } },
+      ...{ firstSeenAt: at(10) + 700, unchangedSince: at(10) + 700, pod: { uid: 'pod-a', node: 'node-1' } },
     })
   })
 
@@ -85,14 +85,17 @@ describe('the pod beside a lock', () => {
   const other = { pod: { ...holderPod, uid: 'pod-b', container: undefined } } as Scene
 
   test('is the one that was first seen, whatever is there later', () => {
-    expect(last({ age: 10 }, { age: 12, ...other })?.evidence.sight.pod).toEqual({ uid: 'pod-a', containerId: 'c-1' })
+    expect(last({ age: 10 }, { age: 12, ...other })?.evidence.sight.pod).toEqual({ uid: 'pod-a', node: 'node-1' })
     expect(last({ age: 10 }, { age: 12, pod: 'gone' })?.evidence.sight.pod?.uid).toBe('pod-a')
-    expect(last({ age: 10, pod: 'gone' }, { age: 12, ...other })?.evidence.sight.pod).toEqual({ uid: 'pod-b' })
+    expect(last({ age: 10, pod: 'gone' }, { age: 12, ...other })?.evidence.sight.pod).toEqual({
+      uid: 'pod-b',
+      node: 'node-1',
+    })
   })
 
-  test('gets its container when that is seen for the first time', () => {
-    const waiting = { pod: { container: undefined } } as Scene
-    expect(last({ age: 10, ...waiting }, { age: 12 })?.evidence.sight.pod?.containerId).toBe('c-1')
+  test('gets its node when that is seen for the first time', () => {
+    const unscheduled = { pod: { node: undefined } } as Scene
+    expect(last({ age: 10, ...unscheduled }, { age: 12 })?.evidence.sight.pod?.node).toBe('node-1')
   })
 
   test('is forgotten when the lock is not a runner’s, or of another object', () => {
@@ -100,7 +103,7 @@ describe('the pod beside a lock', () => {
     const [before] = scans({ age: 10 })
     const { sight: _, ...found } = evidenceOf({ age: 12, pod: { uid: 'pod-c' } })
     const owner = { cluster: 'production', object: 'Terraform/flux-system/vpc' }
-    expect(withSight({ ...found, owner }, found.at, before).sight.pod?.uid).toBe('pod-c')
+    expect(withSight({ ...found, owner }, found.at, before, limits.quietWindow).sight.pod?.uid).toBe('pod-c')
   })
 })
 
@@ -131,7 +134,10 @@ describe('a death', () => {
 
   test('makes the lock stale after two looks a quiet window apart, however long a look takes', () => {
     expect(last({ age: 70, ...failed }, { age: 74, ...failed })?.judgement.verdict).toBe('suspect')
-    expect(last({ age: 70, ...failed }, { age: 75, ...failed })?.judgement.verdict).toBe('stale')
+    const between = { age: 72, ...failed }
+    expect(last({ age: 70, ...failed }, between, { age: 75, ...failed })?.judgement.verdict).toBe('stale')
+    // What happened between two that are so far apart nobody has seen.
+    expect(last({ age: 70, ...failed }, { age: 75, ...failed })?.judgement.verdict).toBe('suspect')
     // The second one began four minutes after the first, and was frozen for an hour.
     const [first] = scans({ age: 70, ...failed })
     expect(judge(look({ age: 74, ...failed }, first, 60 * minute), limits).verdict).toBe('suspect')
@@ -145,13 +151,14 @@ describe('observations', () => {
   const failed = { pod: { phase: 'Failed' } } as const
   const stale = [
     { age: 70, ...failed },
+    { age: 73, ...failed },
     { age: 76, ...failed },
   ]
 
   test('count their writes, and know since when the verdict is what it is', () => {
     const observations = scans(...stale, { age: 78, ...failed })
-    expect(observations.map(({ version }) => version)).toEqual([1, 2, 3])
-    expect(observations.map(({ verdictSince }) => verdictSince)).toEqual([at(70), at(76), at(76)])
+    expect(observations.map(({ version }) => version)).toEqual([1, 2, 3, 4])
+    expect(observations.map(({ verdictSince }) => verdictSince)).toEqual([at(70), at(70), at(76), at(76)])
   })
 
   test('count another lock’s verdict from that lock', () => {
@@ -162,7 +169,7 @@ describe('observations', () => {
     const id = evidenceOf().lock.record?.id
     expect(last(...stale, { age: 78, ...failed })?.offences).toEqual([{ at: at(76), id }])
     const old = Array.from({ length: 20 }, (_, index) => ({ at: taken, id: String(index) }))
-    const [first] = scans({ age: 70, ...failed })
+    const first = last({ age: 70, ...failed }, { age: 73, ...failed })
     const known = first && { ...first, offences: [{ at: taken - 90 * 24 * 60 * minute, id: 'old' }, ...old] }
     expect(next(look({ age: 76, ...failed }, known), known).offences).toEqual([...old.slice(1), { at: at(76), id }])
   })
@@ -172,7 +179,8 @@ describe('observations', () => {
     if (!before) throw new Error('no observation')
     const unread = next(notReadAgain(before, 'denied'), before)
     const again = next(look({ age: 90, ...failed }, unread), unread)
-    expect(next(look({ age: 96, ...failed }, again), again)).toMatchObject({
+    const between = next(look({ age: 93, ...failed }, again), again)
+    expect(next(look({ age: 96, ...failed }, between), between)).toMatchObject({
       ...{ judgement: { verdict: 'stale' }, offences: [{ at: at(76) }] },
     })
   })

@@ -83,12 +83,6 @@ const table: readonly [rule: string, verdict: string, what: string, scene: Scene
     'its container waits to be started again',
     { pod: container({ state: 'waiting', finishedAt: seconds(60) }), sight: deadFor(6) },
   ],
-  [
-    'holder-dead',
-    'stale',
-    'a container with another ID than the one that was seen',
-    { pod: container({ id: 'c-9' }), sight: { ...deadFor(6), pod: { uid: 'pod-a', containerId: 'c-1' } } },
-  ],
   ['holder-dead', 'stale', 'another pod', { pod: { uid: 'pod-b' }, sight: { ...deadFor(6), pod: { uid: 'pod-a' } } }],
   ['holder-dead', 'stale', 'a pod that is far younger', { pod: { createdAt: taken + 30 * minute }, sight: deadFor(6) }],
   [
@@ -101,7 +95,11 @@ const table: readonly [rule: string, verdict: string, what: string, scene: Scene
     'holder-dead',
     'stale',
     'gone, and only a node is silent that came later',
-    { pod: 'gone', nodes: { silent: [{ ...silentNode, createdAt: taken + 60 * minute }] }, sight: deadFor(6) },
+    {
+      pod: 'gone',
+      nodes: { silent: [{ ...silentNode, createdAt: taken + 60 * minute }] },
+      sight: { ...deadFor(6), pod: { uid: 'pod-a', node: 'node-1' } },
+    },
   ],
   [
     'holder-dead',
@@ -148,6 +146,27 @@ describe('a verdict', () => {
   })
 })
 
+describe('a pod that is gone', () => {
+  const settled: Scene['object'] = { ready: 'True', reason: 'NoDrift', message: 'No drift', reconciling: false }
+
+  it('proves nothing where nobody ever saw one and the object does not say that it applies', () => {
+    expect(judged({ pod: 'gone', object: settled, sight: deadFor(6) })).toMatchObject({ rule: 'age-alone' })
+  })
+
+  it('is a proof where it was seen beside the lock', () => {
+    const sight = { ...deadFor(6), pod: { uid: 'pod-a' } }
+    expect(judged({ pod: 'gone', object: settled, sight })).toMatchObject({ verdict: 'stale' })
+  })
+
+  it('is none while its node is silent, however young that Node is: it may be registered anew', () => {
+    const silent = [{ name: 'node-1', createdAt: taken + 15 * minute }]
+    const sight = { ...deadFor(6), pod: { uid: 'pod-a', node: 'node-1' } }
+    expect(judged({ pod: 'gone', nodes: { silent }, sight })).toMatchObject({ rule: 'node-silent' })
+    const unknown = { ...sight, pod: { uid: 'pod-a' } }
+    expect(judged({ pod: 'gone', nodes: { silent }, sight: unknown })).toMatchObject({ rule: 'node-silent' })
+  })
+})
+
 describe('three that look alike', () => {
   it('a loud ghost: started again in the same pod, and the state is said to be locked', () => {
     expect(judged({ pod: restarted, object: loud, sight: deadFor(6) })).toMatchObject({
@@ -175,6 +194,12 @@ describe('three that look alike', () => {
 })
 
 describe('clocks', () => {
+  it('a node ten minutes slow and an API server a minute ahead make no pod younger than its lock', () => {
+    const pod = { createdAt: taken - 20_000 + 50_000, container: undefined }
+    const record = { createdAt: taken - 10 * minute }
+    expect(judged({ pod, record, sight: deadFor(6) })).toMatchObject({ rule: 'age-alone' })
+  })
+
   it('a Created in the future counts for nothing, and is said', () => {
     const record = { createdAt: taken + 600 * minute }
     const scene = {

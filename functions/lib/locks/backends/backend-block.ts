@@ -5,6 +5,7 @@ import { type HclObject, HclRefused, readHcl } from './hcl.ts'
 export const backendConfigSchema = z.looseObject({
   disable: z.boolean().default(false),
   secretSuffix: z.string().default(''),
+  configPath: z.string().default(''),
   /** Goes into `terraform { }` as it is. */
   customConfiguration: z.string().default(''),
 })
@@ -34,6 +35,7 @@ export function backendBlockOf({ namespace, name, backendConfig }: BackendBlockO
     // With a backendConfig nothing is filled in.
     ['secret_suffix', backendConfig ? backendConfig.secretSuffix : name],
   ])
+  if (backendConfig?.configPath) attributes.set('config_path', backendConfig.configPath)
   return { name: 'kubernetes', attributes }
 }
 

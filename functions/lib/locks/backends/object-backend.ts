@@ -18,6 +18,8 @@ export interface KubernetesBackend {
   readonly namespace: string
   readonly suffix: string
   readonly workspace: string
+  /** The cluster is the one that a kubeconfig of the runner leads to, which may be another. */
+  readonly kubeconfig?: true
 }
 
 export interface S3Backend {
@@ -84,6 +86,8 @@ export async function backendOf(raw: unknown, read: ReadConfiguration, clusterRe
   const { data, error } = terraformSchema.safeParse(raw)
   if (!data) return unreadable(`${error.issues[0]?.path.join('.') || 'the object'} is not of the expected shape`)
   if (data.spec.cloud !== undefined && data.spec.cloud !== null) return unsupported('cloud')
+  const moving = data.spec.runnerPodTemplate?.spec.env.find(({ name }) => placingVariable.test(name))
+  if (moving) return unreadable(`its runner's environment sets ${moving.name}, which may move its state`)
   try {
     const block = backendBlockOf({ ...data.metadata, backendConfig: data.spec.backendConfig ?? undefined })
     if (!block) return { type: 'unlocked', why: noBlock }
@@ -99,6 +103,9 @@ export async function backendOf(raw: unknown, read: ReadConfiguration, clusterRe
 
 const noBlock =
   'tofu-controller is told to configure no backend: unless the module has one of its own, which Lockstep does not read, the state is a file in the runner’s pod'
+
+/** Variables by which OpenTofu is told another workspace, other arguments or another cluster. */
+const placingVariable = /^(TF_WORKSPACE|TF_CLI_ARGS(_\w+)?|KUBE_\w+)$/
 
 class Unreadable extends Error {}
 
@@ -120,7 +127,7 @@ const placing: Readonly<Record<string, readonly string[]>> = {
     ...['bucket', 'key', 'region', 'workspace_key_prefix', 'dynamodb_table', 'use_lockfile'],
     ...['endpoints', 'endpoint', 'dynamodb_endpoint'],
   ],
-  kubernetes: ['namespace', 'secret_suffix', 'host'],
+  kubernetes: ['namespace', 'secret_suffix', 'host', 'config_path', 'config_paths', 'config_context'],
 }
 
 /** `-backend-config` for each value: it wins over the block, and a later one over an earlier one. */
@@ -172,7 +179,7 @@ function workspaceOf({ spec }: Terraform): string {
 
 const kubernetesName = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/
 
-/** A kubeconfig in the block is taken to lead to this same cluster: what it says is not to be seen from outside. */
+/** Where a kubeconfig leads cannot be seen from outside: it is looked for in this cluster, and not ruled out in others. */
 function kubernetesBackend(attributes: Attribute, object: Terraform): ObjectBackend {
   if (attributes.text('host') !== '') {
     const why =
@@ -186,7 +193,8 @@ function kubernetesBackend(attributes: Attribute, object: Terraform): ObjectBack
   if (!kubernetesName.test(`tfstate-${workspace}-${suffix}`) || !kubernetesName.test(namespace)) {
     return unreadable('its namespace, workspace and secret_suffix make no name of a Secret')
   }
-  return { type: 'kubernetes', namespace, suffix, workspace }
+  const kubeconfig = ['config_path', 'config_paths', 'config_context'].some((name) => attributes.has(name))
+  return { type: 'kubernetes', namespace, suffix, workspace, ...(kubeconfig && { kubeconfig }) }
 }
 
 const bucketName = /^[A-Za-z0-9][A-Za-z0-9._-]{1,254}$/
@@ -227,6 +235,10 @@ class Attribute {
 
   constructor(attributes: Attributes) {
     this.attributes = attributes
+  }
+
+  has(name: string): boolean {
+    return this.attributes.has(name)
   }
 
   /** Undefined where it is not set. */

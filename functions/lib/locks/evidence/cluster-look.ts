@@ -16,7 +16,7 @@ import {
 import { type LeaseSeen, leaseSeen } from './lease-seen.ts'
 import { type NodeSeen, nodeLeases, nodeSeen, nodesEvidence, type Renewal } from './node-evidence.ts'
 import { objectEvidence } from './object-evidence.ts'
-import { podEvidence } from './pod-evidence.ts'
+import { podEvidence, runnerOf, runnerSelector, runningPod } from './pod-evidence.ts'
 
 export interface ClusterLookOptions {
   readonly cluster: Cluster
@@ -55,6 +55,7 @@ export class ClusterLook {
   private readonly clock: Clock
   private readonly allTerraforms = once(() => this.readAll(() => this.servedTerraforms()))
   private readonly allLeases = once(() => this.readAll(async () => (await this.cluster.list('Lease')).items))
+  private readonly runningRunners = once(() => this.listRunners())
   private readonly nodesSeen = once(() => this.seeNodes())
   private readonly controllerPiece = once(() => this.seeController())
   private readonly configurations = new Map<string, Promise<Record<string, string> | undefined>>()
@@ -96,6 +97,19 @@ export class ClusterLook {
     })
   }
 
+  /**
+   * Why a runner of another namespace may hold a lock of this object's runner: one of the same name works, and its object
+   * is not there to tell what it works on. Undefined where there is none. Rejects with ClusterError, and UnexpectedShape.
+   */
+  async strayRunner({ namespace, name }: NamespacedName): Promise<string | undefined> {
+    const runners = await this.runningRunners()
+    const { named } = (await this.allTerraforms()).value
+    const isStray = (pod: NamespacedName) =>
+      pod.name === runnerOf(name) && pod.namespace !== namespace && !named.has(`${pod.namespace}/${name}`)
+    const stray = runners.find(isStray)
+    return stray && `Pod/${stray.namespace}/${stray.name} has the name of its holder, and its object is gone`
+  }
+
   /** tofu-controller, by its Deployment. */
   controller(): Promise<Piece<ControllerEvidence>> {
     return this.controllerPiece()
@@ -128,6 +142,11 @@ export class ClusterLook {
     )
     this.configurations.set(refKey(ref), reading)
     return reading
+  }
+
+  private async listRunners(): Promise<NamespacedName[]> {
+    const { items } = await this.cluster.list('Pod', { labelSelector: runnerSelector })
+    return items.flatMap((raw) => runningPod(raw) ?? [])
   }
 
   private async seeNodes(): Promise<Read<readonly NodeSeen[]>> {

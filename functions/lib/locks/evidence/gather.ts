@@ -1,4 +1,5 @@
 import type { Clock } from '../../clock.ts'
+import { LockstepError } from '../../errors.ts'
 import { refKey } from '../../kubernetes/cluster.ts'
 import type { LockPlace } from '../backends/lock-place.ts'
 import { type Evidence, type Look, type NodesEvidence, type Piece, type PodEvidence, readingOf } from '../evidence.ts'
@@ -7,6 +8,7 @@ import { type FoundLock, LockStoreError } from '../stores/lock-store.ts'
 import type { ClusterLook } from './cluster-look.ts'
 import { holderOf } from './holder.ts'
 import { joinedLock } from './joined-lock.ts'
+import { runnerOf } from './pod-evidence.ts'
 
 /** The Terraform object whose backend a place is. */
 export interface Owner {
@@ -19,12 +21,16 @@ export interface Owner {
 export interface OwnedPlace extends LockPlace {
   readonly key: string
   readonly owner: Owner
-  /** Why a run of the owner cannot be told from one of somebody else: others keep the same state. */
+  /** Objects of the same cluster that keep the same state. Their runners are told apart by the objects' names. */
+  readonly others?: readonly Owner[]
+  /** Why a run of the owner cannot be told from one of somebody else, whatever is corrected later. */
   readonly shared?: string
+  /** Why that cannot be told now: what others keep could not be read. */
+  readonly unclear?: string
 }
 
 export interface GatherPorts {
-  readonly look: Pick<ClusterLook, 'pod' | 'nodes' | 'controller' | 'object'>
+  readonly look: Pick<ClusterLook, 'pod' | 'nodes' | 'controller' | 'object' | 'strayRunner'>
   readonly states: StateReader
   readonly clock: Clock
 }
@@ -34,17 +40,23 @@ export interface GatherPorts {
  * the holder does later than the lock was read cannot make it look dead.
  */
 export async function gather(
-  { owner, shared, state: address }: OwnedPlace,
+  place: OwnedPlace,
   found: readonly FoundLock[],
   at: number,
   { look, states, clock }: GatherPorts,
 ): Promise<Look> {
+  const { shared, state: address } = place
   const lock = joinedLock(found)
+  const owner = ownerOf(place, lock.record)
   const ref = { kind: 'Terraform', namespace: owner.namespace, name: owner.name } as const
-  const holder = shared === undefined ? holderOf(lock.record, owner) : { other: shared }
+  const unclear = shared ?? place.unclear
+  const named = unclear === undefined ? holderOf(lock.record, owner) : { other: unclear }
+  const { holder, unread } = 'runner' in named ? await unlessStray(named, owner, look) : { holder: named }
   const isRunner = 'runner' in holder
   const pod = isRunner
-    ? await look.pod({ namespace: owner.namespace, name: `${owner.name}-tf-runner` })
+    ? unread === undefined
+      ? await look.pod({ namespace: owner.namespace, name: runnerOf(owner.name) })
+      : notAsked<PodEvidence>(`Pods of runners in ${owner.cluster}`, at, unread)
     : notAsked<PodEvidence>(`Pod of ${owner.name}`, at, 'its holder is no runner of this object')
   const [nodes, controller, object, state] = await Promise.all([
     isRunner ? look.nodes(nodeOf(pod)) : notAsked<NodesEvidence>('nodes', at, 'its holder is no runner of this object'),
@@ -53,7 +65,37 @@ export async function gather(
     readState(address, states, clock),
   ])
   const isOf = { cluster: owner.cluster, object: refKey(ref) }
-  return { at, lock, owner: isOf, holder, pod, nodes, controller, object, state }
+  return {
+    at,
+    lock,
+    owner: isOf,
+    holder,
+    pod,
+    nodes,
+    controller,
+    object,
+    state,
+    ...(shared !== undefined && { shared }),
+  }
+}
+
+/** A runner of the same name whose object is gone may be the holder; what could not be read, `unread`, rules nothing out. */
+async function unlessStray(
+  named: Evidence['holder'],
+  owner: Owner,
+  look: GatherPorts['look'],
+): Promise<{ holder: Evidence['holder']; unread?: string }> {
+  try {
+    const stray = await look.strayRunner(owner)
+    return { holder: stray === undefined ? named : { other: stray } }
+  } catch (error) {
+    return { holder: named, unread: error instanceof LockstepError ? error.message : `failed with ${nameOf(error)}` }
+  }
+}
+
+/** Of objects that keep one state, the one whose runner's name the record has. */
+function ownerOf({ owner, others = [] }: OwnedPlace, record: Look['lock']['record']): Owner {
+  return [owner, ...others].find((each) => 'runner' in holderOf(record, each)) ?? owner
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { Evidence, LockClaimed } from '../evidence.ts'
 import { oneLine } from './one-line.ts'
+import { runnerOf } from './pod-evidence.ts'
 
 /** The longest host name that Linux takes; a kubelet cuts the name of a pod to it. */
 const longestHostname = 63
@@ -23,7 +24,7 @@ export function holderOf(
   if (record.host === '')
     return { other: `${oneLine(record.user) || 'somebody'} holds it, on a host that is not named` }
   if (!owner) return { other: `${who} holds it, and no object of the fleet has its state there` }
-  const runner = `${owner.name}-tf-runner`
+  const runner = runnerOf(owner.name)
   if (record.host === hostnameOf(runner)) return { runner }
   return { other: `${who} holds it, which is not the runner of Terraform/${owner.namespace}/${owner.name}` }
 }

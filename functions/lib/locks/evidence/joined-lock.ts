@@ -44,7 +44,9 @@ function problemOf({ record, holderIdentity }: FoundLock): string | undefined {
 }
 
 function disagreement(infos: readonly LockInfo[]): string | undefined {
-  const ids = new Set(infos.map(({ id }) => id))
+  const ids = new Set(
+    infos.map(({ id, operation, user, host, created }) => [id, operation, user, host, created].join()),
+  )
   return ids.size > 1 ? 'tells of one lock in one of its places, and of another in the other' : undefined
 }
 

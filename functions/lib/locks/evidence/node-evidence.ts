@@ -26,13 +26,13 @@ export interface NodeSeen {
   readonly name: string
   readonly createdAt: number
   readonly ready: boolean
-  /** By the node's own clock. Undefined where it has never given a sign of life. */
+  /** Of the last sign of life; undefined where it has never given one. By the node's own clock where nobody else's is known. */
   readonly heartbeatAt?: number
 }
 
 /** What a node's Lease says of its life. */
 export interface Renewal {
-  /** By the node's clock. */
+  /** See LeaseSeen. */
   readonly renewedAt: number
   /** When that was read, by ours. */
   readonly readAt: number

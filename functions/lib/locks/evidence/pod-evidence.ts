@@ -47,6 +47,25 @@ type Pod = z.infer<typeof podSchema>
 type Container = z.infer<typeof containerSchema>
 type ExistingPod = Extract<PodEvidence, { exists: true }>
 
+/** The label of every runner. */
+export const runnerSelector = 'app.kubernetes.io/name=tf-runner'
+
+/** The name of an object's runner. */
+export function runnerOf(object: string): string {
+  return `${object}-tf-runner`
+}
+
+const runningSchema = z.object({
+  metadata: z.object({ namespace: z.string(), name: z.string() }),
+  status: z.object({ phase: z.string().optional() }).nullish(),
+})
+
+/** Names a raw pod that has not ended. Undefined for one that has. Throws UnexpectedShape. */
+export function runningPod(raw: unknown): { namespace: string; name: string } | undefined {
+  const { metadata, status } = shaped('a Pod', runningSchema, raw)
+  return ['Failed', 'Succeeded'].includes(status?.phase ?? '') ? undefined : metadata
+}
+
 /** What a raw pod says of the runner in it. Throws UnexpectedShape. */
 export function podEvidence(what: string, raw: unknown): ExistingPod {
   const { metadata, spec, status } = shaped(what, podSchema, raw)

@@ -22,6 +22,10 @@ export interface ObjectPlaces {
   /** By key. */
   readonly places: ReadonlyMap<string, OwnedPlace>
   readonly findings: readonly Finding[]
+  /** Objects (`flux-system/vpc`) that may keep their state anywhere, one that is another's included. */
+  readonly unplaced: readonly string[]
+  /** Those that may keep it in another cluster, besides. */
+  readonly elsewhere: readonly string[]
 }
 
 /** Objects whose configuration is read at a time. */
@@ -31,6 +35,7 @@ const width = 8
 export async function objectPlaces(objects: readonly unknown[], options: ObjectPlacesOptions): Promise<ObjectPlaces> {
   const owned: OwnedPlace[] = []
   const findings: Finding[] = []
+  const [unplaced, elsewhere]: [string[], string[]] = [[], []]
   await each(objects, width, async (raw) => {
     const [namespace, name] = nameOf(raw)?.split('/') ?? []
     if (namespace === undefined || name === undefined) return
@@ -40,6 +45,10 @@ export async function objectPlaces(objects: readonly unknown[], options: ObjectP
     const place = placeIn(backend, options)
     const owner = { cluster: options.cluster, namespace, name }
     if (place) owned.push({ ...place, key: placeKey(place.parts), owner })
+    if (backend.type === 'unreadable' || backend.type === 'unlocked') unplaced.push(`${namespace}/${name}`)
+    if ('kubeconfig' in backend || (backend.type === 'unsupported' && backend.name === 'kubernetes')) {
+      elsewhere.push(`${namespace}/${name}`)
+    }
   })
   // They have arrived in no order, and of those that share a place the first one stands for all.
   owned.sort((a, b) => (subjectOf(a) < subjectOf(b) ? 1 : -1))
@@ -47,20 +56,22 @@ export async function objectPlaces(objects: readonly unknown[], options: ObjectP
     owned.flatMap((place) => place.parts.map((part) => ({ part: addressText(part), place }))),
     ({ part }) => part,
   )
-  const sharing = (place: OwnedPlace) =>
-    new Set(place.parts.flatMap((part) => byPart.get(addressText(part)) ?? []).map((other) => subjectOf(other.place)))
+  const keeping = (place: OwnedPlace) =>
+    new Set(place.parts.flatMap((part) => byPart.get(addressText(part)) ?? []).map((other) => other.place))
   const places = new Map<string, OwnedPlace>()
   for (const place of owned) {
-    const subjects = [...sharing(place)].sort()
-    if (subjects.length === 1) {
-      places.set(place.key, place)
-      continue
-    }
-    const shared = `${subjects.slice(0, 3).join(' and ')} keep one state: whose runner it is cannot be told`
-    places.set(place.key, { ...place, shared })
-    findings.push({ kind: 'shared', subject: subjectOf(place), why: shared })
+    const keepers = [...keeping(place)]
+    const others = keepers.filter((other) => other !== place && other.key === place.key).map(({ owner }) => owner)
+    const names = keepers.map(({ owner }) => owner.name)
+    // Objects of one name have runners of one name; and one that shares a part only has another lock.
+    const isShared = new Set(names).size < names.length || keepers.some(({ key }) => key !== place.key)
+    const subjects = keepers.map(subjectOf).sort().slice(0, 3).join(' and ')
+    const shared = `${subjects} keep one state: whose runner it is cannot be told`
+    if (keepers.length > 1)
+      findings.push({ kind: 'shared', subject: subjectOf(place), why: `${subjects} keep one state` })
+    places.set(place.key, { ...place, ...(others.length > 0 && { others }), ...(isShared && { shared }) })
   }
-  return { places, findings }
+  return { places, findings, unplaced, elsewhere }
 }
 
 async function readBackend(raw: unknown, { readConfiguration, region }: ObjectPlacesOptions): Promise<ObjectBackend> {

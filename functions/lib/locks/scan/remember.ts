@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { type Evidence, type Look, readingOf, type Sight } from '../evidence.ts'
 import { proofOfDeath } from '../verdict/proof-of-death.ts'
 import type { Judgement } from '../verdict/verdict.ts'
@@ -11,19 +12,29 @@ const offencesKeptForMs = 90 * 86_400_000
  * it was read, and `readBy` one after everything was: what lasts is counted from the end of one look to the beginning of
  * another, so that a look that takes long never makes anything older than it is known to be.
  */
-export function withSight(look: Look, readBy: number, previous: Observation | undefined): Evidence {
+export function withSight(
+  look: Look,
+  readBy: number,
+  previous: Observation | undefined,
+  quietWindow: number,
+): Evidence {
   const before = previous && isSameLock(previous.evidence, look) ? previous.evidence : undefined
   const notSeenAt = before ? before.sight.notSeenAt : previous?.evidence.at
   const pod = podSeen(before, look)
+  const doubt = doubtOf(before, look)
   const sight: Sight = {
     firstSeenAt: before?.sight.firstSeenAt ?? readBy,
     ...(notSeenAt !== undefined && { notSeenAt }),
     unchangedSince: before && isUnmoved(before, look) ? before.sight.unchangedSince : readBy,
     ...(pod && { pod }),
+    ...(doubt !== undefined && { doubt }),
   }
-  const evidence = { ...look, sight }
+  const { shared: _, ...seen } = look
+  const evidence = { ...seen, sight, ...(doubt !== undefined && { holder: { other: doubt } }) }
   if (!isDead(evidence)) return evidence
-  const known = isSameRun(before, look) ? before?.sight.deadSince : undefined
+  // Between two looks that are far apart a node may have been lost and found again, which neither of them has seen.
+  const isNear = before !== undefined && look.at - before.at < quietWindow
+  const known = isNear && isSameRun(before, look) ? before.sight.deadSince : undefined
   return { ...evidence, sight: { ...sight, deadSince: known ?? readBy } }
 }
 
@@ -72,12 +83,21 @@ function offencesWith({ evidence, judgement, at }: Verdict, isAsBefore: boolean,
   return isNew ? [...known, { at, id }].slice(-offencesKept) : known
 }
 
-/** By its ID, which OpenTofu never uses twice. Without a record, by what is stored. */
+/** By all that its record says: an ID of one's own may be used again. Without a record, by what is stored. */
 function isSameLock(before: Look, now: Look): boolean {
   if (before.lock.parts.length === 0 || now.lock.parts.length === 0) return false
-  const [a, b] = [before.lock.record?.id, now.lock.record?.id]
-  if (a || b) return a === b
+  const [a, b] = [before.lock.record, now.lock.record]
+  if (a || b) return isDeepStrictEqual(a, b)
   return isSameStored(before, now)
+}
+
+/** Once a lock may be another object's, correcting that does not tell whose it was. */
+function doubtOf(before: Evidence | undefined, look: Look): string | undefined {
+  if (look.shared !== undefined) return look.shared
+  if (before?.sight.doubt !== undefined) return before.sight.doubt
+  if (!before?.owner || isSameRun(before, look)) return undefined
+  const { object, cluster } = before.owner
+  return `it was first seen when its state was that of ${object} in ${cluster}: a runner of that may hold it`
 }
 
 /** What cannot be compared counts as moved. */
@@ -107,15 +127,13 @@ function isDead(evidence: Evidence): boolean {
 }
 
 /**
- * The pod that was first seen after the lock was. Whatever holds the lock is this one or an earlier one of its name:
- * another UID, or another container in it, is not the holder.
+ * The pod that was first seen after the lock was. Whatever holds the lock is this one or an earlier one of its name: one
+ * with another UID is not the holder.
  */
 function podSeen(before: Evidence | undefined, look: Look): Sight['pod'] {
   if ('other' in look.holder) return undefined
   const seen = isSameRun(before, look) ? before?.sight.pod : undefined
   const pod = readingOf(look.pod)
-  if (!pod?.exists) return seen
-  if (seen && (seen.uid !== pod.uid || seen.containerId !== undefined)) return seen
-  const containerId = pod.container?.id
-  return { uid: pod.uid, ...(containerId !== undefined && { containerId }) }
+  if (!pod?.exists || (seen && (seen.uid !== pod.uid || seen.node !== undefined))) return seen
+  return { uid: pod.uid, ...(pod.node !== undefined && { node: pod.node }) }
 }

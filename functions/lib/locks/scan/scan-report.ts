@@ -18,6 +18,20 @@ export const findingSchema = z.object({
 
 export type Finding = z.infer<typeof findingSchema>
 
+/** Where the objects of a cluster keep their states. */
+const keptSchema = z.object({
+  /** When it was read, in milliseconds since the epoch. */
+  readAt: z.number(),
+  /**
+   * The keys of all places where their locks can be, and of each part of them (`placeKey`), but for Leases. What is in
+   * two reports is a state that objects of two clusters share.
+   */
+  places: z.array(z.string()),
+  /** Names of objects that may keep theirs anywhere: a runner of that name may hold any lock. */
+  unplaced: z.array(z.string()),
+})
+export type KeptStates = z.infer<typeof keptSchema>
+
 /** What the latest scan of a cluster, or of what belongs to no cluster, has found beside the locks themselves. */
 export const scanReportSchema = z.object({
   cluster: z.string().optional(),
@@ -25,12 +39,8 @@ export const scanReportSchema = z.object({
   /** Milliseconds since the epoch. */
   startedAt: z.number(),
   endedAt: z.number(),
-  /**
-   * The keys of all places where locks of the cluster's objects can be, and of each of their parts (`placeKey`), but for
-   * its Leases. What is in two reports is a state that objects of two clusters share. Those of the last scan that could
-   * read them; undefined where none ever could.
-   */
-  places: z.array(z.string()).optional(),
+  /** Where the cluster's objects keep their states, by the last scan that could read it; undefined where none ever could. */
+  kept: keptSchema.optional(),
   /** The first ones, for people. */
   findings: z.array(findingSchema),
   /** How many findings there are. */

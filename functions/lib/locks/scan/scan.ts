@@ -8,7 +8,7 @@ import { whyFailed } from './lock-access.ts'
 import type { Observation } from './observation.ts'
 import { type RecordPorts, recordVerdict, tell } from './record-verdict.ts'
 import { notReadAgain, withSight } from './remember.ts'
-import type { Finding, ScanReport } from './scan-report.ts'
+import type { Finding, KeptStates, ScanReport } from './scan-report.ts'
 
 /** What a step of a scan answers: counts, for people to read in the execution's history. */
 export const scanCountsSchema = z.object({
@@ -102,7 +102,7 @@ export class Scan {
     const isFree = look.lock.parts.length === 0
     if (isFree && (!previous || previous.judgement.verdict === 'free')) return
     const readBy = this.ports.clock.now()
-    const evidence = withSight(look, readBy, previous)
+    const evidence = withSight(look, readBy, previous, this.ports.fleet.locks.quietWindow)
     const isNew = !isFree && evidence.sight.firstSeenAt === readBy
     await this.record(key, evidence, isNew)
   }
@@ -114,8 +114,8 @@ export class Scan {
     await this.record(key, notReadAgain(previous, why), false)
   }
 
-  /** Writes the report, and gives the turn back. `places`: see `ScanReport`. */
-  async end(places: readonly string[] | undefined): Promise<ScanCounts> {
+  /** Writes the report, and gives the turn back. `kept`: see `ScanReport`. */
+  async end(kept: KeptStates | undefined): Promise<ScanCounts> {
     const { clock, ledger, log, metrics } = this.ports
     await each(this.untold(), width, (observation) => this.tellLate(observation))
     const { live, suspect, stale, unknown, free, dropped, failed } = this.counted
@@ -128,7 +128,7 @@ export class Scan {
     const report: ScanReport = {
       ...(cluster !== undefined && { cluster }),
       ...{ execution, startedAt, endedAt: clock.now() },
-      ...(places && { places: [...places] }),
+      ...(kept && { kept }),
       findings: this.findings.slice(0, mostFindings),
       found: this.findings.length,
     }

@@ -160,7 +160,11 @@ export class DynamoDbLockStore implements LockStore<DynamoDbLockAddress>, KeyRea
     const { LockID: lockId, Info: raw } = parsed.data
     const { region, table } = this.options
     const address = { store: 'dynamodb', region, table, lockId } as const
-    if (typeof raw === 'string') return [{ address, record: readLockRecord(raw), version: raw }]
+    if (typeof raw === 'string') {
+      const record = readLockRecord(raw)
+      // What is too long to be kept is not compared either, and never deleted.
+      return [{ address, record, ...(record.raw !== undefined && { version: raw }) }]
+    }
     return [{ address, record: { problem: raw === undefined ? 'is missing' : 'is not text' } }]
   }
 

@@ -51,13 +51,13 @@ export interface UnreadableRecord {
   readonly problem: string
 }
 
-/** Real ones have some 300 characters. What is longer is kept, but not looked into. */
+/** Real ones have some 300 characters. What is longer is not kept: there may be hundreds of them. */
 const lengthLimit = 64 * 1024
 
 /** Reads a record that anybody may have written. Never throws. */
 export function readLockRecord(raw: string): LockRecord {
   if (raw === '') return { raw, problem: 'is empty' }
-  if (raw.length > lengthLimit) return { raw, problem: `is too long for a lock record (${raw.length} characters)` }
+  if (raw.length > lengthLimit) return { problem: `is too long for a lock record (${raw.length} characters)` }
   const json = jsonOf(raw)
   if (json === undefined) return { raw, problem: 'is not JSON' }
   const record = lockRecordSchema.safeParse(json)

@@ -37,7 +37,7 @@ const lockSuffix = '.tflock'
 /** How many objects are read at a time. */
 const width = 8
 /** Anything may be named .tflock; what is larger is not read. */
-const sizeLimit = 1024 * 1024
+const sizeLimit = 64 * 1024
 
 /** The lock files of OpenTofu's S3 backend with `use_lockfile`: the record as an object beside the state. */
 export class S3LockStore implements LockStore<S3LockAddress>, Pick<KeyReads, 'listCost'> {

@@ -26,10 +26,11 @@ export function ageOf({ at, lock, sight }: Evidence): LockAge {
 
   const byStores = lock.parts.map(({ store, takenAt }) =>
     // A Lease's time and a pod's are of one clock.
-    takenAt === undefined || store === 'kubernetes' ? takenAt : takenAt + serverTolerance,
+    takenAt === undefined || store === 'kubernetes' ? takenAt : takenAt + clockTolerance,
   )
   const ourBound = earliest([sight.firstSeenAt, takenAt && takenAt + serverTolerance, byHolder]) ?? at
-  const serversBound = earliest([sight.firstSeenAt + serverTolerance, byHolder, ...byStores]) ?? at
+  const byBoth = byHolder === undefined ? undefined : byHolder + serverTolerance
+  const serversBound = earliest([sight.firstSeenAt + clockTolerance, byBoth, ...byStores]) ?? at
   return {
     atLeast: Math.max(0, at - ourBound),
     takenBefore: serversBound,

@@ -28,11 +28,20 @@ export function proofOfDeath(evidence: Evidence): ProofOfDeath | undefined {
   const pod = readingOf(evidence.pod)
   const nodes = readingOf(evidence.nodes)
   if (!pod) return undefined
-  const [proof] = pod.exists ? proofsOf(pod, nodes, evidence) : [podGone]
+  const [proof] = pod.exists ? proofsOf(pod, nodes, evidence) : podGone(evidence)
   return proof && withNodes(proof, nodes, evidence)
 }
 
-const podGone: ProofOfDeath = { name: 'pod-gone', words: 'its pod is gone' }
+/**
+ * A pod that nobody has ever seen may never have been here: the same manifests may run in a cluster that is not the
+ * fleet's. That the object says "Applying", or that its runs meet this very lock, tells that it is at work on this state.
+ */
+function podGone({ sight, object, lock }: Evidence): ProofOfDeath[] {
+  const found = readingOf(object)
+  const applies = found?.exists && found.ready === 'Unknown' && found.message.startsWith('Applying')
+  const isLoud = found?.exists && found.stateLocked && found.pendingLock === lock.record?.id
+  return sight.pod || applies || isLoud ? [{ name: 'pod-gone', words: 'its pod is gone' }] : []
+}
 
 function proofsOf(pod: Pod, nodes: NodesEvidence | undefined, evidence: Evidence): ProofOfDeath[] {
   const proofs: ProofOfDeath[] = []
@@ -44,7 +53,7 @@ function proofsOf(pod: Pod, nodes: NodesEvidence | undefined, evidence: Evidence
   if (container && container.state !== 'running' && endedAfter(container.finishedAt, created)) {
     proofs.push({ name: 'container-terminated', words: `its container ended ${iso(container.finishedAt)}` })
   }
-  if (container?.state === 'running' && restarted(pod, evidence, created)) {
+  if (container?.state === 'running' && restarted(pod, created)) {
     const words = `its container was started again ${iso(container.startedAt)}, after the lock was taken`
     proofs.push({ name: 'container-restarted', words })
   }
@@ -62,14 +71,11 @@ function replaced({ uid, createdAt }: Pod, evidence: Evidence): boolean {
 }
 
 /**
- * The record's Created and the container's start are times of one clock, the node's: no tolerance is needed. Without a
- * restart there is nothing to prove, whatever that clock did.
+ * The record's Created and the container's start are times of one clock, the node's: no tolerance is needed, as long as
+ * nobody sets that clock back in between. That another container was seen before is no proof: what the API says of one
+ * is late by as long as the kubelet takes to say it. Without a restart there is nothing to prove.
  */
-function restarted({ uid, container }: Pod, evidence: Evidence, created: number | undefined): boolean {
-  const seen = evidence.sight.pod
-  if (seen?.uid === uid && seen.containerId !== undefined && container?.id !== undefined) {
-    if (seen.containerId !== container.id) return true
-  }
+function restarted({ container }: Pod, created: number | undefined): boolean {
   const { startedAt, restarts = 0 } = container ?? {}
   return restarts > 0 && startedAt !== undefined && created !== undefined && startedAt > created
 }
@@ -85,9 +91,12 @@ function createdOf({ lock }: Evidence): number | undefined {
 
 function withNodes(proof: ProofOfDeath, nodes: NodesEvidence | undefined, evidence: Evidence): ProofOfDeath {
   if (!nodes) return { ...proof, blocked: 'whether all nodes answer is not known' }
-  // A node that is younger than the lock never ran its holder.
-  const taken = ageOf(evidence).takenBefore
-  const silent = nodes.silent.filter(({ createdAt }) => createdAt <= taken + clockTolerance)
+  // A node that is younger than the lock never ran its holder, unless it is the holder's, registered anew.
+  const holders = evidence.sight.pod?.node
+  const latest = ageOf(evidence).takenBefore + clockTolerance
+  const silent = nodes.silent.filter(
+    ({ name, createdAt }) => holders === undefined || name === holders || createdAt <= latest,
+  )
   if (silent.length === 0) return proof
   const names = silent.slice(0, 3).map(({ name }) => name)
   const more = silent.length > names.length ? ` and ${silent.length - names.length} more` : ''

@@ -107,7 +107,7 @@ const rules: readonly Rule[] = [
     name: 'node-silent',
     verdict: 'suspect',
     applies: ({ proof }) => (proof?.blocked === undefined ? undefined : [proof.words, proof.blocked]),
-    wouldChange: () => 'the node answers again, or is removed from the cluster',
+    wouldChange: () => 'the node answers again, or its machine is terminated and the Node deleted after that',
   },
   {
     name: 'dead-but-young',
@@ -154,7 +154,7 @@ const rules: readonly Rule[] = [
       if (own?.state !== 'not ready' || age.atLeast < minimumAge) return undefined
       return [`its pod's node ${own.name} does not answer`, `it is at least ${formatDuration(age.atLeast)} old`]
     },
-    wouldChange: () => 'the node answers again, or is removed from the cluster',
+    wouldChange: () => 'the node answers again, or its machine is terminated and the Node deleted after that',
   },
   {
     name: 'outlived-its-run',
@@ -252,7 +252,8 @@ function sceneOf({ evidence, proof }: Case, verdict: Verdict): Scene | undefined
 
 /** No pod of it is ready; or the one that leads has not renewed its Lease, whatever its pod looks like. */
 function isControllerDead(controller: Evidence['controller']): boolean {
-  const { ready, leader } = readingOf(controller) ?? {}
+  const { deployment, ready, leader } = readingOf(controller) ?? {}
+  if (deployment === undefined) return false
   if (ready === 0) return true
   return leader !== undefined && controller.readAt - leader.renewedAt > leader.leaseMs + serverTolerance
 }
