@@ -99,14 +99,14 @@ export class ApiConnection {
   }
 
   /**
-   * Whether the API server has started. It answers everybody
-   * (https://kubernetes.io/docs/reference/using-api/health-checks/); a proxy that does not pass this on is taken for
-   * ready.
+   * Whether the API server has started. Every user may ask (https://kubernetes.io/docs/reference/using-api/health-checks/),
+   * once it has read the roles: so it refuses this too for as long as it refuses everything. A proxy that does not pass it
+   * on is taken for ready.
    */
   private async ready(asked: Asked, limit: TimeLimit): Promise<boolean> {
     const response = await this.exchange({ asked, method: HttpMethod.GET, path: '/readyz' }, limit)
     await response.body.text()
-    return response.httpStatusCode < 500
+    return response.httpStatusCode === 404 || response.httpStatusCode < 400
   }
 
   /** One request and its answer, whatever that is. */

@@ -25,8 +25,8 @@ export interface ApiServerOptions {
   readonly authenticate?: (bearerToken: string) => string | undefined
   /** False is a 403. Default: a user may do everything. */
   readonly authorize?: (user: string, access: Access) => boolean
-  /** False is a 500 of `/readyz`, as while the server starts. Default: true. */
-  readonly ready?: () => boolean
+  /** What `/readyz` is answered with. While a server starts that is 403, then 500. Default: 200. */
+  readonly ready?: () => 200 | 403 | 500
   /** What it calls itself. Default: 1.35. */
   readonly version?: string
 }
@@ -74,7 +74,8 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
       const { authorize } = options
       return answer(response, 201, selfReview(url.pathname, await bodyOf(message), { user, authorize }))
     }
-    if (url.pathname === '/readyz' && options.ready?.() === false) return answer(response, 500, 'readyz check failed\n')
+    const readiness = url.pathname === '/readyz' ? (options.ready?.() ?? 200) : 200
+    if (readiness !== 200) return answer(response, readiness, 'readyz check failed\n')
     const found = discover(url.pathname, store.served(), options.version)
     if (found !== undefined) return answer(response, 200, found)
     const request = parseRequest(message, url, store.served())

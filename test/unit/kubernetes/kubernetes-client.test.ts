@@ -53,28 +53,28 @@ describe('failures', () => {
 
   describe('a 403', () => {
     /** An API server whose roles and whose readiness are answered from lists, one answer for each question. */
-    async function withAnswers(allowed: boolean[], ready: boolean[]): Promise<void> {
+    async function withAnswers(allowed: boolean[], ready: (200 | 403 | 500)[]): Promise<void> {
       await standIn.close()
-      standIn = await standInCluster({ authorize: () => allowed.shift() ?? true, ready: () => ready.shift() ?? true })
+      standIn = await standInCluster({ authorize: () => allowed.shift() ?? true, ready: () => ready.shift() ?? 200 })
       standIn.store.create(kind, kustomization('app'), 'tests')
     }
 
     it('of an API server that is ready is ClusterForbidden', async () => {
-      await withAnswers([false, false], [true])
+      await withAnswers([false, false], [200])
       const error = await failure(standIn.client().patch(app, suspend))
       expect(error).toMatchObject({ name: 'ClusterForbidden', status: 403 })
       expect(error.message).toContain('PATCH Kustomization/flux-system/app was answered with 403')
     })
 
-    it('of one that is still starting, and has not read the roles, is ClusterUnavailable', async () => {
-      await withAnswers([false], [false])
+    it.each([403, 500] as const)('of one that is still starting (readyz %i) is ClusterUnavailable', async (readyz) => {
+      await withAnswers([false], [readyz])
       const error = await failure(standIn.client().patch(app, suspend))
       expect(error).toMatchObject({ name: 'ClusterUnavailable', status: 0 })
       expect(error.message).toContain('still starting')
     })
 
     it('is asked once more where the server may just have become ready', async () => {
-      await withAnswers([false, true], [true])
+      await withAnswers([false, true], [200])
       await standIn.client().patch(app, suspend)
       expect(standIn.store.get(kind, 'flux-system', 'app')?.spec).toMatchObject({ suspend: true })
     })
