@@ -579,13 +579,24 @@ export function clusterContract(
       it('scale changes the replicas and nothing else, and the Deployment says who did', async () => {
         const ref = await makeDeployment()
         const before = await read(ref)
-        expect(await cluster.patch(ref, replicasTo(0), scale)).toMatchObject({ kind: 'Scale', spec: { replicas: 0 } })
+        expect(await cluster.patch(ref, replicasTo(2), scale)).toMatchObject({ kind: 'Scale', spec: { replicas: 2 } })
         const after = await read(ref)
-        expect(after.spec).toEqual({ ...before.spec, replicas: 0 })
+        expect(after.spec).toEqual({ ...before.spec, replicas: 2 })
         const owners = after.metadata.managedFields?.filter(
           ({ fieldsV1 }) => 'f:replicas' in (fieldsV1['f:spec'] ?? {}),
         )
         expect(owners).toMatchObject([{ manager: 'lockstep', operation: 'Update' }])
+      })
+
+      it('scale says nothing of replicas while none are wanted, and takes them back with a merge patch', async () => {
+        const ref = await makeDeployment()
+        expect(((await cluster.patch(ref, replicasTo(0), scale)) as Seen).spec).toEqual({})
+        expect((await read(ref)).spec.replicas).toBe(0)
+        const operations: JsonPatchOperation[] = [{ op: 'test', path: '/spec/replicas', value: 0 }]
+        const error = await failure(cluster.patch(ref, { type: 'json', operations }, scale))
+        expect(error.name).toBe('PatchTestFailed')
+        await cluster.patch(ref, replicasTo(3), scale)
+        expect((await read(ref)).spec.replicas).toBe(3)
       })
 
       it('scale succeeds at the current version and rejects with ClusterConflict at an old one', async () => {

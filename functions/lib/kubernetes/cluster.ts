@@ -94,7 +94,10 @@ export type JsonPatchOperation =
 export type Subresource = 'status' | 'scale'
 
 export interface OfSubresource<S extends Subresource> {
-  /** `scale` is there for Deployments only: an autoscaling/v1 Scale, at the resourceVersion of the Deployment. */
+  /**
+   * `scale` is there for Deployments only: an autoscaling/v1 Scale, at the resourceVersion of the Deployment. It has no
+   * `spec.replicas` while none are wanted: a JSON patch has nothing to test or replace then.
+   */
   readonly subresource?: S
 }
 
