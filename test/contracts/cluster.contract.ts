@@ -569,8 +569,8 @@ export function clusterContract(
 
       it('scale is not found where there is no Deployment, and is named', async () => {
         const missing = { kind: 'Deployment' as const, namespace, name: `${prefix}-missing` }
-        for (const work of [cluster.get(missing, scale), cluster.patch(missing, replicasTo(0), scale)]) {
-          const error = await failure(work)
+        for (const ask of [() => cluster.get(missing, scale), () => cluster.patch(missing, replicasTo(0), scale)]) {
+          const error = await failure(ask())
           expect(error).toMatchObject({ name: 'ClusterNotFound', status: 404 })
           expect(error.message).toContain(`scale of ${refKey(missing)}`)
         }
