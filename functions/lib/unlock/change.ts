@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import * as z from 'zod'
+import { gateAnnotation } from '../flux/annotations.ts'
 import { gateOf } from '../flux/object.ts'
 import type { Cluster } from '../kubernetes/cluster.ts'
 import { getIfThere } from '../kubernetes/get-if-there.ts'
@@ -36,7 +37,8 @@ export function makeChange(cluster: Cluster, change: Change): Promise<Standing> 
   return patchAsRead(cluster, refOfKey(change.object), (raw) => {
     const { standing, seen } = look(change, raw)
     if (standing.is !== 'before' || !seen) return { answer: standing }
-    return { answer: standing, patch: patchTo(change.to, change, seen) }
+    const { body, ...patch } = patchTo(change.to, change, seen)
+    return { answer: standing, patch: { ...patch, body: { ...body, ...withoutOpenGate(change, raw) } } }
   })
 }
 
@@ -133,6 +135,15 @@ function patchTo(value: Change['from'], change: Change, seen: Seen): NonNullable
   const body = { spec: specOf(change, value, seen) }
   const { resourceVersion } = seen.metadata
   return { body, resourceVersion, ...(change.field === 'replicas' && { subresource: 'scale' }) }
+}
+
+/**
+ * A person who resumes an object opens its gate and leaves the mark. Were it still there once the unlock has suspended the
+ * object, the rollout would take that for its gate, and so would whoever restores.
+ */
+function withoutOpenGate({ field }: Change, raw: unknown): object {
+  if (field !== 'suspend' || gateOf(raw) === undefined) return {}
+  return { metadata: { annotations: { [gateAnnotation]: null } } }
 }
 
 function specOf({ field }: Change, value: Change['from'], seen: Seen): object {

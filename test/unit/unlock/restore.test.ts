@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { unlockAnnotation } from '../../../functions/lib/flux/annotations.ts'
+import { gateAnnotation, unlockAnnotation } from '../../../functions/lib/flux/annotations.ts'
 import { type Cluster, ClusterError, type ClusterErrorName } from '../../../functions/lib/kubernetes/cluster.ts'
 import { makeChange } from '../../../functions/lib/unlock/change.ts'
 import {
@@ -136,6 +136,27 @@ test('what others have decided meanwhile stays, and the report and the audit say
   expect([replicas(), ...[parent, applier, vpc].map(suspendOf)]).toEqual([5, true, false, true])
   const last = (await ledger.listAudit(unlock)).at(-1)
   expect(last).toMatchObject({ id: 'restored', what: 'put back', detail: { left } })
+})
+
+test('a gate that a person has opened, and whose mark is left, is not taken for the one of a rollout', async () => {
+  world.edit(vpc, 'lockstep', ({ metadata }) => {
+    metadata.annotations = { [gateAnnotation]: 'rollout-7 github.com/my-org/fleet-infra#main' }
+  })
+  await unlocked()
+  expect((await restore(intent, ports())).left).toEqual([])
+  expect(suspendOf(vpc)).toBeNull()
+})
+
+test('a gate of a rollout that began after the intent was written stays closed', async () => {
+  await ledger.takeUnlock({ cluster: 'staging', unlock, leaseUntil: 5_000 })
+  await ledger.writeIntent(intent)
+  world.edit(vpc, 'lockstep', ({ metadata, spec }) => {
+    metadata.annotations = { [gateAnnotation]: 'rollout-7 github.com/my-org/fleet-infra#main' }
+    spec.suspend = true
+  })
+  const { left } = await restore(intent, ports())
+  expect(left).toEqual([{ object: vpc, field: 'suspend', why: 'a rollout holds it' }])
+  expect(suspendOf(vpc)).toBe(true)
 })
 
 describe('the stored plan', () => {
