@@ -5,6 +5,7 @@ import type { Rollout } from '../../functions/lib/rollout/rollout.ts'
 import { evidenceOf, minute, taken } from '../fixtures/lock-evidence.ts'
 import { observationOf } from '../fixtures/observations.ts'
 import { begunRollout } from '../fixtures/snapshot-of.ts'
+import { intentOf } from '../fixtures/unlock-intent.ts'
 
 /** What every implementation of the ledger does. `setup` gives one with an empty table. */
 export function ledgerContract(name: string, setup: () => Promise<{ ledger: Ledger; close(): Promise<void> }>): void {
@@ -162,6 +163,99 @@ export function ledgerContract(name: string, setup: () => Promise<{ ledger: Ledg
         ['a', 'b', 'c', 'd'].map((execution) => ledger.takeScan('scan5', execution, later)),
       )
       expect(turns.filter(Boolean)).toHaveLength(1)
+    })
+
+    /** The turn of unlock `a`, with its intent. */
+    const intended = async (cluster: string, leaseUntil = later) => {
+      const intent = intentOf({ cluster, unlock: 'a' })
+      expect(await ledger.takeUnlock({ cluster, unlock: 'a', leaseUntil })).toBe(true)
+      expect(await ledger.writeIntent(intent)).toBe(true)
+      return intent
+    }
+    const takes = (cluster: string, unlock: string) => ledger.takeUnlock({ cluster, unlock, leaseUntil: later })
+
+    test('one unlock at a time works on a cluster, until its turn has run out or is given back', async () => {
+      expect(await ledger.takeUnlock({ cluster: 'unlock1', unlock: 'a', leaseUntil: 5 })).toBe(true)
+      expect(await takes('unlock1', 'b')).toBe(true)
+      expect(await takes('unlock1', 'a')).toBe(false)
+      expect(await takes('unlock1', 'b')).toBe(true)
+      expect(await takes('unlock2', 'a')).toBe(true)
+      expect(await ledger.endUnlock('unlock1', 'a')).toBe(false)
+      expect(await ledger.endUnlock('unlock1', 'b')).toBe(true)
+      expect(await takes('unlock1', 'a')).toBe(true)
+    })
+
+    test('of unlocks that want a turn at the same time, one gets it', async () => {
+      const turns = await Promise.all(['a', 'b', 'c', 'd'].map((unlock) => takes('unlock3', unlock)))
+      expect(turns.filter(Boolean)).toHaveLength(1)
+    })
+
+    test('an intent is read back as it was written, and is not written over', async () => {
+      expect(await ledger.readUnlock('unlock4')).toBeUndefined()
+      const intent = await intended('unlock4')
+      expect((await ledger.readUnlock('unlock4'))?.intent).toEqual(intent)
+      expect(await ledger.writeIntent(intent)).toBe(true)
+      expect(await ledger.writeIntent({ ...intent, at: 2 })).toBe(false)
+      expect((await ledger.readUnlock('unlock4'))?.intent).toEqual(intent)
+    })
+
+    test('nobody writes an intent without the turn', async () => {
+      expect(await ledger.writeIntent(intentOf({ cluster: 'unlock5', unlock: 'a' }))).toBe(false)
+      await takes('unlock5', 'b')
+      expect(await ledger.writeIntent(intentOf({ cluster: 'unlock5', unlock: 'a' }))).toBe(false)
+      expect((await ledger.readUnlock('unlock5'))?.intent).toBeUndefined()
+    })
+
+    test('an open intent keeps the turn from others, also when its unlock is dead', async () => {
+      const intent = await intended('unlock6', 5)
+      expect(await takes('unlock6', 'b')).toBe(false)
+      expect(await ledger.endUnlock('unlock6', 'a')).toBe(false)
+      expect(await takes('unlock6', 'a')).toBe(true)
+      expect((await ledger.readUnlock('unlock6'))?.intent).toEqual(intent)
+    })
+
+    test('an unlock that put everything back keeps its turn until it gives it back', async () => {
+      await intended('unlock7')
+      expect(await ledger.closeIntent('unlock7', 'b')).toBe(false)
+      expect(await ledger.closeIntent('unlock7', 'a')).toBe(true)
+      expect(await ledger.closeIntent('unlock7', 'a')).toBe(true)
+      expect(await takes('unlock7', 'b')).toBe(false)
+      expect(await ledger.endUnlock('unlock7', 'a')).toBe(true)
+      expect(await takes('unlock7', 'b')).toBe(true)
+      expect((await ledger.readUnlock('unlock7'))?.intent).toBeUndefined()
+    })
+
+    test('an unlock that others put back changes nothing more, and then its turn is over', async () => {
+      await takes('unlock8', 'a')
+      expect(await ledger.beginRestore('unlock8', 'a')).toBe(false)
+      const intent = await intended('unlock8')
+      expect(await ledger.beginRestore('unlock8', 'b')).toBe(false)
+      expect(await ledger.beginRestore('unlock8', 'a')).toBe(true)
+      expect(await ledger.beginRestore('unlock8', 'a')).toBe(true)
+      expect(await takes('unlock8', 'a')).toBe(false)
+      expect(await ledger.writeIntent(intent)).toBe(false)
+      expect(await ledger.closeIntent('unlock8', 'a')).toBe(true)
+      expect(await takes('unlock8', 'b')).toBe(true)
+    })
+
+    const record = (id: string, at: number, unlock = 'audit1') => ({
+      ...{ unlock, id, at, what: 'putting back', by: 'restore' },
+      detail: { object: 'Deployment/a/b', from: null, list: [1, { ünï: true }] },
+    })
+
+    test('audit records are read back as they were written, oldest first, of one unlock', async () => {
+      expect(await ledger.listAudit('audit1')).toEqual([])
+      for (const [id, at] of [['b', 2] as const, ['a', 2] as const, ['c', 1] as const]) {
+        expect(await ledger.appendAudit(record(id, at))).toBe(true)
+      }
+      await ledger.appendAudit(record('z', 0, 'audit2'))
+      expect(await ledger.listAudit('audit1')).toEqual([record('c', 1), record('a', 2), record('b', 2)])
+    })
+
+    test('an audit record stays as it was first written', async () => {
+      expect(await ledger.appendAudit(record('x', 1, 'audit3'))).toBe(true)
+      expect(await ledger.appendAudit({ ...record('x', 1, 'audit3'), what: 'something else' })).toBe(false)
+      expect(await ledger.listAudit('audit3')).toEqual([record('x', 1, 'audit3')])
     })
   })
 }

@@ -17,7 +17,24 @@ beforeAll(async () => {
   cluster = await startCluster({ upstream, flux: false })
   await applyCrds(cluster.api, upstream.crds)
   await grantLockstep(cluster.api)
+  await grantSubresources()
 })
+
+/** What the contract needs beside that: no function of today writes a status or scales. */
+async function grantSubresources(): Promise<void> {
+  const role = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole', metadata: { name: 'subresources' } }
+  const rules = [
+    { apiGroups: ['apps'], resources: ['deployments'], verbs: ['get', 'patch'] },
+    { apiGroups: ['apps'], resources: ['deployments/scale'], verbs: ['get', 'patch'] },
+    { apiGroups: ['kustomize.toolkit.fluxcd.io'], resources: ['kustomizations/status'], verbs: ['patch'] },
+  ]
+  await cluster.api.apply({ ...role, rules })
+  await cluster.api.apply({
+    ...{ ...role, kind: 'ClusterRoleBinding' },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'subresources' },
+    subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'Group', name: 'lockstep' }],
+  })
+}
 
 afterAll(() => cluster?.stop())
 

@@ -90,6 +90,17 @@ export type JsonPatchOperation =
   | { readonly op: 'test' | 'add' | 'replace'; readonly path: string; readonly value: unknown }
   | { readonly op: 'remove'; readonly path: string }
 
+/** A part of an object that is served at a path of its own, with rights of its own. */
+export type Subresource = 'status' | 'scale'
+
+export interface OfSubresource<S extends Subresource> {
+  /**
+   * `scale` is there for Deployments only: an autoscaling/v1 Scale, at the resourceVersion of the Deployment. It has no
+   * `spec.replicas` while none are wanted: a JSON patch has nothing to test or replace then.
+   */
+  readonly subresource?: S
+}
+
 /**
  * One Kubernetes cluster, as far as Lockstep needs it. Implementations: `kubernetes-client.ts` over
  * @kubernetes/client-node. Every method rejects with one of the ClusterError names below.
@@ -103,10 +114,13 @@ export interface Cluster {
    * Rejects with ClusterGone when `resourceVersion` is too old (HTTP 410, or an ERROR event with code 410).
    */
   watch(kind: Kind, resourceVersion: string, onEvent: (event: WatchEvent) => void, signal: AbortSignal): Promise<void>
-  /** The raw object. Rejects with ClusterNotFound. */
-  get(ref: ObjectRef<AnyKind>): Promise<unknown>
-  /** Patches as field manager `lockstep`; answers the raw object after the patch. */
-  patch(ref: ObjectRef<AnyKind>, patch: Patch): Promise<unknown>
+  /** The raw object, or its scale. Rejects with ClusterNotFound. */
+  get(ref: ObjectRef<AnyKind>, options?: OfSubresource<'scale'>): Promise<unknown>
+  /**
+   * Patches as field manager `lockstep`; answers the raw object, or its scale, after the patch. A patch of `status`
+   * changes nothing but the status, and one without a subresource leaves the status alone.
+   */
+  patch(ref: ObjectRef<AnyKind>, patch: Patch, options?: OfSubresource<Subresource>): Promise<unknown>
 }
 
 export type ClusterErrorName =

@@ -9,9 +9,11 @@ import {
   type Listing,
   type ListOptions,
   type ObjectRef,
+  type OfSubresource,
   type Patch,
   refKey,
   resources,
+  type Subresource,
   type WatchEvent,
 } from './cluster.ts'
 import { type Asked, refused, unavailable } from './cluster-failure.ts'
@@ -28,7 +30,7 @@ export interface KubernetesClientOptions extends ApiConnectionOptions {
 }
 
 const fieldManager = 'lockstep'
-const patchTypes = { merge: 'application/merge-patch+json', json: 'application/json-patch+json' } as const
+export const patchTypes = { merge: 'application/merge-patch+json', json: 'application/json-patch+json' } as const
 
 const listingSchema = z.object({
   items: z.array(z.unknown()),
@@ -68,16 +70,21 @@ export class KubernetesClient implements Cluster {
     return { items: listing.data.items, resourceVersion: listing.data.metadata.resourceVersion }
   }
 
-  async get(ref: ObjectRef<AnyKind>): Promise<unknown> {
-    const asked = this.connection.asked(`GET ${refKey(ref)}`, { object: true })
-    return this.connection.json({ asked, method: HttpMethod.GET, path: pathOf(ref.kind, ref) })
+  async get(ref: ObjectRef<AnyKind>, { subresource }: OfSubresource<'scale'> = {}): Promise<unknown> {
+    const asked = this.connection.asked(`GET ${named(ref, subresource)}`, { object: true })
+    return this.connection.json({ asked, method: HttpMethod.GET, path: pathOf(ref.kind, ref, subresource) })
   }
 
-  async patch(ref: ObjectRef<AnyKind>, patch: Patch): Promise<unknown> {
+  async patch(
+    ref: ObjectRef<AnyKind>,
+    patch: Patch,
+    { subresource }: OfSubresource<Subresource> = {},
+  ): Promise<unknown> {
+    const what = `PATCH ${named(ref, subresource)}`
     return this.connection.json({
-      asked: this.connection.asked(`PATCH ${refKey(ref)}`, { object: true, jsonPatch: patch.type === 'json' }),
+      asked: this.connection.asked(what, { object: true, jsonPatch: patch.type === 'json' }),
       method: HttpMethod.PATCH,
-      path: pathOf(ref.kind, ref),
+      path: pathOf(ref.kind, ref, subresource),
       query: { fieldManager },
       contentType: patchTypes[patch.type],
       body: JSON.stringify(bodyOf(patch)),
@@ -120,15 +127,21 @@ export class KubernetesClient implements Cluster {
 
 const served = { ...resources, ...builtinResources }
 
-/** Of all objects of a kind in one namespace or, without its name, in all; or of one object. */
-function pathOf(kind: AnyKind, { namespace, name } = { namespace: '', name: '' }): string {
+/** `Deployment/flux-system/tofu-controller`, `scale of Deployment/flux-system/tofu-controller`. */
+function named(ref: ObjectRef<AnyKind>, subresource: Subresource | undefined): string {
+  return subresource === undefined ? refKey(ref) : `${subresource} of ${refKey(ref)}`
+}
+
+/** Of all objects of a kind in one namespace or, without its name, in all; or of one object, or a part of it. */
+function pathOf(kind: AnyKind, { namespace, name } = { namespace: '', name: '' }, subresource?: Subresource): string {
   const { group, version, plural } = served[kind]
   const root = group === '' ? `/api/${version}` : `/apis/${group}/${version}`
   const within = namespace === '' ? '' : `/namespaces/${encodeURIComponent(namespace)}`
-  return `${root}${within}/${plural}${name && `/${encodeURIComponent(name)}`}`
+  return `${root}${within}/${plural}${name && `/${encodeURIComponent(name)}`}${subresource ? `/${subresource}` : ''}`
 }
 
-function bodyOf(patch: Patch): unknown {
+/** What is sent. */
+export function bodyOf(patch: Patch): unknown {
   if (patch.type === 'json') return patch.operations
   if (patch.resourceVersion === undefined) return patch.body
   const metadata = 'metadata' in patch.body ? patch.body.metadata : {}

@@ -7,6 +7,8 @@ import type { Clock } from '../clock.ts'
 import { type Observation, observationSchema } from '../locks/scan/observation.ts'
 import { type ScanReport, scanReportSchema } from '../locks/scan/scan-report.ts'
 import { type Rollout, rolloutSchema } from '../rollout/rollout.ts'
+import { type AuditRecord, auditRecordSchema, inOrder } from '../unlock/audit.ts'
+import type { Intent } from '../unlock/intent.ts'
 import {
   type Claim,
   claimSchema,
@@ -20,6 +22,17 @@ import {
   scanTurnSchema,
   type Versioned,
 } from './ledger.ts'
+import {
+  closing,
+  ending,
+  intending,
+  restoringOf,
+  type TurnAsked,
+  type TurnMove,
+  taking,
+  type UnlockTurn,
+  unlockTurnSchema,
+} from './unlock-turn.ts'
 
 /** An item holds at most 400 KB (DynamoDB, "Item size"); the rest is room for keys and the other attributes. */
 const chunkBytes = 350_000
@@ -49,6 +62,8 @@ const chunkSchema = z.looseObject({ data: z.instanceof(Uint8Array) })
  * - `place#<key>` / `since#<time>#<rule>`: the last observation of each verdict and rule.
  * - `scan#<cluster>` / `turn` and `report`: one scan at a time, and what the latest one found. `scan#` for what belongs
  *   to no cluster.
+ * - `cluster#<name>` / `unlock`: one guarded unlock at a time, with its intent.
+ * - `unlock#<id>` / `audit#<record>`: what happened in a guarded unlock. Written once, never expires.
  */
 export class DynamoDbLedger implements Ledger {
   private readonly client: DynamoDBDocumentClient
@@ -155,6 +170,50 @@ export class DynamoDbLedger implements Ledger {
   async readScan(cluster: string | undefined): Promise<ScanReport | undefined> {
     const item = await this.get(scanKey(cluster), 'report')
     return item && parse(scanReportSchema, item, `the scan of ${cluster ?? 'the locks of no cluster'}`)
+  }
+
+  async takeUnlock(asked: TurnAsked): Promise<boolean> {
+    return this.moveTurn(asked.cluster, taking(asked, this.clock.now()))
+  }
+
+  async readUnlock(cluster: string): Promise<UnlockTurn | undefined> {
+    const item = await this.get(`cluster#${cluster}`, 'unlock')
+    return item && parse(unlockTurnSchema, item, `the guarded unlock in ${cluster}`)
+  }
+
+  async writeIntent(intent: Intent): Promise<boolean> {
+    return this.moveTurn(intent.cluster, intending(intent))
+  }
+
+  async beginRestore(cluster: string, unlock: string): Promise<boolean> {
+    return this.moveTurn(cluster, restoringOf(unlock))
+  }
+
+  async closeIntent(cluster: string, unlock: string): Promise<boolean> {
+    return this.moveTurn(cluster, closing(unlock))
+  }
+
+  async endUnlock(cluster: string, unlock: string): Promise<boolean> {
+    return this.moveTurn(cluster, ending(unlock))
+  }
+
+  async appendAudit(record: AuditRecord): Promise<boolean> {
+    return this.put({ pk: `unlock#${record.unlock}`, sk: `audit#${record.id}`, ...record }, 0)
+  }
+
+  async listAudit(unlock: string): Promise<AuditRecord[]> {
+    const items = await this.query(`unlock#${unlock}`, 'audit#', {})
+    return inOrder(items.map((item) => parse(auditRecordSchema, item, `what happened in unlock ${unlock}`)))
+  }
+
+  /** Whoever loses a race looks again: the winner may have been the same unlock. */
+  private async moveTurn(cluster: string, move: TurnMove): Promise<boolean> {
+    for (;;) {
+      const turn = await this.readUnlock(cluster)
+      const next = move(turn)
+      if (!next || next === turn) return next !== undefined
+      if (await this.put({ pk: `cluster#${cluster}`, sk: 'unlock', ...next }, next.version - 1)) return true
+    }
   }
 
   private async scanTurn(cluster: string | undefined): Promise<ScanTurn | undefined> {

@@ -3,6 +3,9 @@ import { LockstepError } from '../errors.ts'
 import type { Observation } from '../locks/scan/observation.ts'
 import type { ScanReport } from '../locks/scan/scan-report.ts'
 import type { Outcome, Rollout } from '../rollout/rollout.ts'
+import type { AuditRecord } from '../unlock/audit.ts'
+import type { Intent } from '../unlock/intent.ts'
+import type { TurnAsked, UnlockTurn } from './unlock-turn.ts'
 
 /** A rollout that wants, or has, the claim on one branch of one repository in one cluster. */
 export const claimantSchema = z.object({
@@ -66,8 +69,8 @@ export const scanTurnSchema = z.object({
 export type ScanTurn = z.infer<typeof scanTurnSchema>
 
 /**
- * The ledger: claims, rollouts and observations of locks, in one DynamoDB table. Every write is one conditional put, so that two writers
- * never overwrite each other. Contract suite: test/contracts/ledger.contract.ts.
+ * The ledger: claims, rollouts, observations of locks and guarded unlocks, in one DynamoDB table. Every write is one
+ * conditional put, so that two writers never overwrite each other. Contract suite: test/contracts/ledger.contract.ts.
  * Every method may reject with LedgerUnavailable.
  */
 export interface Ledger {
@@ -104,6 +107,29 @@ export interface Ledger {
   endScan(report: ScanReport): Promise<void>
   /** The report of the latest scan that ended. Never expires. */
   readScan(cluster: string | undefined): Promise<ScanReport | undefined>
+  /**
+   * Takes the turn to unlock in a cluster until `leaseUntil`, or renews it. False while another unlock has it, or has
+   * left something that is not put back yet; and for an unlock that others are putting back: it must change nothing more.
+   */
+  takeUnlock(asked: TurnAsked): Promise<boolean>
+  readUnlock(cluster: string): Promise<UnlockTurn | undefined>
+  /** Writes down what an unlock will change. True again for the same intent; false for another, or without the turn. */
+  writeIntent(intent: Intent): Promise<boolean>
+  /** From now on the unlock does not get its turn any more. False where it has no intent, or not the turn. */
+  beginRestore(cluster: string, unlock: string): Promise<boolean>
+  /**
+   * Everything is put back. The unlock keeps its turn, unless others had to put things back. True again when that was
+   * done already; false when it is not the turn of that unlock.
+   */
+  closeIntent(cluster: string, unlock: string): Promise<boolean>
+  /** Gives the turn back. False while an intent is open, or when it is not the turn of that unlock. */
+  endUnlock(cluster: string, unlock: string): Promise<boolean>
+  /**
+   * Appends a record, for good. False, and nothing is written, where the unlock has one with this id. Records never expire.
+   */
+  appendAudit(record: AuditRecord): Promise<boolean>
+  /** All records of an unlock, oldest first. */
+  listAudit(unlock: string): Promise<AuditRecord[]>
 }
 
 /** The table did not answer, or throttled: it can pass. */

@@ -6,9 +6,10 @@ interface Scale {
   spec: { replicas?: unknown }
 }
 
-/** The autoscaling/v1 Scale of an object with `spec.replicas` and a label selector. */
+/** The autoscaling/v1 Scale of an object with `spec.replicas` and a label selector. A count of 0 is left out. */
 export function scaleOf(object: KubernetesObject): object {
   const { name, namespace, uid, resourceVersion, creationTimestamp } = object.metadata
+  const replicas = object.spec?.replicas ?? 1
   const labels: Record<string, string> = object.spec?.selector?.matchLabels ?? {}
   const selector = Object.entries(labels)
     .map(([key, value]) => `${key}=${value}`)
@@ -17,7 +18,7 @@ export function scaleOf(object: KubernetesObject): object {
     kind: 'Scale',
     apiVersion: 'autoscaling/v1',
     metadata: { name, namespace, uid, resourceVersion, creationTimestamp },
-    spec: { replicas: object.spec?.replicas ?? 1 },
+    spec: replicas === 0 ? {} : { replicas },
     status: { replicas: object.status?.replicas ?? 0, selector },
   }
 }

@@ -40,15 +40,15 @@ export class BusyCluster implements Cluster {
 
   list: Cluster['list'] = (kind, options) => this.options.cluster.list(kind, options)
 
-  get: Cluster['get'] = (ref) => this.options.cluster.get(ref)
+  get: Cluster['get'] = (ref, options) => this.options.cluster.get(ref, options)
 
-  patch: Cluster['patch'] = async (ref: ObjectRef, patch) => {
+  patch: Cluster['patch'] = async (ref: ObjectRef, patch, options) => {
     const isFirstHold = patch.type === 'merge' && patch.resourceVersion !== undefined && !this.held.has(refKey(ref))
     if (isFirstHold) {
       this.held.add(refKey(ref))
       await this.change(ref)
     }
-    return this.options.cluster.patch(ref, patch)
+    return this.options.cluster.patch(ref, patch, options)
   }
 
   watch: Cluster['watch'] = async (kind, resourceVersion, onEvent, signal) => {

@@ -230,7 +230,7 @@ describe('subresources', () => {
     const path = '/apis/apps/v1/namespaces/flux-system/deployments/tofu/scale'
     const scale = (await ask('GET', path)).body
     expect(scale).toMatchObject({ kind: 'Scale', spec: { replicas: 2 }, status: { replicas: 0, selector: 'app=tofu' } })
-    expect((await ask('PATCH', path, { spec: { replicas: 0 } }, merge)).body.spec.replicas).toBe(0)
+    expect((await ask('PATCH', path, { spec: { replicas: 0 } }, merge)).body.spec).toEqual({})
     expect(standIn.store.get(builtinResources.Deployment, 'flux-system', 'tofu')).toMatchObject({
       spec: { replicas: 0, selector: { matchLabels: { app: 'tofu' } } },
       metadata: { generation: 2 },

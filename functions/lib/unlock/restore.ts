@@ -1,0 +1,185 @@
+import type { Clock } from '../clock.ts'
+import { LockstepError } from '../errors.ts'
+import { type Cluster, ClusterError } from '../kubernetes/cluster.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import { oneLine } from '../locks/evidence/one-line.ts'
+import { type Standing, standingOf, undoChange } from './change.ts'
+import { readFromDeployment, removeFromDeployment } from './deployment-intent.ts'
+import { type Change, type ChangedField, type Intent, IntentUnreadable } from './intent.ts'
+import { clearPending, type Pending } from './stored-plan.ts'
+
+export interface RestorePorts {
+  readonly cluster: Cluster
+  readonly ledger: Ledger
+  readonly clock: Clock
+}
+
+interface Of {
+  /** `Deployment/flux-system/tofu-controller` */
+  readonly object: string
+  readonly field: ChangedField | 'plan'
+}
+
+/** What became of the changes of an unlock. What was never made, or put back earlier, is in none of the lists. */
+export interface Restored {
+  readonly unlock: string
+  readonly undone: readonly Of[]
+  /** Somebody else has decided on it, or it is gone: not touched. */
+  readonly left: readonly (Of & { readonly why: string })[]
+  /** Still to be put back: call again. The intent stays open. */
+  readonly failed: readonly (Of & { readonly why: string })[]
+}
+
+/**
+ * Puts back whatever a guarded unlock has changed and nobody has changed since. It may be called any number of times, also
+ * beside another one: what is put back stays so. Each change is recorded in the audit before it is made.
+ *
+ * The order keeps the plan that was stored before the unlock from being applied: nobody may force a lock open any more;
+ * the stored plan is forgotten; the controller comes back; objects are resumed, what was suspended last first.
+ *
+ * A field that the API server refuses does not keep the others from being put back. Throws ClusterError and
+ * LedgerUnavailable for what can pass: call again.
+ */
+export async function restore(intent: Intent, ports: RestorePorts): Promise<Restored> {
+  const { cluster, ledger, clock } = ports
+  const restoring = new Restoring(intent, ports)
+  const restored = await restoring.run()
+  if (restored.failed.length > 0) return restored
+  const { unlock } = intent
+  const detail = { left: restored.left.map((each) => ({ ...each })) }
+  await ledger.appendAudit({ unlock, id: 'restored', at: clock.now(), what: 'put back', by, detail })
+  // The annotation first: the ledger's record is what a restore that ends here is found by.
+  await removeFromDeployment(cluster, intent)
+  await ledger.closeIntent(intent.cluster, unlock)
+  return restored
+}
+
+/** What an unlock that does not live any more has left behind, if anything. */
+export interface Abandoned {
+  /** The execution of this unlock is known to have ended. Else its turn must have run out. */
+  readonly ended?: string
+}
+
+/**
+ * Looks in the ledger, and where that knows of nothing on the cluster itself, for an unlock that died, and restores it.
+ * Undefined where there is none. Throws as `restore`, and IntentUnreadable.
+ */
+export async function restoreAbandoned(ports: RestorePorts, { ended }: Abandoned = {}): Promise<Restored | undefined> {
+  const { cluster, ledger, clock } = ports
+  // The cluster first: an unlock that begins in between is in the ledger before it is on the cluster.
+  const carried = await readFromDeployment(cluster).catch((error: unknown) => {
+    if (error instanceof IntentUnreadable) return error
+    throw error
+  })
+  const turn = await ledger.readUnlock(cluster.name)
+  if (turn?.intent) {
+    const isDead = turn.unlock === ended || turn.restoring || turn.leaseUntil <= clock.now()
+    if (!isDead || !(await ledger.beginRestore(cluster.name, turn.unlock))) return undefined
+    return restore(turn.intent, ports)
+  }
+  if (carried instanceof IntentUnreadable) throw carried
+  return carried && restore(carried, ports)
+}
+
+/** In the audit. */
+const by = 'restore'
+
+/** One restore of one intent. */
+class Restoring {
+  private readonly intent: Intent
+  private readonly ports: RestorePorts
+  private readonly undone: Of[] = []
+  private readonly left: (Of & { why: string })[] = []
+  private readonly failed: (Of & { why: string })[] = []
+
+  constructor(intent: Intent, ports: RestorePorts) {
+    this.intent = intent
+    this.ports = ports
+  }
+
+  async run(): Promise<Restored> {
+    const backwards = [...this.intent.changes].reverse()
+    const of = (wanted: ChangedField) => backwards.filter(({ field }) => field === wanted)
+    for (const change of of('forceUnlock')) await this.undo(change)
+    const kept = await this.forgetStoredPlan()
+    for (const change of [...of('replicas'), ...of('suspend')]) {
+      if (change === kept) this.fail(change, 'the plan that is stored for it would be applied')
+      else await this.undo(change)
+    }
+    const { undone, left, failed } = this
+    return { unlock: this.intent.unlock, undone, left, failed }
+  }
+
+  private async undo(change: Change): Promise<void> {
+    const { object, field, from, to } = change
+    const detail = { object, field, from: JSON.stringify(to), to: JSON.stringify(from) }
+    const beforehand = () => this.record(`undo/${object}/${field}`, 'putting back', detail)
+    const standing = await this.tried(change, () => undoChange(this.ports.cluster, change, beforehand))
+    if (standing?.is === 'ours') this.undone.push({ object, field })
+    if (standing?.is === 'theirs' || standing?.is === 'gone') this.left.push({ object, field, why: standing.why })
+  }
+
+  /**
+   * Only while the unlock holds the object: a plan that was made since is nobody's to forget. Answers the change that must
+   * stay as it is because the plan could not be forgotten.
+   */
+  private async forgetStoredPlan(): Promise<Change | undefined> {
+    const holding = await this.holding()
+    if (!holding) return undefined
+    const { cluster } = this.ports
+    const { object } = this.intent.locked
+    const of = { object, field: 'plan' } as const
+    let wasPending = false
+    const beforehand = ({ plan, lock }: Pending) => {
+      wasPending = true
+      return this.record(`clear/${object}`, 'clearing what is pending', { object, plan, lock })
+    }
+    const cleared = await this.tried(of, async () => {
+      await clearPending(cluster, this.intent, beforehand)
+      return true
+    })
+    if (!cleared) return holding
+    if (wasPending) this.undone.push(of)
+    return undefined
+  }
+
+  /** By which change no controller works on the locked object: its own suspension, or else the missing controller. */
+  private async holding(): Promise<Change | undefined> {
+    const { changes, locked } = this.intent
+    const suspends = changes.filter(({ field, object }) => field === 'suspend' && object === locked.object)
+    const scales = changes.filter(({ field }) => field === 'replicas')
+    for (const change of [...suspends, ...scales]) {
+      const standing = await this.tried(change, () => standingOf(this.ports.cluster, change))
+      if (standing?.is === 'ours') return change
+    }
+    return undefined
+  }
+
+  /** Undefined where it was refused: that is told, and the others go on. */
+  private async tried<T extends Standing | true>(of: Of, work: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await work()
+    } catch (error) {
+      if (!(error instanceof LockstepError) || !isRefusal(error)) throw error
+      this.fail(of, oneLine(error.message))
+      return undefined
+    }
+  }
+
+  private fail({ object, field }: Of, why: string): void {
+    const isKnown = this.failed.some((each) => each.object === object && each.field === field)
+    if (!isKnown) this.failed.push({ object, field, why })
+  }
+
+  private async record(id: string, what: string, detail: Parameters<Ledger['appendAudit']>[0]['detail']) {
+    const { ledger, clock } = this.ports
+    await ledger.appendAudit({ unlock: this.intent.unlock, id, at: clock.now(), what, by, detail })
+  }
+}
+
+const refusals: ReadonlySet<string> = new Set(['ClusterForbidden', 'ClusterRejected', 'ClusterConflict'])
+
+/** Of this one object; the others may be spared. */
+function isRefusal(error: LockstepError): boolean {
+  return error.name === 'UnexpectedShape' || (error instanceof ClusterError && refusals.has(error.name))
+}
