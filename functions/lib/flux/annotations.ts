@@ -16,5 +16,17 @@ export const ownerLabels = {
   namespace: 'kustomize.toolkit.fluxcd.io/namespace',
 } as const
 
+/** The HelmRelease that installed an object (set by helm-controller on everything in the chart). */
+export const releaseLabels = {
+  name: 'helm.toolkit.fluxcd.io/name',
+  namespace: 'helm.toolkit.fluxcd.io/namespace',
+} as const
+
 /** The field manager that kustomize-controller applies with (its `--field-manager` default). */
 export const gitFieldManager = 'kustomize-controller'
+
+/** The field manager that helm-controller installs with. */
+export const helmFieldManager = 'helm-controller'
+
+/** What a guarded unlock is about to change, on the Deployment of tofu-controller. */
+export const unlockAnnotation = 'lockstep.dev/unlock'
