@@ -309,6 +309,14 @@ describe('the steps', () => {
   })
 })
 
+it('lets the run of a suspect end, which may be alive, before the controller is stopped', () => {
+  const waiting: Scene = { pod: { container: { state: 'waiting', restarts: 0 } } }
+  const plan = planned(waiting, { runner: { uid: 'pod-a', phase: 'Pending' } })
+  const steps = plan.steps.map(told)
+  expect(steps.indexOf(`wait the run of ${vpc} to end`)).toBeGreaterThan(0)
+  expect(steps.indexOf(`wait the run of ${vpc} to end`)).toBeLessThan(steps.indexOf(`${deployment} spec.replicas 1>0`))
+})
+
 describe('the estimate', () => {
   it('has the whole graceful shutdown of a silent ghost’s controller', () => {
     expect(planned(silent).estimate.atLeastMs).toBe(240_000)
