@@ -33,6 +33,8 @@ export interface UnlockCase extends Unlockable {
   readonly hasState: boolean
   /** How long applies are given to end by themselves, in milliseconds. */
   readonly drainMs: number
+  /** How long the fresh plan is given, in milliseconds. */
+  readonly planMs: number
 }
 
 export interface UnlockCaseOptions {
@@ -40,13 +42,14 @@ export interface UnlockCaseOptions {
   /** Objects of the cluster that hang with locks of dead holders: they are not waited for. */
   readonly ghosts: ReadonlySet<string>
   readonly drainMs: number
+  readonly planMs: number
 }
 
 /** Puts together what follows from what was read; or refuses, as something that is needed could not be read. */
 export function caseOf(
   unlockable: Unlockable,
   { evidence }: Observation,
-  { now, ghosts, drainMs }: UnlockCaseOptions,
+  { now, ghosts, drainMs, planMs }: UnlockCaseOptions,
 ): UnlockCase | Refused {
   const { controller, object, otherRuns, runner, autoscalers } = now
   if ('unknown' in controller) return notRead('tofu-controller', controller.unknown)
@@ -62,7 +65,8 @@ export function caseOf(
   const isGhost = ({ key }: OtherRun) => ghosts.has(key)
   return {
     ...unlockable,
-    ...{ controller: controller.value, terraform, runner: runner.value, autoscalers, controllerRuns, isMet, drainMs },
+    ...{ controller: controller.value, terraform, runner: runner.value, autoscalers, controllerRuns, isMet },
+    ...{ drainMs, planMs },
     runs: otherRuns.value.filter((run) => !isGhost(run)),
     hanging: otherRuns.value.filter(isGhost),
     // One that may be alive is waited for, as any other run.

@@ -39,8 +39,9 @@ export interface UnlockPlanOptions {
 export function planUnlock(observation: Observation, { fleet, now, ghosts }: UnlockPlanOptions): UnlockPlan | Refused {
   const unlockable = unlockableOf(observation, fleet)
   if ('outcome' in unlockable) return unlockable
-  // An apply that takes longer than what makes its lock suspicious is not waited for either.
-  const given = caseOf(unlockable, observation, { now, ghosts, drainMs: fleet.locks.minimumAge.apply })
+  // What takes longer than what makes its lock suspicious is not waited for either.
+  const { apply: drainMs, plan: planMs } = fleet.locks.minimumAge
+  const given = caseOf(unlockable, observation, { now, ghosts, drainMs, planMs })
   if ('outcome' in given) return given
   const choice = chooseRung(given)
   const keda = choice.rung === 'quiesce' ? scaledByKeda(given) : undefined

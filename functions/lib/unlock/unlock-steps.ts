@@ -156,10 +156,10 @@ function freshPlan(terraform: TerraformNow): UnlockStep[] {
 }
 
 /** Nothing runs an object that stays suspended. */
-function verification({ terraform, controller }: UnlockCase): UnlockStep[] {
+function verification({ terraform, controller, planMs }: UnlockCase): UnlockStep[] {
   if (!terraform || terraform.suspended || !controller || controller.replicas === 0) return []
   return [
-    wait(`the fresh plan of ${terraform.key}`, 0, answerMs),
+    wait(`the fresh plan of ${terraform.key}`, 0, planMs),
     check('The state goes on: same lineage, no lower serial, and no write by anybody else since the delete.'),
   ]
 }

@@ -340,6 +340,12 @@ describe('the estimate', () => {
     expect(stop).toMatchObject({ atLeastMs: 240_000, atMostMs: 660_000 })
   })
 
+  it('gives other applies, and the fresh plan, as long as makes a lock of theirs suspicious', () => {
+    const otherRuns = [{ key: 'Terraform/a/b', suspended: false, appliers: [] }]
+    const most = waits(planned(silent, { otherRuns })).map(({ atMostMs }) => atMostMs / 60_000)
+    expect([most.at(0), most.at(-1)]).toEqual([60, 15])
+  })
+
   it('has the grace of an idle runner, and no controller’s, in a targeted unlock', () => {
     expect(planned(loud, { object: { ...locked, metLock: '' }, runner: {} }).estimate.atLeastMs).toBe(30_000)
     expect(planned(loud, { object: locked }).estimate.atLeastMs).toBe(0)
