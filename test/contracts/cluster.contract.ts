@@ -84,7 +84,7 @@ const builtinManifests = {
 
 /** What nobody needs Lockstep has no right to. */
 const neverListed: ReadonlySet<AnyKind> = new Set<AnyKind>(['Secret', 'ConfigMap'])
-const neverRead: ReadonlySet<AnyKind> = new Set<AnyKind>(['Deployment', 'HorizontalPodAutoscaler'])
+const neverRead: ReadonlySet<AnyKind> = new Set<AnyKind>(['Deployment'])
 
 function nameIn(object: unknown): string {
   return (object as Seen).metadata.name ?? ''

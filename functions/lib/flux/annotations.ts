@@ -4,6 +4,9 @@ export const requestedAt = 'reconcile.fluxcd.io/requestedAt'
 /** Names the rollout that suspended an object. Whoever removes it must know what they do to `spec.suspend`. */
 export const gateAnnotation = 'lockstep.dev/gate'
 
+/** On tofu-controller's Deployment: the guarded unlock that is under way, and what it takes to put all of it back. */
+export const unlockAnnotation = 'lockstep.dev/unlock'
+
 /** Comma-separated `Kind/namespace/name`: what must be ready before this object, across kinds. */
 export const dependsOnAnnotation = 'lockstep.dev/depends-on'
 
@@ -27,6 +30,3 @@ export const gitFieldManager = 'kustomize-controller'
 
 /** The field manager that helm-controller installs with. */
 export const helmFieldManager = 'helm-controller'
-
-/** What a guarded unlock is about to change, on the Deployment of tofu-controller. */
-export const unlockAnnotation = 'lockstep.dev/unlock'

@@ -1,8 +1,7 @@
 import * as z from 'zod'
 import type { Clock } from '../../clock.ts'
 import { LockstepError } from '../../errors.ts'
-import { type Cluster, refKey } from '../../kubernetes/cluster.ts'
-import { getIfThere } from '../../kubernetes/get-if-there.ts'
+import { type AnyKind, type Cluster, ClusterError, type ObjectRef, refKey } from '../../kubernetes/cluster.ts'
 import { listServed } from '../../kubernetes/list-served.ts'
 import type { ControllerEvidence, NodesEvidence, ObjectEvidence, Piece, PodEvidence } from '../evidence.ts'
 import { configurationData } from './configuration-data.ts'
@@ -80,7 +79,7 @@ export class ClusterLook {
     const ref = { kind: 'Pod', namespace, name } as const
     return this.piece(refKey(ref), () =>
       this.read(async () => {
-        const raw = await getIfThere(this.cluster, ref)
+        const raw = await this.getIfThere(ref)
         return raw === undefined ? { exists: false } : podEvidence(refKey(ref), raw)
       }),
     )
@@ -124,7 +123,7 @@ export class ClusterLook {
     const ref = { kind, namespace, name }
     const known = this.configurations.get(refKey(ref))
     if (known) return known
-    const reading = getIfThere(this.cluster, ref).then((raw) =>
+    const reading = this.getIfThere(ref).then((raw) =>
       raw === undefined ? undefined : configurationData(kind, refKey(ref), raw),
     )
     this.configurations.set(refKey(ref), reading)
@@ -142,7 +141,7 @@ export class ClusterLook {
   }
 
   private async seeNode(name: string): Promise<NodeSeen | undefined> {
-    const { value: raw, at } = await this.read(() => getIfThere(this.cluster, { kind: 'Node', namespace: '', name }))
+    const { value: raw, at } = await this.read(() => this.getIfThere({ kind: 'Node', namespace: '', name }))
     return raw === undefined ? undefined : nodeSeen(raw, renewalsIn(await this.allLeases()), at)
   }
 
@@ -171,6 +170,15 @@ export class ClusterLook {
 
   private async servedTerraforms(): Promise<readonly unknown[]> {
     return (await listServed(this.cluster, 'Terraform')) ?? []
+  }
+
+  private async getIfThere(ref: ObjectRef<AnyKind>): Promise<unknown> {
+    try {
+      return await this.cluster.get(ref)
+    } catch (error) {
+      if (error instanceof ClusterError && error.name === 'ClusterNotFound') return undefined
+      throw error
+    }
   }
 
   private async read<Value>(reading: () => Promise<Value>): Promise<Read<Value>> {
