@@ -51,7 +51,7 @@ const versions = () =>
   )
 
 it('chooses the rung by what the clusters show, and changes nothing', async () => {
-  const locks = { dynamodb: ['locks'], s3: ['states'], every: '5m' }
+  const locks = { dynamodb: ['locks'], s3: ['states'], every: '4m' }
   const objects = [
     onS3('silent', 'dynamodb_table = "locks"'),
     onS3('loud', 'use_lockfile = true', 'dynamodb_table = "locks"'),

@@ -91,7 +91,7 @@ describe('the gentlest rung that can work', () => {
     ['a silent ghost of a controller that is ending', silent, { controller: { replicas: 0 } }, 'quiesce'],
     [
       'a run that has begun since the verdict',
-      { ...silent, object: { ready: 'False', reconciling: false } },
+      { ...silent, sight: { ...deadFor(10), pod: { uid: 'pod-a' } }, object: { ready: 'False', reconciling: false } },
       {},
       'targeted',
     ],
