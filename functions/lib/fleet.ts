@@ -149,6 +149,15 @@ const deadlines = section(
 const named = <Shape extends z.core.$ZodLooseShape>(key: string, shape: Shape, right: string) =>
   z.preprocess((raw) => (typeof raw === 'string' ? { [key]: raw } : raw), section(shape, right))
 
+/** Who has to agree before a lock is broken. */
+export const lockPolicies = ['auto', 'one-approval', 'two-approvals', 'never'] as const
+export type LockPolicy = (typeof lockPolicies)[number]
+
+/** What an environment says nothing about. */
+const usualPolicy: LockPolicy = 'one-approval'
+
+const lockPolicy = z.enum(lockPolicies, give('"auto", "one-approval", "two-approvals" or "never"')).default(usualPolicy)
+
 const locks = section(
   {
     /** Lock tables. Without a region it is the first cluster's. */
@@ -185,8 +194,16 @@ const locks = section(
     quietWindow: duration.prefault('5m'),
     /** How often is looked, in milliseconds. */
     every: wholeMinutes.prefault('2m'),
+    /** Who has to agree, by environment and kind of operation. Read it through `lockPolicyOf`. */
+    policy: z
+      .record(
+        z.string(),
+        section({ plan: lockPolicy, apply: lockPolicy }, 'a policy: {"plan": "auto", "apply": "two-approvals"}'),
+        give('policies by environment, such as {"production": {"plan": "auto", "apply": "two-approvals"}}'),
+      )
+      .default({}),
   },
-  'locks: {"dynamodb": [], "s3": [], "minimumAge": {"plan": "15m", "apply": "60m"}, "quietWindow": "5m", "every": "2m"}',
+  'locks: {"dynamodb": [], "s3": [], "minimumAge": {"plan": "15m", "apply": "60m"}, "quietWindow": "5m", "every": "2m", "policy": {}}',
 )
 
 const fleetSchema = section(
@@ -278,15 +295,21 @@ const namesSchema = z
     layers: names,
     clusters: z
       .array(
-        z
-          .object({ name, eks: name, region: name, after: names, repositories: names })
-          .catch({ name: undefined, eks: undefined, region: undefined, after: [], repositories: [] }),
+        z.object({ name, eks: name, region: name, environment: name, after: names, repositories: names }).catch({
+          ...{ name: undefined, eks: undefined, region: undefined, environment: undefined },
+          ...{ after: [], repositories: [] },
+        }),
       )
       .catch([]),
     deadlines: z.object({ layers: z.record(z.string(), z.unknown()).catch({}) }).catch({ layers: {} }),
-    locks: z.object({ dynamodb: places('table'), s3: places('bucket') }).catch({ dynamodb: [], s3: [] }),
+    locks: z
+      .object({ dynamodb: places('table'), s3: places('bucket'), policy: z.record(z.string(), z.unknown()).catch({}) })
+      .catch({ dynamodb: [], s3: [], policy: {} }),
   })
-  .catch({ repositories: [], layers: [], clusters: [], deadlines: { layers: {} }, locks: { dynamodb: [], s3: [] } })
+  .catch({
+    ...{ repositories: [], layers: [], clusters: [], deadlines: { layers: {} } },
+    locks: { dynamodb: [], s3: [], policy: {} },
+  })
 
 type Names = z.output<typeof namesSchema>
 
@@ -329,6 +352,14 @@ function referenceProblems(fleet: Names): FleetProblem[] {
     ...duplicates(
       fleet.locks.s3.map((each) => each.name),
       (index) => `locks.s3[${index}]`,
+    ),
+    ...Object.keys(fleet.locks.policy).flatMap((environment) =>
+      unknownNames(
+        'environment',
+        [environment],
+        fleet.clusters.map((each) => each.environment),
+        () => `locks.policy.${environment}`,
+      ),
     ),
     ...Object.keys(fleet.deadlines.layers).flatMap((layer) =>
       unknownNames('layer', [layer], fleet.layers, () => `deadlines.layers.${layer}`),
@@ -387,4 +418,9 @@ function cycles(clusters: Names['clusters']): FleetProblem[] {
 export function layerDeadline(fleet: Fleet, layer?: string): number {
   const own = layer !== undefined && Object.hasOwn(fleet.deadlines.layers, layer) && fleet.deadlines.layers[layer]
   return own || fleet.deadlines.layer
+}
+
+/** Who has to agree before a lock of such an operation is broken in an environment. */
+export function lockPolicyOf({ policy }: FleetLocks, environment: string, operation: 'plan' | 'apply'): LockPolicy {
+  return Object.hasOwn(policy, environment) ? (policy[environment]?.[operation] ?? usualPolicy) : usualPolicy
 }

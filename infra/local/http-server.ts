@@ -13,6 +13,7 @@ import { executionLines, executionView, findExecution } from './views/execution-
 import type { LiveRollouts } from './views/live-rollouts.ts'
 import type { LockViews } from './views/lock-view.ts'
 import type { RolloutView } from './views/rollout-view.ts'
+import type { UnlockViews } from './views/unlock-view.ts'
 
 export interface HttpServerOptions {
   readonly webhook: (request: WebhookRequest) => Promise<WebhookResponse>
@@ -20,6 +21,7 @@ export interface HttpServerOptions {
   readonly interpreter: Interpreter
   readonly ledger: Ledger
   readonly locks: LockViews
+  readonly unlocks: UnlockViews
   readonly clock: Clock
   /** How many times as fast as real time `clock` runs, for the page to show ages. */
   readonly speed: number
@@ -271,12 +273,16 @@ function executionRoute(request: IncomingMessage, names: string[], options: Http
 }
 
 async function lockRoute(request: IncomingMessage, names: string[], options: HttpServerOptions): Promise<Answer> {
-  const { locks, clock, speed } = options
+  const { locks, unlocks, clock, speed } = options
   if (!isRead(request)) throw new Refused(405, 'Locks can only be read.')
-  const [key, ...more] = names
+  const [key, what, ...more] = names
   const time = { now: clock.now(), speed }
   if (key === undefined) return json(200, { ...time, ...(await locks.list()) })
-  const lock = more.length === 0 ? await locks.get(key) : undefined
-  if (!lock) throw new Refused(404, `No scan has looked for a lock at ${key}.`)
-  return json(200, { ...time, lock })
+  if (more.length > 0 || (what !== undefined && what !== 'unlock')) throw new Refused(404, 'There is nothing here.')
+  const lock = what === undefined ? await locks.get(key) : undefined
+  if (lock) return json(200, { ...time, lock })
+  // What it would do: asking for it changes nothing.
+  const unlock = what === 'unlock' ? await unlocks.plan(key) : undefined
+  if (unlock) return json(200, { ...time, unlock })
+  throw new Refused(404, `No scan has looked for a lock at ${key}.`)
 }

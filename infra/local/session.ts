@@ -29,6 +29,7 @@ import { lockNews } from './views/lock-news.ts'
 import { LockViews } from './views/lock-view.ts'
 import { PushTracker } from './views/push-tracker.ts'
 import type { Display, PushView } from './views/push-view.ts'
+import { UnlockViews } from './views/unlock-view.ts'
 import { noActivity, scaledClock } from './virtual-clock.ts'
 
 export interface SessionOptions {
@@ -84,11 +85,12 @@ export async function runSession(session: SessionOptions): Promise<number> {
       if (news !== undefined) display.say(news)
     })
     const locks = new LockViews({ ledger: host.ledger, fleet, clock })
+    const unlocks = new UnlockViews({ ledger, fleet, clusters: world.clusters })
     const live = new LiveRollouts({ interpreter, ledger, clock, clusters: world.clusters })
     closing.push(() => live.close())
     const webhook = world.git ? withSimulatedPushes(host.webhook, { git: world.git, fleet, secret }) : host.webhook
     const server = await listen(options, display, {
-      ...{ webhook, live, interpreter, ledger, locks, clock, speed: options.speed, person: session.person },
+      ...{ webhook, live, interpreter, ledger, locks, unlocks, clock, speed: options.speed, person: session.person },
     })
     closing.push(() => server.close())
 

@@ -65,6 +65,10 @@ const builtinManifests = {
   Secret: { apiVersion: 'v1', data: { key: 'dmFsdWU=' } },
   ConfigMap: { apiVersion: 'v1', data: { key: 'value' } },
   Lease: { apiVersion: 'coordination.k8s.io/v1', spec: { holderIdentity: 'somebody' } },
+  HorizontalPodAutoscaler: {
+    apiVersion: 'autoscaling/v2',
+    spec: { scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'contract' }, maxReplicas: 3 },
+  },
   Deployment: {
     apiVersion: 'apps/v1',
     spec: {

@@ -6,6 +6,7 @@ import { LocksClient } from '../../infra/local/locks/locks-client.ts'
 import type { ExecutionLine, ExecutionView } from '../../infra/local/views/execution-view.ts'
 import type { LockLine, LockView } from '../../infra/local/views/lock-view.ts'
 import type { RolloutView } from '../../infra/local/views/rollout-view.ts'
+import type { UnlockView } from '../../infra/local/views/unlock-view.ts'
 import { ServedHost } from './served-host.ts'
 
 let served: ServedHost
@@ -24,6 +25,7 @@ interface Answers {
   readonly executions: readonly ExecutionLine[]
   readonly locks: readonly LockLine[]
   readonly lock: LockView
+  readonly unlock: UnlockView
 }
 
 const read = async (path: string) => (await (await call(path)).json()) as Answers & ExecutionView
@@ -153,6 +155,16 @@ describe('the ghost lock of the demo', () => {
     expect((await call('/api/locks/0123456789abcdef')).status).toBe(404)
   })
 
+  it('has no plan of an unlock before it is stale, and none is asked for but by reading', async () => {
+    const { key } = await served.seesLock()
+    const { unlock } = await read(`/api/locks/${key}/unlock`)
+    expect(unlock).toMatchObject({ key, plan: { outcome: 'refused', rule: 'suspect' } })
+    expect((await call(`/api/locks/${key}/unlock`, { method: 'POST' })).status).toBe(405)
+    for (const path of ['0123456789abcdef/unlock', `${key}/break`, `${key}/unlock/more`]) {
+      expect((await call(`/api/locks/${path}`)).status).toBe(404)
+    }
+  })
+
   it.each([invoices, 'invoices'])('is found by a client as %s, and by its own id', async (name) => {
     const client = new LocksClient(served.server.url)
     const { lock } = await client.find(name)
@@ -166,6 +178,9 @@ describe('the ghost lock of the demo', () => {
   it.each([
     [['list'], 1, invoices],
     [['explain', 'invoices', '-o', 'json'], 1, '"rule":"dead-but-'],
+    [['unlock', 'invoices', '--dry-run'], 1, 'Refused (rule suspect):'],
+    [['unlock', 'invoices', '--dry-run', '-o', 'json'], 1, '"outcome":"refused"'],
+    [['unlock', 'invoices'], 2, 'Nothing was unlocked: this version only plans an unlock.'],
     [['show', 'none'], 2, 'No scan has found a lock none.'],
   ])('is told by npm run locks -- %j, which ends with %i', async (args, code, text) => {
     const url = ['--url', served.server.url]
@@ -193,10 +208,21 @@ it('stops an execution', async () => {
 })
 
 it('says that a port is taken', async () => {
-  const { host, live, locks } = served
+  const { host, live, locks, unlocks } = served
   const { interpreter, ledger } = host
   const clock = { now: () => 0, after: () => () => {} }
   const webhook = host.webhook
-  const again = { webhook, live, interpreter, ledger, locks, clock, speed: 1, person: 'ana', port: served.server.port }
+  const again = {
+    webhook,
+    live,
+    interpreter,
+    ledger,
+    locks,
+    unlocks,
+    clock,
+    speed: 1,
+    person: 'ana',
+    port: served.server.port,
+  }
   await expect(startHttpServer(again)).rejects.toThrow(PortUnavailable)
 })

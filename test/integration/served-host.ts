@@ -14,6 +14,7 @@ import { readManifestTree } from '../../infra/local/simulation/manifest-tree.ts'
 import { LiveRollouts } from '../../infra/local/views/live-rollouts.ts'
 import { type LockLine, LockViews } from '../../infra/local/views/lock-view.ts'
 import type { RolloutStatus, RolloutView } from '../../infra/local/views/rollout-view.ts'
+import { UnlockViews } from '../../infra/local/views/unlock-view.ts'
 import { noActivity, scaledClock } from '../../infra/local/virtual-clock.ts'
 
 const payload = readFileSync('test/fixtures/github/push.json', 'utf8')
@@ -27,14 +28,18 @@ export class ServedHost {
   readonly simulated: SimulatedFleet
   readonly states: LocalStates
   readonly locks: LockViews
+  readonly unlocks: UnlockViews
 
-  private constructor(parts: Pick<ServedHost, 'host' | 'live' | 'server' | 'simulated' | 'states' | 'locks'>) {
+  private constructor(
+    parts: Pick<ServedHost, 'host' | 'live' | 'server' | 'simulated' | 'states' | 'locks' | 'unlocks'>,
+  ) {
     this.host = parts.host
     this.live = parts.live
     this.server = parts.server
     this.simulated = parts.simulated
     this.states = parts.states
     this.locks = parts.locks
+    this.unlocks = parts.unlocks
   }
 
   static async start(): Promise<ServedHost> {
@@ -63,11 +68,12 @@ export class ServedHost {
     const live = new LiveRollouts({ interpreter, ledger, clusters, clock })
     const webhook = withSimulatedPushes(host.webhook, { git: simulated.git, fleet, secret })
     const locks = new LockViews({ ledger, fleet, clock })
+    const unlocks = new UnlockViews({ ledger, fleet, clusters })
     const server = await startHttpServer({
-      locks,
+      ...{ locks, unlocks },
       ...{ webhook, live, interpreter, ledger, clock, speed, person: 'ana', port: 0 },
     })
-    return new ServedHost({ host, live, server, locks, simulated, states })
+    return new ServedHost({ host, live, server, locks, unlocks, simulated, states })
   }
 
   get faults() {

@@ -19,5 +19,14 @@ export const ownerLabels = {
   namespace: 'kustomize.toolkit.fluxcd.io/namespace',
 } as const
 
+/** The HelmRelease that installed an object (set by helm-controller on everything in the chart). */
+export const releaseLabels = {
+  name: 'helm.toolkit.fluxcd.io/name',
+  namespace: 'helm.toolkit.fluxcd.io/namespace',
+} as const
+
 /** The field manager that kustomize-controller applies with (its `--field-manager` default). */
 export const gitFieldManager = 'kustomize-controller'
+
+/** The field manager that helm-controller installs with. */
+export const helmFieldManager = 'helm-controller'

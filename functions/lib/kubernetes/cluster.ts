@@ -44,6 +44,12 @@ export const builtinResources = {
   Secret: { kind: 'Secret', group: '', version: 'v1', plural: 'secrets' },
   ConfigMap: { kind: 'ConfigMap', group: '', version: 'v1', plural: 'configmaps' },
   Lease: { kind: 'Lease', group: 'coordination.k8s.io', version: 'v1', plural: 'leases' },
+  HorizontalPodAutoscaler: {
+    kind: 'HorizontalPodAutoscaler',
+    group: 'autoscaling',
+    version: 'v2',
+    plural: 'horizontalpodautoscalers',
+  },
 } as const satisfies Record<string, Resource>
 
 export type AnyKind = Kind | keyof typeof builtinResources

@@ -1,7 +1,9 @@
 import type { Verdict } from '../../../functions/lib/locks/verdict/verdict.ts'
+import type { Refused } from '../../../functions/lib/unlock/refusal.ts'
+import type { UnlockPlan } from '../../../functions/lib/unlock/unlock-plan.ts'
 import type { LockFinding, LocksView } from '../views/lock-view.ts'
 
-/** 0: nothing is wrong. 1: a lock is suspect or stale. 2: it cannot be told. */
+/** 0: nothing is wrong. 1: a lock is suspect or stale, or an unlock is refused. 2: it cannot be told. */
 export type ExitCode = 0 | 1 | 2
 
 export function exitCodeOf(verdict: Verdict): ExitCode {
@@ -14,6 +16,12 @@ export function exitCodeOfAll({ locks, findings, scannedAt, overdue }: LocksView
   const codes = locks.map(({ verdict }) => exitCodeOf(verdict))
   if (codes.includes(1)) return 1
   return codes.includes(2) || scannedAt === undefined || overdue || findings.some(isUnread) ? 2 : 0
+}
+
+/** Whether there is a plan. */
+export function exitCodeOfPlan(plan: UnlockPlan | Refused): ExitCode {
+  if (plan.outcome === 'planned') return 0
+  return plan.rule === 'unknown' || plan.rule === 'cannot-be-read' ? 2 : 1
 }
 
 /** Where a lock may be that nobody has seen. */

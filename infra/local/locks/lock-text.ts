@@ -1,8 +1,9 @@
 import { formatDuration } from '../../../functions/lib/duration.ts'
 import { explanationLines, operationText } from '../../../functions/lib/locks/explain.ts'
+import { planLines } from '../../../functions/lib/unlock/unlock-plan-text.ts'
 import { printable } from '../display/terminal-text.ts'
 import type { LockFinding, LockLine } from '../views/lock-view.ts'
-import type { LockAnswer, LocksAnswer } from './locks-client.ts'
+import type { LockAnswer, LocksAnswer, UnlockAnswer } from './locks-client.ts'
 
 /** All locks as lines for a person, safe to print. */
 export function listLines({ locks, findings, scannedAt, overdue, now }: LocksAnswer): string[] {
@@ -42,6 +43,12 @@ export function showLines({ lock, now }: LockAnswer): string[] {
 /** Why one lock is thought to be what it is, safe to print. */
 export function explainLines({ lock, now }: LockAnswer): string[] {
   return [...explanationLines(lock.explanation), '', `Looked at ${ago(now - lock.seenAt)} ago.`].map(printable)
+}
+
+/** What an unlock would do, safe to print. */
+export function unlockLines({ unlock, now }: UnlockAnswer): string[] {
+  const looked = `The lock was looked at ${ago(now - unlock.seenAt)} ago. Nothing was changed: this is a dry run.`
+  return [...planLines(unlock.plan), '', looked].map(printable)
 }
 
 const titles = ['VERDICT', 'FOR', 'LOCK', 'OF', 'HELD BY', 'OPERATION']

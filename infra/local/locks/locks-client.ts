@@ -1,5 +1,6 @@
 import { LockstepError } from '../../../functions/lib/errors.ts'
 import type { LockLine, LocksView, LockView } from '../views/lock-view.ts'
+import type { UnlockView } from '../views/unlock-view.ts'
 
 /** The host's time and pace come with every answer. */
 interface Timed {
@@ -11,6 +12,7 @@ interface Timed {
 
 export type LocksAnswer = Timed & LocksView
 export type LockAnswer = Timed & { readonly lock: LockView }
+export type UnlockAnswer = Timed & { readonly unlock: UnlockView }
 
 /** A local host's locks, over its HTTP API. */
 export class LocksClient {
@@ -28,6 +30,15 @@ export class LocksClient {
 
   /** By a lock's id or its beginning, an object, or a place's key. Throws LockUnknown, LockAmbiguous, and as `list`. */
   async find(id: string): Promise<LockAnswer> {
+    return this.get(`/api/locks/${await this.keyOf(id)}`) as Promise<LockAnswer>
+  }
+
+  /** What an unlock would do. Changes nothing. Takes and throws what `find` does. */
+  async plan(id: string): Promise<UnlockAnswer> {
+    return this.get(`/api/locks/${await this.keyOf(id)}/unlock`) as Promise<UnlockAnswer>
+  }
+
+  private async keyOf(id: string): Promise<string> {
     const { locks } = await this.list()
     const [match, other] = matching(locks, id)
     if (other) {
@@ -39,7 +50,7 @@ export class LocksClient {
     if (key === undefined) {
       throw new LockstepError('LockUnknown', `No scan has found a lock ${id}.`, 'See which ones there are with list.')
     }
-    return this.get(`/api/locks/${encodeURIComponent(key)}`) as Promise<LockAnswer>
+    return encodeURIComponent(key)
   }
 
   private async get(path: string): Promise<unknown> {

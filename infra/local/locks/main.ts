@@ -1,7 +1,7 @@
 import { LockstepError } from '../../../functions/lib/errors.ts'
 import { printable } from '../display/terminal-text.ts'
-import { type ExitCode, exitCodeOf, exitCodeOfAll } from './exit-code.ts'
-import { explainLines, listLines, showLines } from './lock-text.ts'
+import { type ExitCode, exitCodeOf, exitCodeOfAll, exitCodeOfPlan } from './exit-code.ts'
+import { explainLines, listLines, showLines, unlockLines } from './lock-text.ts'
 import { LocksClient } from './locks-client.ts'
 import { helpText, type Options, parseOptions } from './options.ts'
 
@@ -41,7 +41,19 @@ async function run({ command, url, json }: Options): Promise<ExitCode> {
       print(json ? [JSON.stringify({ key, ...(id !== undefined && { id }), ...explanation })] : explainLines(answer))
       return exitCodeOf(answer.lock.verdict)
     }
+    case 'unlock': {
+      if (!command.dryRun) throw onlyPlanned(command.id)
+      const answer = await client.plan(command.id)
+      print(json ? [JSON.stringify(answer.unlock)] : unlockLines(answer))
+      return exitCodeOfPlan(answer.unlock.plan)
+    }
   }
+}
+
+/** Nobody must think that something was unlocked. */
+function onlyPlanned(id: string): LockstepError {
+  const next = `See what it would do with npm run locks -- unlock ${id} --dry-run.`
+  return new LockstepError('OnlyPlanned', 'Nothing was unlocked: this version only plans an unlock.', next)
 }
 
 function print(lines: readonly string[]): void {

@@ -28,5 +28,6 @@ export const kinds = {
   Event: { apiVersion: 'v1', kind: 'Event' },
   Deployment: { apiVersion: 'apps/v1', kind: 'Deployment' },
   Lease: { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' },
+  HorizontalPodAutoscaler: { apiVersion: 'autoscaling/v2', kind: 'HorizontalPodAutoscaler' },
   CustomResourceDefinition: { apiVersion: 'apiextensions.k8s.io/v1', kind: 'CustomResourceDefinition' },
 } as const satisfies Record<string, Kind>

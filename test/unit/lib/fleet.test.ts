@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { FleetInvalid, layerDeadline, parseFleet } from '../../../functions/lib/fleet.ts'
+import { FleetInvalid, layerDeadline, lockPolicyOf, parseFleet } from '../../../functions/lib/fleet.ts'
 import type { LockLimits } from '../../../functions/lib/locks/verdict/lock-limits.ts'
 
 const staging = { name: 'staging', eks: 'staging-eks-01', region: 'us-east-1', environment: 'staging' }
@@ -33,7 +33,7 @@ describe('parseFleet', () => {
       holdFor: 86_400_000,
       locks: {
         ...{ dynamodb: [], s3: [], minimumAge: { plan: 900_000, apply: 3_600_000 } },
-        ...{ quietWindow: 300_000, every: 120_000 },
+        ...{ quietWindow: 300_000, every: 120_000, policy: {} },
       },
     })
   })
@@ -167,7 +167,8 @@ describe('where locks are', () => {
       minimumAge: { plan: 'soon', aply: '1h' },
       quietWindow: '0s',
       every: '90s',
-      policy: {},
+      policy: { prodution: {}, staging: { plan: 'yes', aply: 'auto' }, production: 'auto' },
+      polcy: {},
     }
     expect(problemsOf({ ...written, clusters, locks })).toEqual({
       'locks.dynamodb[1]': 'is "locks in eu-west-1" again, as in locks.dynamodb[0]; give each one once',
@@ -184,7 +185,11 @@ describe('where locks are', () => {
       'locks.minimumAge.aply': 'is not a known key; did you mean "apply"?',
       'locks.quietWindow': expect.stringContaining('is "0s"; give a duration'),
       'locks.every': 'is "90s"; give whole minutes from "1m" to "1d", such as "2m"',
-      'locks.policy': expect.stringContaining('is not a known key; known here are dynamodb, s3,'),
+      'locks.polcy': 'is not a known key; did you mean "policy"?',
+      'locks.policy.prodution': 'names "prodution", which is no environment of this fleet; did you mean "production"?',
+      'locks.policy.staging.plan': 'is "yes"; give "auto", "one-approval", "two-approvals" or "never"',
+      'locks.policy.staging.aply': 'is not a known key; did you mean "apply"?',
+      'locks.policy.production': expect.stringContaining('is "auto"; give a policy: {'),
     })
     expect(Object.keys(problemsOf({ ...written, locks: 'x' }))).toEqual(['locks'])
     expect(Object.keys(problemsOf({ ...written, locks: { dynamodb: {}, s3: 'x', every: 7 } })).toSorted()).toEqual([
@@ -192,6 +197,24 @@ describe('where locks are', () => {
       'locks.every',
       'locks.s3',
     ])
+  })
+})
+
+describe('lockPolicyOf', () => {
+  const { locks } = parseFleet({
+    ...written,
+    locks: { policy: { staging: { plan: 'auto' }, production: { plan: 'two-approvals', apply: 'never' } } },
+  })
+
+  it.each([
+    ['staging', 'plan', 'auto'],
+    ['staging', 'apply', 'one-approval'],
+    ['production', 'plan', 'two-approvals'],
+    ['production', 'apply', 'never'],
+    ['test', 'plan', 'one-approval'],
+    ['constructor', 'apply', 'one-approval'],
+  ] as const)('in %s, for a lock of kind %s, is %s', (environment, operation, policy) => {
+    expect(lockPolicyOf(locks, environment, operation)).toBe(policy)
   })
 })
 

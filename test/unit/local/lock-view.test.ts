@@ -1,8 +1,12 @@
 import { describe, expect, it } from 'vitest'
+import { parseFleet } from '../../../functions/lib/fleet.ts'
 import type { Observation } from '../../../functions/lib/locks/scan/observation.ts'
-import { exitCodeOf, exitCodeOfAll } from '../../../infra/local/locks/exit-code.ts'
-import { explainLines, listLines, showLines } from '../../../infra/local/locks/lock-text.ts'
+import { refusal } from '../../../functions/lib/unlock/refusal.ts'
+import { planUnlock } from '../../../functions/lib/unlock/unlock-plan.ts'
+import { exitCodeOf, exitCodeOfAll, exitCodeOfPlan } from '../../../infra/local/locks/exit-code.ts'
+import { explainLines, listLines, showLines, unlockLines } from '../../../infra/local/locks/lock-text.ts'
 import { type LockFinding, LockViews } from '../../../infra/local/views/lock-view.ts'
+import { nowOf } from '../../fixtures/cluster-now.ts'
 import { deadFor, evidenceOf, limits, minute, taken } from '../../fixtures/lock-evidence.ts'
 import { observationOf } from '../../fixtures/lock-observation.ts'
 
@@ -146,5 +150,66 @@ describe('the exit code', () => {
 
   it('of a lock is by its verdict', () => {
     expect((['free', 'live', 'suspect', 'stale', 'unknown'] as const).map(exitCodeOf)).toEqual([0, 0, 1, 1, 2])
+  })
+})
+
+describe('what an unlock would do', () => {
+  const fleet = parseFleet({
+    repositories: [{ name: 'my-org/fleet', branches: ['main'] }],
+    clusters: [{ name: 'staging', eks: 'staging', region: 'eu-west-1', environment: 'test' }],
+  })
+  const answerOfPlan = (observation: Observation, now: Parameters<typeof nowOf>[0] = {}) => {
+    const plan = planUnlock(observation, { fleet, now: nowOf(now), ghosts: new Set() })
+    return {
+      now: taken + 121 * minute,
+      speed: 1,
+      unlock: { key: observation.key, seenAt: observation.evidence.at, plan },
+    }
+  }
+
+  it('is told step by step', () => {
+    const lines = unlockLines(answerOfPlan(stale, { object: { suspended: true, pendingPlan: '' } }))
+    expect(lines).toEqual([
+      'To unlock Terraform/flux-system/vpc in staging, lock 6b1f0c9e-0000-4a55-9d0e-1f2e3d4c5b6a:',
+      '',
+      'Rung       quiesce: only the end of tofu-controller ends the run that hangs',
+      '           not controller-assisted: the object is suspended: the controller does not run it',
+      '           not targeted: a run of the object hangs in tofu-controller until that is stopped, which takes 4m',
+      'Approvals  1 person beside whoever asks: the policy of locks of kind apply in test is one-approval',
+      'Time       at least 4m, given up after 10m10s of waiting',
+      '',
+      ' 1. Deployment/flux-system/tofu-controller: metadata.annotations[lockstep.dev/unlock] none -> what is changed, and how it was (whoever finds it can put everything back)',
+      ' 2. HelmRelease/flux-system/tofu-controller: spec.suspend false -> true (it would put back what is changed below)',
+      ' 3. Deployment/flux-system/tofu-controller: spec.replicas 1 -> 0 (its end is what ends its runs)',
+      ' 4. Wait for tofu-controller-1 (UID c-1) of Deployment/flux-system/tofu-controller to be gone, with the whole graceful shutdown: a run of it hangs (4m at least, 5m10s at most).',
+      ' 5. The lock is judged again: it goes on only if it is stale, and the very lock that was judged.',
+      ' 6. The state is backed up, with its version, serial and lineage.',
+      ' 7. fleet/vpc.tfstate in table locks (eu-west-1): lock 6b1f0c9e-0000-4a55-9d0e-1f2e3d4c5b6a -> none (only if it is exactly what was judged)',
+      ' 8. Terraform/flux-system/vpc: status.conditions[Ready] Unknown Progressing -> False ReplanRequested (the next run plans afresh)',
+      ' 9. Terraform/flux-system/vpc: status.lastPlannedRevision main@1 -> "" (the next run plans afresh)',
+      '10. Terraform/flux-system/vpc: status.lastAttemptedRevision main@1 -> "" (the next run plans afresh)',
+      '11. Deployment/flux-system/tofu-controller: spec.replicas 0 -> 1 (as it was)',
+      '12. Wait for 1 of 1 replicas of Deployment/flux-system/tofu-controller to be ready (5m at most).',
+      '13. HelmRelease/flux-system/tofu-controller: spec.suspend true -> false (as it was)',
+      '14. Deployment/flux-system/tofu-controller: metadata.annotations[lockstep.dev/unlock] what is changed, and how it was -> none (everything is as it was)',
+      '',
+      'Note: Terraform/flux-system/vpc is suspended, and stays so: it plans afresh when it is resumed.',
+      '',
+      'The lock was looked at 1m ago. Nothing was changed: this is a dry run.',
+    ])
+  })
+
+  it('is a reason where it is refused, safe to print', () => {
+    const answer = answerOfPlan(live)
+    expect(unlockLines(answer)[0]).toBe('Refused (rule live):')
+    const refused = refusal('live', ['it is \u001b[31mred'], 'Wait.')
+    expect(unlockLines({ ...answer, unlock: { ...answer.unlock, plan: refused } })[1]).toBe('  - it is ?[31mred')
+  })
+
+  it('ends with 0 for a plan, 1 for a refusal, and 2 where it cannot be told', () => {
+    expect(exitCodeOfPlan(answerOfPlan(stale).unlock.plan)).toBe(0)
+    expect(exitCodeOfPlan(answerOfPlan(live).unlock.plan)).toBe(1)
+    expect(exitCodeOfPlan(answerOfPlan(unknown).unlock.plan)).toBe(2)
+    expect(exitCodeOfPlan(answerOfPlan(stale, { object: 'unknown' }).unlock.plan)).toBe(2)
   })
 })

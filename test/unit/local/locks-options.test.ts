@@ -13,6 +13,8 @@ describe('npm run locks', () => {
       ['explain', 'Terraform/a/b', '--url', 'http://localhost:9000/x', '-o', 'text'],
       { command: { name: 'explain', id: 'Terraform/a/b' }, url: 'http://localhost:9000', json: false },
     ],
+    [['unlock', 'vpc', '--dry-run'], { command: { name: 'unlock', id: 'vpc', dryRun: true }, url, json: false }],
+    [['unlock', 'vpc'], { command: { name: 'unlock', id: 'vpc', dryRun: false }, url, json: false }],
     [['--help'], { command: { name: 'help' }, url, json: false }],
   ])('reads %j', (args, options) => {
     expect(parseOptions(args)).toEqual(options)
@@ -20,8 +22,10 @@ describe('npm run locks', () => {
 
   it.each([
     [['expain', 'a'], 'did you mean explain?'],
-    [['break', 'a'], 'known are list, show, explain.'],
+    [['break', 'a'], 'known are list, show, explain, unlock.'],
     [['list', 'a'], 'list takes no ID'],
+    [['unlock', '--dry-run'], 'npm run locks -- unlock ID'],
+    [['explain', 'a', '--dry-run'], 'explain has no --dry-run: it changes nothing.'],
     [['show'], 'npm run locks -- show ID'],
     [['show', 'a', 'b'], 'Say which lock'],
     [['-o', 'yaml'], '-o yaml is no output'],

@@ -14,7 +14,12 @@ export const serverTolerance = 60_000
 
 const planning = new Set(['OperationTypePlan', 'OperationTypeRefresh'])
 
-/** The age that a lock of an operation needs. What is not known to be a plan may change things: it counts as apply. */
+/** What is not known to be a plan may change things: it counts as apply. */
+export function operationKind(operation: string): 'plan' | 'apply' {
+  return planning.has(operation) ? 'plan' : 'apply'
+}
+
+/** The age that a lock of an operation needs. */
 export function minimumAgeOf(operation: string, { minimumAge }: LockLimits): number {
-  return planning.has(operation) ? minimumAge.plan : minimumAge.apply
+  return minimumAge[operationKind(operation)]
 }

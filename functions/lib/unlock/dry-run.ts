@@ -1,0 +1,47 @@
+import type { Fleet } from '../fleet.ts'
+import type { ClusterAccess } from '../kubernetes/cluster-access.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import { whyFailed } from '../locks/scan/lock-access.ts'
+import type { Observation } from '../locks/scan/observation.ts'
+import type { ClusterNow } from './cluster-now.ts'
+import { nothingRead, readClusterNow } from './read-cluster-now.ts'
+import type { Refused } from './refusal.ts'
+import { planUnlock, type UnlockPlan } from './unlock-plan.ts'
+import { type Unlockable, unlockableOf } from './unlockable.ts'
+
+export interface DryRunPorts {
+  readonly clusters: ClusterAccess
+  readonly ledger: Pick<Ledger, 'listObservations'>
+  readonly fleet: Pick<Fleet, 'clusters' | 'locks'>
+}
+
+/**
+ * What an unlock of the lock of an observation would do now, or why it is refused. Reads the cluster only where the
+ * verdict and the policy do not refuse it already, and changes nothing. Rejects with LedgerUnavailable.
+ */
+export async function dryRun(observation: Observation, ports: DryRunPorts): Promise<UnlockPlan | Refused> {
+  const { fleet, ledger } = ports
+  const unlockable = unlockableOf(observation, fleet)
+  if ('outcome' in unlockable) return unlockable
+  const [now, observations] = await Promise.all([
+    readNow(unlockable, ports),
+    ledger.listObservations(unlockable.cluster),
+  ])
+  return planUnlock(observation, { fleet, now, ghosts: ghostsAmong(observations, unlockable.cluster) })
+}
+
+async function readNow({ cluster, object }: Unlockable, { clusters, fleet }: DryRunPorts): Promise<ClusterNow> {
+  const [, namespace = '', name = ''] = object.split('/')
+  const region = fleet.clusters.find((each) => each.name === cluster)?.region ?? ''
+  try {
+    return await readClusterNow(await clusters.connect(cluster), { namespace, name, region })
+  } catch (error) {
+    return nothingRead(whyFailed(error))
+  }
+}
+
+/** Objects whose runners are proven dead: what their runs wait for never comes. */
+function ghostsAmong(observations: readonly Observation[], cluster: string): ReadonlySet<string> {
+  const stale = observations.filter(({ judgement }) => judgement.verdict === 'stale')
+  return new Set(stale.flatMap(({ evidence: { owner } }) => (owner?.cluster === cluster ? owner.object : [])))
+}

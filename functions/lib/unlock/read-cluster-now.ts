@@ -1,0 +1,237 @@
+import * as z from 'zod'
+import { condition, objectSchema } from '../flux/object.ts'
+import { parseWorkload } from '../flux/workload.ts'
+import { type Cluster, refKey } from '../kubernetes/cluster.ts'
+import { getIfThere } from '../kubernetes/get-if-there.ts'
+import { listServed } from '../kubernetes/list-served.ts'
+import { lockPlaceOf } from '../locks/backends/lock-place.ts'
+import { backendOf, type ReadConfiguration } from '../locks/backends/object-backend.ts'
+import { configurationData } from '../locks/evidence/configuration-data.ts'
+import { controllerAmong, controllerSelector, isControllerByName } from '../locks/evidence/controller-evidence.ts'
+import { oneLine } from '../locks/evidence/one-line.ts'
+import { shaped } from '../locks/evidence/unexpected-shape.ts'
+import { whyFailed } from '../locks/scan/lock-access.ts'
+import { appliersOf, declares, suspendersOf } from './appliers.ts'
+import type {
+  Autoscaler,
+  ClusterNow,
+  ControllerNow,
+  OtherRun,
+  Reading,
+  RunnerNow,
+  TerraformNow,
+} from './cluster-now.ts'
+import { endingPodSchema, shutdownOf } from './graceful-shutdown.ts'
+
+/** The Terraform object whose lock is looked at. */
+export interface UnlockTarget {
+  readonly namespace: string
+  readonly name: string
+  /** Where its cluster is: what a backend without a region means. */
+  readonly region: string
+}
+
+/**
+ * Reads what a plan of an unlock rests on. What cannot be read is told in its place, so that the plan can say why it
+ * refuses. Never rejects, and changes nothing.
+ */
+export async function readClusterNow(cluster: Cluster, target: UnlockTarget): Promise<ClusterNow> {
+  const terraforms = listTerraforms(cluster)
+  const deployment = findDeployment(cluster)
+  const [controller, object, otherRuns, runner, autoscalers] = await Promise.all([
+    reading(async () => controllerNow(cluster, await deployment)),
+    reading(async () => objectNow(cluster, target, await terraforms)),
+    reading(async () => otherRunsNow(cluster, target, await terraforms)),
+    reading(() => runnerNow(cluster, target)),
+    reading(async () => autoscalersNow(cluster, await deployment)),
+  ])
+  return { controller, object, otherRuns, runner, autoscalers }
+}
+
+/** What a plan rests on where the cluster cannot be reached at all. */
+export function nothingRead(why: string): ClusterNow {
+  const unknown = { unknown: why }
+  return { controller: unknown, object: unknown, otherRuns: unknown, runner: unknown, autoscalers: unknown }
+}
+
+async function reading<Value>(read: () => Promise<Value>): Promise<Reading<Value>> {
+  try {
+    return { value: await read() }
+  } catch (error) {
+    return { unknown: whyFailed(error) }
+  }
+}
+
+const deploymentSchema = objectSchema.extend({
+  spec: z.looseObject({ template: z.looseObject({ spec: endingPodSchema }) }),
+})
+
+interface Deployment {
+  readonly raw: z.infer<typeof deploymentSchema>
+  readonly replicas: number
+  readonly podSelector: string
+}
+
+async function findDeployment(cluster: Cluster): Promise<Deployment | undefined> {
+  const labelled = (await cluster.list('Deployment', { labelSelector: controllerSelector })).items
+  const all = labelled.length > 0 ? labelled : (await cluster.list('Deployment')).items.filter(isControllerByName)
+  const found = controllerAmong(all)
+  if (!found) return undefined
+  const isFound = ({ metadata }: Deployment['raw']) =>
+    metadata.namespace === found.namespace && metadata.name === found.name
+  const raw = all.map((each) => shaped('a Deployment', deploymentSchema, each)).find(isFound)
+  return raw && { raw, replicas: found.replicas, podSelector: found.podSelector }
+}
+
+const controllerPodSchema = z.object({
+  metadata: z.object({ name: z.string(), uid: z.string().min(1) }),
+  status: z.object({ conditions: z.array(z.object({ type: z.string(), status: z.string() })).nullish() }).nullish(),
+})
+
+async function controllerNow(cluster: Cluster, deployment: Deployment | undefined): Promise<ControllerNow | undefined> {
+  if (!deployment) return undefined
+  const { raw, replicas, podSelector } = deployment
+  const { namespace, name } = raw.metadata
+  const [pods, appliers] = await Promise.all([
+    cluster.list('Pod', { namespace, labelSelector: podSelector }),
+    appliersOf(cluster, raw.metadata),
+  ])
+  return {
+    key: refKey({ kind: 'Deployment', namespace, name }),
+    replicas,
+    ...shutdownOf(raw.spec.template.spec),
+    pods: pods.items.map((each) => {
+      const { metadata, status } = shaped("a controller's Pod", controllerPodSchema, each)
+      const ready = status?.conditions?.some((given) => given.type === 'Ready' && given.status === 'True') ?? false
+      return { name: metadata.name, uid: metadata.uid, ready }
+    }),
+    appliers,
+  }
+}
+
+const terraformSchema = objectSchema.extend({
+  spec: z.looseObject({
+    approvePlan: z.string().default(''),
+    runnerTerminationGracePeriodSeconds: z.number().nonnegative().default(30),
+    tfstate: z.looseObject({ forceUnlock: z.string().optional(), lockIdentifier: z.string().optional() }).nullish(),
+  }),
+  status: z.looseObject({ lock: z.looseObject({ pending: z.string().nullish() }).nullish() }).nullish(),
+})
+
+interface Terraform {
+  readonly raw: unknown
+  readonly namespace: string
+  readonly name: string
+}
+
+/** One that cannot be read may be running: nothing is known of the cluster's runs then. */
+async function listTerraforms(cluster: Cluster): Promise<readonly Terraform[]> {
+  const items = (await listServed(cluster, 'Terraform')) ?? []
+  return items.map((raw) => {
+    const { namespace, name } = shaped('a Terraform object', objectSchema, raw).metadata
+    return { raw, namespace, name }
+  })
+}
+
+async function objectNow(
+  cluster: Cluster,
+  { namespace, name, region }: UnlockTarget,
+  all: readonly Terraform[],
+): Promise<TerraformNow | undefined> {
+  const found = all.find((each) => each.namespace === namespace && each.name === name)
+  if (!found) return undefined
+  const { key, suspended, gate, deleting, conditions, metLock, pendingPlan, ...workload } = parseWorkload(
+    'Terraform',
+    found.raw,
+  )
+  const { metadata, spec, status } = shaped(key, terraformSchema, found.raw)
+  const ready = condition(conditions, 'Ready')
+  const { forceUnlock, lockIdentifier } = spec.tfstate ?? {}
+  const lockPlaces = await placesOf(cluster, found.raw, region)
+  return {
+    ...{ key, suspended, deleting, running: isRunning(found.raw) },
+    ...(gate !== undefined && { gate }),
+    ready: oneLine(`${ready?.status ?? 'Unknown'} ${ready?.reason ?? ''}`).trim(),
+    ...(metLock !== undefined && { metLock }),
+    pendingLock: status?.lock?.pending ?? '',
+    pendingPlan: pendingPlan ?? '',
+    lastPlannedRevision: workload.lastPlannedRevision ?? '',
+    lastAttemptedRevision: workload.lastAttemptedRevision ?? '',
+    approvePlan: spec.approvePlan,
+    ...(forceUnlock !== undefined && { forceUnlock }),
+    ...(lockIdentifier !== undefined && { lockIdentifier }),
+    forceUnlockByGit: declares(metadata, 'tfstate'),
+    runnerGraceMs: spec.runnerTerminationGracePeriodSeconds * 1_000,
+    ...(lockPlaces !== undefined && { lockPlaces }),
+    appliers: await suspendersOf(cluster, metadata),
+  }
+}
+
+/** In how many places its lock is kept; undefined where its backend cannot be read. */
+async function placesOf(cluster: Cluster, raw: unknown, region: string): Promise<number | undefined> {
+  const read: ReadConfiguration = async (ref) => {
+    const found = await getIfThere(cluster, ref)
+    return found === undefined ? undefined : configurationData(ref.kind, refKey(ref), found)
+  }
+  const backend = await backendOf(raw, read, region)
+  if (backend.type !== 's3' && backend.type !== 'kubernetes') return undefined
+  return lockPlaceOf(backend, cluster.name).parts.length
+}
+
+async function otherRunsNow(
+  cluster: Cluster,
+  { namespace, name }: UnlockTarget,
+  all: readonly Terraform[],
+): Promise<OtherRun[]> {
+  const running = all.filter((each) => (each.namespace !== namespace || each.name !== name) && isRunning(each.raw))
+  return Promise.all(
+    running.map(async ({ raw }) => {
+      const { key, suspended } = parseWorkload('Terraform', raw)
+      const { metadata } = shaped(key, objectSchema, raw)
+      return { key, suspended, appliers: await suspendersOf(cluster, metadata) }
+    }),
+  )
+}
+
+/** By its conditions: a run sets Ready to Unknown when it begins. One that never ran says nothing. */
+function isRunning(raw: unknown): boolean {
+  const { conditions } = parseWorkload('Terraform', raw)
+  const is = (type: string, status: string) => condition(conditions, type)?.status === status
+  return is('Reconciling', 'True') || is('Ready', 'Unknown')
+}
+
+const runnerSchema = z.object({
+  metadata: z.object({ uid: z.string().min(1), deletionTimestamp: z.string().nullish() }),
+  status: z.object({ phase: z.string().default('Pending') }).nullish(),
+})
+
+async function runnerNow(cluster: Cluster, { namespace, name }: UnlockTarget): Promise<RunnerNow | undefined> {
+  const ref = { kind: 'Pod', namespace, name: `${name}-tf-runner` } as const
+  const raw = await getIfThere(cluster, ref)
+  if (raw === undefined) return undefined
+  const { metadata, status } = shaped(refKey(ref), runnerSchema, raw)
+  const deleting = typeof metadata.deletionTimestamp === 'string'
+  return { key: refKey(ref), uid: metadata.uid, phase: status?.phase ?? 'Pending', deleting }
+}
+
+const autoscalerSchema = objectSchema.extend({
+  spec: z.looseObject({ scaleTargetRef: z.looseObject({ kind: z.string(), name: z.string() }) }),
+})
+const ownersSchema = z.object({
+  metadata: z.object({ ownerReferences: z.array(z.object({ kind: z.string(), name: z.string() })).nullish() }),
+})
+
+async function autoscalersNow(cluster: Cluster, deployment: Deployment | undefined): Promise<Autoscaler[]> {
+  if (!deployment) return []
+  const { namespace, name } = deployment.raw.metadata
+  const { items } = await cluster.list('HorizontalPodAutoscaler', { namespace })
+  return items.flatMap((raw) => {
+    const { metadata, spec } = shaped('a HorizontalPodAutoscaler', autoscalerSchema, raw)
+    const { scaleTargetRef: target } = spec
+    if (target.kind !== 'Deployment' || target.name !== name) return []
+    const owners = shaped('a HorizontalPodAutoscaler', ownersSchema, raw).metadata.ownerReferences ?? []
+    const keda = owners.find(({ kind }) => kind === 'ScaledObject')
+    const key = refKey({ kind: 'HorizontalPodAutoscaler', namespace, name: metadata.name })
+    return [{ key, ...(keda && { scaledObject: `ScaledObject/${namespace}/${keda.name}` }) }]
+  })
+}

@@ -1,0 +1,86 @@
+import { type Evidence, readingOf } from '../locks/evidence.ts'
+import type { Observation } from '../locks/scan/observation.ts'
+import type {
+  Autoscaler,
+  ClusterNow,
+  ControllerNow,
+  OtherRun,
+  Reading,
+  RunnerNow,
+  TerraformNow,
+} from './cluster-now.ts'
+import { type Refused, refusal } from './refusal.ts'
+import type { Unlockable } from './unlockable.ts'
+
+/** All that a plan follows from. */
+export interface UnlockCase extends Unlockable {
+  readonly controller: ControllerNow | undefined
+  /** Undefined where the object does not exist any more. */
+  readonly terraform: TerraformNow | undefined
+  readonly runner: RunnerNow | undefined
+  /** Other objects whose runs go on, and may end. */
+  readonly runs: readonly OtherRun[]
+  /** Other objects whose runs hang as their runners are proven dead. */
+  readonly hanging: readonly OtherRun[]
+  readonly autoscalers: Reading<readonly Autoscaler[]>
+  /** tofu-controller works, or may. */
+  readonly controllerRuns: boolean
+  /** The controller has met this very lock, and says so. */
+  readonly isMet: boolean
+  /** The run that took the lock waits in the controller for a runner that will not answer. */
+  readonly hangs: boolean
+  /** There is a state: without one OpenTofu cannot force an unlock. */
+  readonly hasState: boolean
+  /** How long applies are given to end by themselves, in milliseconds. */
+  readonly drainMs: number
+  /** How long the fresh plan is given, in milliseconds. */
+  readonly planMs: number
+}
+
+export interface UnlockCaseOptions {
+  readonly now: ClusterNow
+  /** Objects of the cluster that hang with locks of dead holders: they are not waited for. */
+  readonly ghosts: ReadonlySet<string>
+  readonly drainMs: number
+  readonly planMs: number
+}
+
+/** Puts together what follows from what was read; or refuses, as something that is needed could not be read. */
+export function caseOf(
+  unlockable: Unlockable,
+  { evidence }: Observation,
+  { now, ghosts, drainMs, planMs }: UnlockCaseOptions,
+): UnlockCase | Refused {
+  const { controller, object, otherRuns, runner, autoscalers } = now
+  if ('unknown' in controller) return notRead('tofu-controller', controller.unknown)
+  if ('unknown' in object) return notRead(unlockable.object, object.unknown)
+  if ('unknown' in otherRuns) return notRead('the other Terraform objects', otherRuns.unknown)
+  if ('unknown' in runner) return notRead("the runner's pod", runner.unknown)
+
+  const { value: terraform } = object
+  const controllerRuns = Boolean(
+    controller.value && (controller.value.replicas > 0 || controller.value.pods.length > 0),
+  )
+  const isMet = terraform?.metLock === unlockable.lock.id
+  const isGhost = ({ key }: OtherRun) => ghosts.has(key)
+  return {
+    ...unlockable,
+    ...{ controller: controller.value, terraform, runner: runner.value, autoscalers, controllerRuns, isMet },
+    ...{ drainMs, planMs },
+    runs: otherRuns.value.filter((run) => !isGhost(run)),
+    hanging: otherRuns.value.filter(isGhost),
+    // One that may be alive is waited for, as any other run.
+    hangs: !unlockable.isSuspect && controllerRuns && terraform?.running === true && !isMet && wasRunning(evidence),
+    hasState: readingOf(evidence.state)?.exists === true,
+  }
+}
+
+function notRead(what: string, why: string): Refused {
+  return refusal('cannot-be-read', [`${what} could not be read: ${why}`], 'Make it readable, then look again.')
+}
+
+/** When the lock was judged. A run that has begun since then does not hang. What is not known may have. */
+function wasRunning({ object }: Evidence): boolean {
+  const found = readingOf(object)
+  return !found?.exists || found.reconciling || found.ready === 'Unknown'
+}

@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest'
+import { parseFleet } from '../../../functions/lib/fleet.ts'
+import { ClusterError } from '../../../functions/lib/kubernetes/cluster.ts'
+import type { Observation } from '../../../functions/lib/locks/scan/observation.ts'
+import { dryRun } from '../../../functions/lib/unlock/dry-run.ts'
+import { tofuDeployment } from '../../../infra/local/simulation/tofu/tofu-deployment.ts'
+import { deadFor } from '../../fixtures/lock-evidence.ts'
+import { MemoryCluster } from '../../fixtures/memory-cluster.ts'
+import { observationOf } from '../../fixtures/observations.ts'
+import { terraform } from '../../fixtures/raw-objects.ts'
+
+const fleet = parseFleet({
+  repositories: [{ name: 'my-org/fleet', branches: ['main'] }],
+  clusters: [{ name: 'staging', eks: 'staging', region: 'eu-west-1', environment: 'test' }],
+})
+
+const applying = { status: { conditions: [{ type: 'Ready', status: 'Unknown', reason: 'Progressing' }] } }
+const deployment = tofuDeployment() as unknown as ConstructorParameters<typeof MemoryCluster>[1]
+const cluster = () =>
+  new MemoryCluster(
+    'staging',
+    ...(deployment ? [deployment] : []),
+    terraform('vpc', applying),
+    terraform('db', applying),
+  )
+
+const ghost = observationOf({ pod: 'gone', sight: deadFor(10) })
+const live = observationOf()
+
+function of(observation: Observation, object: string, owner = 'staging'): Observation {
+  return { ...observation, evidence: { ...observation.evidence, owner: { cluster: owner, object } } }
+}
+
+function run(observation: Observation, others: readonly Observation[] = [], connected = cluster()) {
+  const ledger = { listObservations: async () => [observation, ...others] }
+  return dryRun(observation, { fleet, ledger, clusters: { connect: async () => connected } })
+}
+
+const drains = (plan: Awaited<ReturnType<typeof run>>) =>
+  JSON.stringify(plan).includes('the runs of other objects to end (Terraform/flux-system/db)')
+
+describe('a dry run', () => {
+  it('plans by what the cluster shows', async () => {
+    expect(await run(ghost)).toMatchObject({ outcome: 'planned', rung: 'quiesce', object: 'Terraform/flux-system/vpc' })
+  })
+
+  it('waits for another run, but for one whose holder is proven dead', async () => {
+    const db = 'Terraform/flux-system/db'
+    expect(drains(await run(ghost))).toBe(true)
+    expect(drains(await run(ghost, [of(live, db)]))).toBe(true)
+    expect(drains(await run(ghost, [of(ghost, db, 'production')]))).toBe(true)
+    expect(drains(await run(ghost, [of(ghost, db)]))).toBe(false)
+  })
+
+  it('reads no cluster where the verdict refuses', async () => {
+    const clusters = { connect: () => Promise.reject(new Error('was connected to')) }
+    const ledger = { listObservations: async () => [] }
+    expect(await dryRun(live, { fleet, ledger, clusters })).toMatchObject({ outcome: 'refused', rule: 'live' })
+  })
+
+  it('refuses where the cluster does not answer', async () => {
+    const down = cluster()
+    down.down = true
+    expect(await run(ghost, [], down)).toMatchObject({ rule: 'cannot-be-read' })
+    const error = new ClusterError('ClusterUnauthorized', 'staging', 401, 'staging refuses us.', 'Grant it.')
+    const clusters = { connect: () => Promise.reject(error) }
+    const refused = await dryRun(ghost, { fleet, clusters, ledger: { listObservations: async () => [] } })
+    expect(refused).toMatchObject({ rule: 'cannot-be-read', reasons: [expect.stringContaining('staging refuses us.')] })
+  })
+})
