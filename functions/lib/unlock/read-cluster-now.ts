@@ -9,6 +9,7 @@ import { backendOf, type ReadConfiguration } from '../locks/backends/object-back
 import { configurationData } from '../locks/evidence/configuration-data.ts'
 import { controllerAmong, controllerSelector, isControllerByName } from '../locks/evidence/controller-evidence.ts'
 import { oneLine } from '../locks/evidence/one-line.ts'
+import { runnerOf } from '../locks/evidence/pod-evidence.ts'
 import { shaped } from '../locks/evidence/unexpected-shape.ts'
 import { whyFailed } from '../locks/scan/lock-access.ts'
 import { appliersOf, declares, suspendersOf } from './appliers.ts'
@@ -206,7 +207,7 @@ const runnerSchema = z.object({
 })
 
 async function runnerNow(cluster: Cluster, { namespace, name }: UnlockTarget): Promise<RunnerNow | undefined> {
-  const ref = { kind: 'Pod', namespace, name: `${name}-tf-runner` } as const
+  const ref = { kind: 'Pod', namespace, name: runnerOf(name) } as const
   const raw = await getIfThere(cluster, ref)
   if (raw === undefined) return undefined
   const { metadata, status } = shaped(refKey(ref), runnerSchema, raw)
