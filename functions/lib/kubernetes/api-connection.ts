@@ -7,7 +7,7 @@ import {
 } from '@kubernetes/client-node'
 import type { Clock } from '../clock.ts'
 import { LockstepError } from '../errors.ts'
-import { type Asked, noAnswer, refused, unavailable, withoutCredentials } from './cluster-failure.ts'
+import { type Asked, noAnswer, refused, refusedAltogether, unavailable, withoutCredentials } from './cluster-failure.ts'
 import { TimeLimit } from './time-limit.ts'
 
 export interface ApiConnectionOptions {
@@ -86,10 +86,13 @@ export class ApiConnection {
     let response = await this.exchange(call, limit)
     if (response.httpStatusCode === 403) {
       // An API server that starts refuses everybody until it has read the roles, which is what `/readyz` waits for.
-      const ready = await this.ready(call.asked, limit)
-      if (!ready) throw unavailable(call.asked, 'was refused by an API server that is still starting')
+      const body = await response.body.text()
+      const readiness = await this.readiness(call.asked, limit)
+      if (readiness === 'not told') throw refusedAltogether(call.asked, body)
+      if (readiness === 'starting') {
+        throw unavailable(call.asked, 'was refused by an API server that is still starting')
+      }
       // It may have become ready between the two.
-      await response.body.text()
       response = await this.exchange(call, limit)
     }
     const code = response.httpStatusCode
@@ -100,13 +103,14 @@ export class ApiConnection {
 
   /**
    * Whether the API server has started. Every user may ask (https://kubernetes.io/docs/reference/using-api/health-checks/),
-   * once it has read the roles: so it refuses this too for as long as it refuses everything. A proxy that does not pass it
-   * on is taken for ready.
+   * once it has read the roles: so it tells nobody for as long as it refuses everything. A proxy that does not pass the
+   * question on is taken for ready.
    */
-  private async ready(asked: Asked, limit: TimeLimit): Promise<boolean> {
+  private async readiness(asked: Asked, limit: TimeLimit): Promise<'ready' | 'starting' | 'not told'> {
     const response = await this.exchange({ asked, method: HttpMethod.GET, path: '/readyz' }, limit)
     await response.body.text()
-    return response.httpStatusCode === 404 || response.httpStatusCode < 400
+    if (response.httpStatusCode === 403) return 'not told'
+    return response.httpStatusCode < 500 ? 'ready' : 'starting'
   }
 
   /** One request and its answer, whatever that is. */

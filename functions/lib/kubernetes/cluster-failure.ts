@@ -64,6 +64,16 @@ export function refused(asked: Asked, { code, body, retryAfterSeconds }: Refusal
   )
 }
 
+/**
+ * The ClusterError for a 403 of an API server that does not even tell whether it is ready, which every user may ask of one
+ * that has started: it can pass. Or it refuses all that this user asks, such as to be somebody else.
+ */
+export function refusedAltogether(asked: Asked, body: string): ClusterError {
+  const { message, next } = refused(asked, { code: 403, body })
+  const also = 'Nor does it tell whether it is ready: it may still be starting.'
+  return new ClusterError('ClusterUnavailable', asked.cluster, 403, `${message} ${also}`, next)
+}
+
 /** The ClusterError where there was no answer, or none that can be read. */
 export function unavailable(asked: Asked, why: string, next = nextSteps.ClusterUnavailable): ClusterError {
   const message = `${asked.cluster}: ${asked.what} ${why} (${asked.server}).`

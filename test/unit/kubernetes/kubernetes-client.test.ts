@@ -66,12 +66,18 @@ describe('failures', () => {
       expect(error.message).toContain('PATCH Kustomization/flux-system/app was answered with 403')
     })
 
-    it.each([403, 500] as const)('of one that is still starting (readyz %i) is ClusterUnavailable', async (readyz) => {
-      await withAnswers([false], [readyz])
-      const error = await failure(standIn.client().patch(app, suspend))
-      expect(error).toMatchObject({ name: 'ClusterUnavailable', status: 0 })
-      expect(error.message).toContain('still starting')
-    })
+    it.each([
+      [500, 0, 'still starting'],
+      [403, 403, 'was answered with 403: kustomizations.kustomize.toolkit.fluxcd.io'],
+    ] as const)(
+      'of one that may still be starting (readyz %i) is ClusterUnavailable',
+      async (readyz, status, words) => {
+        await withAnswers([false], [readyz])
+        const error = await failure(standIn.client().patch(app, suspend))
+        expect(error).toMatchObject({ name: 'ClusterUnavailable', status })
+        expect(error.message).toContain(words)
+      },
+    )
 
     it('is asked once more where the server may just have become ready', async () => {
       await withAnswers([false, true], [200])
