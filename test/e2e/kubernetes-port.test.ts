@@ -20,13 +20,14 @@ beforeAll(async () => {
   await grantSubresources()
 })
 
-/** What the contract needs beside that: no function of today writes a status or scales. */
+/** What the contract needs beside that: no function of today writes a status or scales, and autoscalers are optional. */
 async function grantSubresources(): Promise<void> {
   const role = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole', metadata: { name: 'subresources' } }
   const rules = [
     { apiGroups: ['apps'], resources: ['deployments'], verbs: ['get', 'patch'] },
     { apiGroups: ['apps'], resources: ['deployments/scale'], verbs: ['get', 'patch'] },
     { apiGroups: ['kustomize.toolkit.fluxcd.io'], resources: ['kustomizations/status'], verbs: ['patch'] },
+    { apiGroups: ['autoscaling'], resources: ['horizontalpodautoscalers'], verbs: ['get', 'list'] },
   ]
   await cluster.api.apply({ ...role, rules })
   await cluster.api.apply({
