@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { millisecondsOf, readLockRecord } from '../../../functions/lib/locks/stores/lock-info.ts'
+import { writtenRecords } from '../../fixtures/lock-records.ts'
 
 const fields = {
   ID: '41f02d46-56c1-f301-2a82-f65b2ddf7b54',
@@ -66,6 +67,13 @@ describe('a lock record', () => {
     ['{"Who":"secret","Path":7}', 'is no lock record: ID, Path must be text'],
   ])('that reads %.30j %s', (raw, problem) => {
     expect(readLockRecord(raw)).toEqual({ raw, problem })
+  })
+
+  it.each(writtenRecords)('of $by is read, and kept as it is', ({ raw, operation, user, host, createdAt }) => {
+    expect(readLockRecord(raw)).toMatchObject({
+      raw,
+      info: { operation, user, host, createdAt: Date.parse(createdAt) },
+    })
   })
 
   it('that is too long is not kept', () => {
