@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { systemClock } from '../../functions/lib/clock.ts'
 import {
   type AnyKind,
@@ -610,7 +610,10 @@ export function clusterContract(
         const error = await failure(cluster.patch(ref, replicasTo(0, resourceVersion), scale))
         expect(error).toMatchObject({ name: 'ClusterConflict', status: 409 })
         expect((await read(ref)).spec.replicas).toBe(3)
-        await cluster.patch(ref, replicasTo(0, (await read(ref)).metadata.resourceVersion), scale)
+        // A real Deployment has a controller, which writes as well: the current version may be old again.
+        await vi.waitFor(async () =>
+          cluster.patch(ref, replicasTo(0, (await read(ref)).metadata.resourceVersion), scale),
+        )
         expect((await read(ref)).spec.replicas).toBe(0)
       })
 
