@@ -611,8 +611,9 @@ export function clusterContract(
         expect(error).toMatchObject({ name: 'ClusterConflict', status: 409 })
         expect((await read(ref)).spec.replicas).toBe(3)
         // A real Deployment has a controller, which writes as well: the current version may be old again.
-        await vi.waitFor(async () =>
-          cluster.patch(ref, replicasTo(0, (await read(ref)).metadata.resourceVersion), scale),
+        await vi.waitFor(
+          async () => cluster.patch(ref, replicasTo(0, (await read(ref)).metadata.resourceVersion), scale),
+          { timeout: 60_000 },
         )
         expect((await read(ref)).spec.replicas).toBe(0)
       })
