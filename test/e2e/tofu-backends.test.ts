@@ -199,7 +199,8 @@ describe.each(Object.entries(implementations))('OpenTofu on %s', (_name, start) 
   })
 
   const projectTest = (title: string, kind: Kind, run: (project: Project) => Promise<void>) =>
-    test.concurrent(title, async () => {
+    // moto's server loses an answer now and then. OpenTofu asks again, and meets the lock that it has just taken.
+    test.concurrent(title, { retry: 2 }, async () => {
       const project = new Project(stores, kind, guardian)
       try {
         await project.begin()
