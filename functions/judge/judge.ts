@@ -43,12 +43,19 @@ export async function judgeCluster(cluster: FleetCluster, execution: string, por
 /** What the other clusters' objects keep: the runners of two clusters have the same names. */
 class StatesElsewhere {
   private readonly kept: ReadonlyMap<string, KeptStates>
+  /** The cluster of each place that others have, and of each object's name that may keep its state anywhere. */
+  private readonly byPlace = new Map<string, string>()
+  private readonly byName = new Map<string, string>()
   /** Clusters whose objects nobody has ever read. */
   private readonly unread: readonly string[]
 
   private constructor(kept: ReadonlyMap<string, KeptStates>, unread: readonly string[]) {
     this.kept = kept
     this.unread = unread
+    for (const [cluster, { places, unplaced }] of kept) {
+      for (const place of places) this.byPlace.set(place, cluster)
+      for (const object of unplaced) this.byName.set(nameIn(object), cluster)
+    }
   }
 
   static async read(own: string, { fleet, ledger }: LockPorts): Promise<StatesElsewhere> {
@@ -66,12 +73,8 @@ class StatesElsewhere {
   /** Why a run of the place's owner is not told from one of another cluster; undefined where none keeps the same state. */
   whyShared(place: OwnedPlace): string | undefined {
     if (isInCluster(place)) return undefined
-    const keys = keysOf(place)
-    for (const [cluster, { places }] of this.kept) {
-      if (!places.some((key) => keys.includes(key))) continue
-      return `an object of cluster ${cluster} keeps the same state: whose runner it is cannot be told`
-    }
-    return undefined
+    const cluster = firstIn(this.byPlace, keysOf(place))
+    return cluster && `an object of cluster ${cluster} keeps the same state: whose runner it is cannot be told`
   }
 
   /**
@@ -79,8 +82,7 @@ class StatesElsewhere {
    * seen says nothing of it.
    */
   whyUnclear(place: OwnedPlace, firstSeenAt: number | undefined): string | undefined {
-    const isNamed = ({ unplaced }: KeptStates) => unplaced.some((name) => namesOf(place).has(nameIn(name)))
-    const [named] = [...this.kept].find(([, kept]) => isNamed(kept)) ?? []
+    const named = firstIn(this.byName, namesOf(place))
     if (named !== undefined) {
       return `an object of that name in cluster ${named} may keep its state here: whose runner it is cannot be told`
     }
@@ -128,10 +130,11 @@ class ClusterScan {
       endpoints: ports.locks.endpoints,
     })
     scan.add(...findings)
+    const looseByName = new Map(loose.unplaced.map((object) => [nameIn(object), object]))
     const places = [...own.values()].map((place) => {
       const shared = elsewhere.whyShared(place)
       if (shared !== undefined) scan.add({ kind: 'shared', subject: subjectOf(place), why: shared })
-      const unclear = this.whyUnclear(place, loose.unplaced)
+      const unclear = this.whyUnclear(place, looseByName)
       return { ...place, ...(shared !== undefined && { shared }), ...(unclear !== undefined && { unclear }) }
     })
 
@@ -156,10 +159,10 @@ class ClusterScan {
     }
   }
 
-  /** `unplaced`: objects of this cluster that may keep their state anywhere. */
-  private whyUnclear(place: OwnedPlace, unplaced: readonly string[]): string | undefined {
+  /** `unplaced`: objects of this cluster that may keep their state anywhere, by their names. */
+  private whyUnclear(place: OwnedPlace, unplaced: ReadonlyMap<string, string>): string | undefined {
     const { scan, elsewhere } = this.options
-    const other = unplaced.find((name) => namesOf(place).has(nameIn(name)))
+    const other = firstIn(unplaced, namesOf(place))
     if (other !== undefined) return `Terraform/${other} may keep its state here, and has a runner of the same name`
     return elsewhere.whyUnclear(place, scan.previous.get(place.key)?.evidence.sight.firstSeenAt)
   }
@@ -238,8 +241,13 @@ function subjectOf({ owner }: OwnedPlace): string {
 }
 
 /** By which runners are named, whatever their namespace. */
-function namesOf({ owner, others = [] }: OwnedPlace): ReadonlySet<string> {
-  return new Set([owner, ...others].map(({ name }) => name))
+function namesOf({ owner, others = [] }: OwnedPlace): string[] {
+  return [owner, ...others].map(({ name }) => name)
+}
+
+function firstIn(known: ReadonlyMap<string, string>, keys: readonly string[]): string | undefined {
+  const key = keys.find((candidate) => known.has(candidate))
+  return key === undefined ? undefined : known.get(key)
 }
 
 /** Of `flux-system/vpc`. */

@@ -53,11 +53,12 @@ export async function gather(
   const named = unclear === undefined ? holderOf(lock.record, owner) : { other: unclear }
   const { holder, unread } = 'runner' in named ? await unlessStray(named, owner, look) : { holder: named }
   const isRunner = 'runner' in holder
-  const pod = isRunner
-    ? unread === undefined
+  const whyNoPod = isRunner ? unread : 'its holder is no runner of this object'
+  const podSource = isRunner ? `Pods of runners in ${owner.cluster}` : `Pod of ${owner.name}`
+  const pod =
+    whyNoPod === undefined
       ? await look.pod({ namespace: owner.namespace, name: runnerOf(owner.name) })
-      : notAsked<PodEvidence>(`Pods of runners in ${owner.cluster}`, at, unread)
-    : notAsked<PodEvidence>(`Pod of ${owner.name}`, at, 'its holder is no runner of this object')
+      : notAsked<PodEvidence>(podSource, at, whyNoPod)
   const [nodes, controller, object, state] = await Promise.all([
     isRunner ? look.nodes(nodeOf(pod)) : notAsked<NodesEvidence>('nodes', at, 'its holder is no runner of this object'),
     look.controller(),
