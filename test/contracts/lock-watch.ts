@@ -32,7 +32,7 @@ export class LockWatch {
 
   constructor(driver: TofuDriver) {
     this.driver = driver
-    const clock: Clock = { ...systemClock, now: () => driver.now(), after: (...args) => systemClock.after(...args) }
+    const clock: Clock = { ...systemClock, now: () => driver.now() }
     this.ports = {
       ...{ fleet, clock, ledger: new MemoryLedger(), log: silentLog, sliceMs: 60_000, events: this.events },
       clusters: { connect: async () => driver.lockstep },

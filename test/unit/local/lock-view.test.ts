@@ -8,7 +8,7 @@ import { explainLines, listLines, showLines, unlockLines } from '../../../infra/
 import { type LockFinding, LockViews } from '../../../infra/local/views/lock-view.ts'
 import { nowOf } from '../../fixtures/cluster-now.ts'
 import { deadFor, evidenceOf, limits, minute, taken } from '../../fixtures/lock-evidence.ts'
-import { observationOf } from '../../fixtures/lock-observation.ts'
+import { judgedAs } from '../../fixtures/observations.ts'
 
 const now = taken + 121 * minute
 const clock = { now: () => now, after: () => () => {} }
@@ -36,13 +36,13 @@ function viewsOf({ observations = [], findings = [], scanned = [now - 2 * minute
   })
 }
 
-const live = observationOf(evidenceOf(), 'live')
-const stale = observationOf(evidenceOf({ pod: 'gone', sight: deadFor(10) }), 'stale')
-const unknown = observationOf(evidenceOf({ pod: 'unknown' }), 'unknown')
-const free = observationOf(evidenceOf({ lock: { parts: [] } }), 'free')
+const live = judgedAs(evidenceOf(), { key: 'live' })
+const stale = judgedAs(evidenceOf({ pod: 'gone', sight: deadFor(10) }), { key: 'stale' })
+const unknown = judgedAs(evidenceOf({ pod: 'unknown' }), { key: 'unknown' })
+const free = judgedAs(evidenceOf({ lock: { parts: [] } }), { key: 'free' })
 const garbage = { ...evidenceOf({ lock: { problem: 'is not JSON' } }), owner: undefined }
 const { record: _, ...unreadable } = garbage.lock
-const orphaned = observationOf({ ...garbage, lock: unreadable }, 'garbage')
+const orphaned = judgedAs({ ...garbage, lock: unreadable }, { key: 'garbage' })
 
 const answerOf = async (known: Known) => ({ now, speed: 1, ...(await viewsOf(known).list()) })
 
@@ -92,7 +92,7 @@ describe('the list of locks', () => {
   })
 
   it('prints no escape sequences, whatever a lock says', async () => {
-    const evil = observationOf(evidenceOf({ record: { host: '\u001b[2J\nstale', user: 'x' } }), 'evil')
+    const evil = judgedAs(evidenceOf({ record: { host: '\u001b[2J\nstale', user: 'x' } }), { key: 'evil' })
     const answer = await answerOf({ observations: [evil] })
     const lock = await viewsOf({ observations: [evil] }).get(evil.key)
     if (!lock) throw new Error('there is no view')
@@ -124,7 +124,7 @@ describe('one lock', () => {
 
   it('comes without the digest of its state', async () => {
     const md5 = 'd41d8cd98f00b204e9800998ecf8427e'
-    const observation = observationOf(evidenceOf({ state: { md5 } }), 'digested')
+    const observation = judgedAs(evidenceOf({ state: { md5 } }), { key: 'digested' })
     expect(JSON.stringify(observation)).toContain(md5)
     expect(JSON.stringify(await viewsOf({ observations: [observation] }).get(observation.key))).not.toContain(md5)
   })

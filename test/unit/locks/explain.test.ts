@@ -1,17 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { explain, explanationLines, operationText } from '../../../functions/lib/locks/explain.ts'
 import type { Observation } from '../../../functions/lib/locks/scan/observation.ts'
-import { judge } from '../../../functions/lib/locks/verdict/verdict.ts'
-import { deadFor, evidenceOf, limits, minute, type Scene, taken } from '../../fixtures/lock-evidence.ts'
+import { deadFor, limits, minute, type Scene, taken } from '../../fixtures/lock-evidence.ts'
+import { observationOf } from '../../fixtures/observations.ts'
 
 function observed(scene: Scene, offences: Observation['offences'] = []): Observation {
-  const evidence = evidenceOf(scene)
-  const { scene: lookalike, ...judgement } = judge(evidence, limits)
-  return {
-    ...{ key: '0123456789abcdef', version: 3, cluster: 'staging', evidence, offences },
-    judgement: { ...judgement, reasons: [...judgement.reasons], ...(lookalike && { scene: lookalike }) },
-    verdictSince: evidence.at - 3 * minute,
-  }
+  const observation = observationOf(scene, { offences })
+  return { ...observation, verdictSince: observation.evidence.at - 3 * minute }
 }
 
 const explained = (scene: Scene, offences?: Observation['offences']) => {
