@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Claim, type Ledger, RolloutMoved } from '../../functions/lib/ledger/ledger.ts'
+import { type Claim, type Ledger, RolloutMoved, UnlockMoved } from '../../functions/lib/ledger/ledger.ts'
 import type { Rollout } from '../../functions/lib/rollout/rollout.ts'
 import { evidenceOf, minute, taken } from '../fixtures/lock-evidence.ts'
 import { observationOf } from '../fixtures/observations.ts'
@@ -236,6 +236,33 @@ export function ledgerContract(name: string, setup: () => Promise<{ ledger: Ledg
       expect(await ledger.writeIntent(intent)).toBe(false)
       expect(await ledger.closeIntent('unlock8', 'a')).toBe(true)
       expect(await takes('unlock8', 'b')).toBe(true)
+    })
+
+    const asked = Date.parse('2026-03-02T10:00:00Z')
+    const run = (unlock: string, requestedAt: number) => ({
+      ...{ unlock, cluster: 'runs', place: 'a1b2', lock: 'l', requestedBy: 'ana', reason: 'ünï', requestedAt },
+    })
+
+    test('an unlock is read back as it was written, and of steps that have seen the same, one writes', async () => {
+      expect(await ledger.readUnlockRun('u1')).toBeUndefined()
+      const intent = intentOf({ cluster: 'runs', unlock: 'u1' })
+      expect(await ledger.writeUnlockRun(run('u1', asked), 0)).toBe(1)
+      expect(await ledger.writeUnlockRun({ ...run('u1', asked), intent }, 1)).toBe(2)
+      expect(await ledger.readUnlockRun('u1')).toEqual({ value: { ...run('u1', asked), intent }, version: 2 })
+      await expect(ledger.writeUnlockRun(run('u1', asked), 1)).rejects.toThrow(UnlockMoved)
+      await expect(ledger.writeUnlockRun(run('u1', asked), 0)).rejects.toThrow(UnlockMoved)
+    })
+
+    test('the unlocks of a cluster are listed as they are now, the newest first', async () => {
+      await ledger.writeUnlockRun(run('u2', asked + 2), 0)
+      await ledger.writeUnlockRun(run('u3', asked + 1), 0)
+      await ledger.writeUnlockRun({ ...run('u3', asked + 1), outcome: 'refused', endedAt: asked + 9 }, 1)
+      const listed = await ledger.listUnlockRuns('runs', 2)
+      expect(listed.map(({ unlock, outcome }) => [unlock, outcome])).toEqual([
+        ['u2', undefined],
+        ['u3', 'refused'],
+      ])
+      expect(await ledger.listUnlockRuns('nowhere', 9)).toEqual([])
     })
 
     const record = (id: string, at: number, unlock = 'audit1') => ({

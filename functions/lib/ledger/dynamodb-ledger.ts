@@ -9,6 +9,7 @@ import { type ScanReport, scanReportSchema } from '../locks/scan/scan-report.ts'
 import { type Rollout, rolloutSchema } from '../rollout/rollout.ts'
 import { type AuditRecord, auditRecordSchema, inOrder } from '../unlock/audit.ts'
 import type { Intent } from '../unlock/intent.ts'
+import { type UnlockRun, unlockRunSchema } from '../unlock/unlock-run.ts'
 import {
   type Claim,
   claimSchema,
@@ -20,6 +21,7 @@ import {
   rolloutSummarySchema,
   type ScanTurn,
   scanTurnSchema,
+  UnlockMoved,
   type Versioned,
 } from './ledger.ts'
 import {
@@ -49,6 +51,7 @@ const headSchema = z.looseObject({
   set: z.string(),
   inline: z.instanceof(Uint8Array).optional(),
 })
+const versionedRunSchema = z.looseObject({ version: z.number(), value: unlockRunSchema })
 const chunkSchema = z.looseObject({ data: z.instanceof(Uint8Array) })
 
 /**
@@ -63,6 +66,7 @@ const chunkSchema = z.looseObject({ data: z.instanceof(Uint8Array) })
  * - `scan#<cluster>` / `turn` and `report`: one scan at a time, and what the latest one found. `scan#` for what belongs
  *   to no cluster.
  * - `cluster#<name>` / `unlock`: one guarded unlock at a time, with its intent.
+ * - `unlock#<id>` / `run`: a guarded unlock, and `cluster#<name>` / `unlock-run#<start>#<id>`: the same for the history.
  * - `unlock#<id>` / `audit#<record>`: what happened in a guarded unlock. Written once, never expires.
  */
 export class DynamoDbLedger implements Ledger {
@@ -195,6 +199,29 @@ export class DynamoDbLedger implements Ledger {
 
   async endUnlock(cluster: string, unlock: string): Promise<boolean> {
     return this.moveTurn(cluster, ending(unlock))
+  }
+
+  async readUnlockRun(unlock: string): Promise<Versioned<UnlockRun> | undefined> {
+    const item = await this.get(`unlock#${unlock}`, 'run')
+    if (!item) return undefined
+    const { value, version } = parse(versionedRunSchema, item, `unlock ${unlock}`)
+    return { value, version }
+  }
+
+  async writeUnlockRun(value: UnlockRun, expected: number): Promise<number> {
+    const { unlock, cluster, requestedAt } = value
+    const version = expected + 1
+    const expiry = this.expiry(keptForMs)
+    const run = { pk: `unlock#${unlock}`, sk: 'run', version, value, ...expiry }
+    if (!(await this.put(run, expected))) throw new UnlockMoved(unlock)
+    const sk = `unlock-run#${new Date(requestedAt).toISOString()}#${unlock}`
+    await this.put({ pk: `cluster#${cluster}`, sk, version, value, ...expiry })
+    return version
+  }
+
+  async listUnlockRuns(cluster: string, limit: number): Promise<UnlockRun[]> {
+    const items = await this.query(`cluster#${cluster}`, 'unlock-run#', { ScanIndexForward: false, Limit: limit })
+    return items.map((item) => parse(versionedRunSchema, item, `the unlocks of ${cluster}`).value)
   }
 
   async appendAudit(record: AuditRecord): Promise<boolean> {

@@ -5,6 +5,7 @@ import type { ScanReport } from '../locks/scan/scan-report.ts'
 import type { Outcome, Rollout } from '../rollout/rollout.ts'
 import type { AuditRecord } from '../unlock/audit.ts'
 import type { Intent } from '../unlock/intent.ts'
+import type { UnlockRun } from '../unlock/unlock-run.ts'
 import type { TurnAsked, UnlockTurn } from './unlock-turn.ts'
 
 /** A rollout that wants, or has, the claim on one branch of one repository in one cluster. */
@@ -124,6 +125,14 @@ export interface Ledger {
   closeIntent(cluster: string, unlock: string): Promise<boolean>
   /** Gives the turn back. False while an intent is open, or when it is not the turn of that unlock. */
   endUnlock(cluster: string, unlock: string): Promise<boolean>
+  readUnlockRun(unlock: string): Promise<Versioned<UnlockRun> | undefined>
+  /**
+   * Writes the run if the stored version is `expected` (0: none stored); answers the new version. Kept for 90 days.
+   * Rejects with UnlockMoved when another step wrote in between.
+   */
+  writeUnlockRun(run: UnlockRun, expected: number): Promise<number>
+  /** The unlocks of a cluster, newest first. */
+  listUnlockRuns(cluster: string, limit: number): Promise<UnlockRun[]>
   /**
    * Appends a record, for good. False, and nothing is written, where the unlock has one with this id. Records never expire.
    */
@@ -144,6 +153,13 @@ export class LedgerUnavailable extends LockstepError {
 export class RolloutMoved extends LockstepError {
   constructor(id: string) {
     super('RolloutMoved', `Rollout ${id} was changed by another step meanwhile.`, 'The step is tried again.')
+  }
+}
+
+/** Two steps of one unlock wrote at the same time: one of them is a leftover of an earlier try. */
+export class UnlockMoved extends LockstepError {
+  constructor(unlock: string) {
+    super('UnlockMoved', `Unlock ${unlock} was changed by another step meanwhile.`, 'The step is tried again.')
   }
 }
 

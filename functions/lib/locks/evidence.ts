@@ -43,7 +43,7 @@ const claimed = z.object({
 })
 
 /** One place where the lock is. An object with `use_lockfile` and `dynamodb_table` has one lock in two. */
-const part = z.object({
+export const lockPartSchema = z.object({
   store: z.enum(['dynamodb', 's3', 'kubernetes']),
   /** For people. */
   address: z.string(),
@@ -54,7 +54,7 @@ const part = z.object({
 })
 
 const lock = z.object({
-  parts: z.array(part),
+  parts: z.array(lockPartSchema),
   record: claimed.optional(),
   /** Why there is no record to go by: garbage, or two parts that tell of different locks. */
   problem: z.string().optional(),
@@ -176,7 +176,7 @@ export type Look = Omit<Evidence, 'sight'> & {
   readonly shared?: string | undefined
 }
 export type LockClaimed = z.infer<typeof claimed>
-export type LockPart = z.infer<typeof part>
+export type LockPart = z.infer<typeof lockPartSchema>
 export type Sight = z.infer<typeof sight>
 export type PodEvidence = z.infer<typeof pod>
 export type NodesEvidence = z.infer<typeof nodes>

@@ -1,3 +1,5 @@
+import type { LockPlace } from '../locks/backends/lock-place.ts'
+
 /** What was read for a plan, or why it could not be. */
 export type Reading<Value> = { readonly value: Value } | { readonly unknown: string }
 
@@ -49,16 +51,18 @@ export interface TerraformNow {
   readonly forceUnlockByGit: boolean
   /** How long its runner's pod may take to end, in milliseconds. */
   readonly runnerGraceMs: number
-  /** In how many places its backend keeps a lock; undefined where that cannot be told. */
-  readonly lockPlaces?: number
+  /** Where its backend keeps the state and its lock; undefined where that cannot be told. */
+  readonly place?: LockPlace
   /** Who would put its `spec.suspend` back; then who would resume that one, and so on. */
   readonly appliers: readonly Applier[]
 }
 
-/** Another Terraform object whose run goes on. */
-export interface OtherRun {
+/** Another Terraform object. */
+export interface OtherTerraform {
   readonly key: string
   readonly suspended: boolean
+  /** A run of it goes on, by its own conditions. */
+  readonly running: boolean
   /** See `TerraformNow`. */
   readonly appliers: readonly Applier[]
 }
@@ -84,7 +88,7 @@ export interface ClusterNow {
   readonly controller: Reading<ControllerNow | undefined>
   /** Undefined where the object does not exist any more. */
   readonly object: Reading<TerraformNow | undefined>
-  readonly otherRuns: Reading<readonly OtherRun[]>
+  readonly others: Reading<readonly OtherTerraform[]>
   /** Undefined where there is no such pod. */
   readonly runner: Reading<RunnerNow | undefined>
   readonly autoscalers: Reading<readonly Autoscaler[]>

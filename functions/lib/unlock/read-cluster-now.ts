@@ -4,7 +4,7 @@ import { parseWorkload } from '../flux/workload.ts'
 import { type Cluster, refKey } from '../kubernetes/cluster.ts'
 import { getIfThere } from '../kubernetes/get-if-there.ts'
 import { listServed } from '../kubernetes/list-served.ts'
-import { lockPlaceOf } from '../locks/backends/lock-place.ts'
+import { type LockPlace, lockPlaceOf } from '../locks/backends/lock-place.ts'
 import { backendOf, type ReadConfiguration } from '../locks/backends/object-backend.ts'
 import { configurationData } from '../locks/evidence/configuration-data.ts'
 import { controllerAmong, controllerSelector, isControllerByName } from '../locks/evidence/controller-evidence.ts'
@@ -17,7 +17,7 @@ import type {
   Autoscaler,
   ClusterNow,
   ControllerNow,
-  OtherRun,
+  OtherTerraform,
   Reading,
   RunnerNow,
   TerraformNow,
@@ -39,20 +39,20 @@ export interface UnlockTarget {
 export async function readClusterNow(cluster: Cluster, target: UnlockTarget): Promise<ClusterNow> {
   const terraforms = listTerraforms(cluster)
   const deployment = findDeployment(cluster)
-  const [controller, object, otherRuns, runner, autoscalers] = await Promise.all([
+  const [controller, object, others, runner, autoscalers] = await Promise.all([
     reading(async () => controllerNow(cluster, await deployment)),
     reading(async () => objectNow(cluster, target, await terraforms)),
-    reading(async () => otherRunsNow(cluster, target, await terraforms)),
+    reading(async () => othersNow(cluster, target, await terraforms)),
     reading(() => runnerNow(cluster, target)),
     reading(async () => autoscalersNow(cluster, await deployment)),
   ])
-  return { controller, object, otherRuns, runner, autoscalers }
+  return { controller, object, others, runner, autoscalers }
 }
 
 /** What a plan rests on where the cluster cannot be reached at all. */
 export function nothingRead(why: string): ClusterNow {
   const unknown = { unknown: why }
-  return { controller: unknown, object: unknown, otherRuns: unknown, runner: unknown, autoscalers: unknown }
+  return { controller: unknown, object: unknown, others: unknown, runner: unknown, autoscalers: unknown }
 }
 
 async function reading<Value>(read: () => Promise<Value>): Promise<Reading<Value>> {
@@ -148,7 +148,7 @@ async function objectNow(
   const { metadata, spec, status } = shaped(key, terraformSchema, found.raw)
   const ready = condition(conditions, 'Ready')
   const { forceUnlock, lockIdentifier } = spec.tfstate ?? {}
-  const lockPlaces = await placesOf(cluster, found.raw, region)
+  const place = await placeOf(cluster, found.raw, region)
   return {
     ...{ key, suspended, deleting, running: isRunning(found.raw) },
     ...(gate !== undefined && { gate }),
@@ -163,33 +163,33 @@ async function objectNow(
     ...(lockIdentifier !== undefined && { lockIdentifier }),
     forceUnlockByGit: declares(metadata, 'tfstate'),
     runnerGraceMs: spec.runnerTerminationGracePeriodSeconds * 1_000,
-    ...(lockPlaces !== undefined && { lockPlaces }),
+    ...(place && { place }),
     appliers: await suspendersOf(cluster, metadata),
   }
 }
 
-/** In how many places its lock is kept; undefined where its backend cannot be read. */
-async function placesOf(cluster: Cluster, raw: unknown, region: string): Promise<number | undefined> {
+/** Where its state and its lock are; undefined where its backend cannot be read. */
+async function placeOf(cluster: Cluster, raw: unknown, region: string): Promise<LockPlace | undefined> {
   const read: ReadConfiguration = async (ref) => {
     const found = await getIfThere(cluster, ref)
     return found === undefined ? undefined : configurationData(ref.kind, refKey(ref), found)
   }
   const backend = await backendOf(raw, read, region)
   if (backend.type !== 's3' && backend.type !== 'kubernetes') return undefined
-  return lockPlaceOf(backend, cluster.name).parts.length
+  return lockPlaceOf(backend, cluster.name)
 }
 
-async function otherRunsNow(
+async function othersNow(
   cluster: Cluster,
   { namespace, name }: UnlockTarget,
   all: readonly Terraform[],
-): Promise<OtherRun[]> {
-  const running = all.filter((each) => (each.namespace !== namespace || each.name !== name) && isRunning(each.raw))
+): Promise<OtherTerraform[]> {
+  const others = all.filter((each) => each.namespace !== namespace || each.name !== name)
   return Promise.all(
-    running.map(async ({ raw }) => {
+    others.map(async ({ raw }) => {
       const { key, suspended } = parseWorkload('Terraform', raw)
       const { metadata } = shaped(key, objectSchema, raw)
-      return { key, suspended, appliers: await suspendersOf(cluster, metadata) }
+      return { key, suspended, running: isRunning(raw), appliers: await suspendersOf(cluster, metadata) }
     }),
   )
 }

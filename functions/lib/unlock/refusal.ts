@@ -9,6 +9,8 @@ export const refusalRules = [
   'not-in-fleet',
   'policy-never',
   'cannot-be-read',
+  'object-gone',
+  'no-controller',
   'scaled-by-keda',
 ] as const
 export type RefusalRule = (typeof refusalRules)[number]

@@ -35,15 +35,15 @@ export function chooseRung(given: UnlockCase): RungChoice {
 function whyNotAssisted(given: UnlockCase): string | undefined {
   const { isSuspect, terraform, controller, isMet, hasState, parts } = given
   if (isSuspect) return 'the controller does not ask whether the holder is dead, and that is not proven'
-  if (!terraform) return 'the object does not exist any more'
   if (terraform.suspended) return 'the object is suspended: the controller does not run it'
   if (terraform.deleting) return 'the object is being deleted'
-  if (!controller?.pods.some(({ ready }) => ready)) return 'no process of tofu-controller is ready'
+  if (!controller.pods.some(({ ready }) => ready)) return 'no process of tofu-controller is ready'
   if (!isMet) return `the controller has not met this lock${met(terraform.metLock)}`
   if (!hasState) return 'there is no state yet, and without one OpenTofu cannot force an unlock'
   if (terraform.forceUnlockByGit) return 'Git declares spec.tfstate of the object, and would put it back'
-  if (terraform.lockPlaces !== parts.length)
-    return `the lock is in ${parts.length} of ${terraform.lockPlaces ?? 'an unknown number of'} places, and a forced unlock needs all of them`
+  const places = terraform.place?.parts.length
+  if (places !== parts.length)
+    return `the lock is in ${parts.length} of ${places ?? 'an unknown number of'} places, and a forced unlock needs all of them`
   return undefined
 }
 
@@ -55,6 +55,6 @@ function met(lock: string | undefined): string {
 function whyNotTargeted({ isSuspect, hangs, controller }: UnlockCase): string | undefined {
   if (isSuspect) return 'its pod is there, and nothing but its end proves that the holder is dead'
   if (!hangs) return undefined
-  const takes = controller ? `, which takes ${formatDuration(controller.shutdownMs)}` : ''
-  return `a run of the object hangs in tofu-controller until that is stopped${takes}`
+  const takes = formatDuration(controller.shutdownMs)
+  return `a run of the object hangs in tofu-controller until that is stopped, which takes ${takes}`
 }

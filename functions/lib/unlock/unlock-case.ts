@@ -1,10 +1,11 @@
+import type { LockPlace } from '../locks/backends/lock-place.ts'
 import { type Evidence, readingOf } from '../locks/evidence.ts'
 import type { Observation } from '../locks/scan/observation.ts'
 import type {
   Autoscaler,
   ClusterNow,
   ControllerNow,
-  OtherRun,
+  OtherTerraform,
   Reading,
   RunnerNow,
   TerraformNow,
@@ -14,14 +15,16 @@ import type { Unlockable } from './unlockable.ts'
 
 /** All that a plan follows from. */
 export interface UnlockCase extends Unlockable {
-  readonly controller: ControllerNow | undefined
-  /** Undefined where the object does not exist any more. */
-  readonly terraform: TerraformNow | undefined
+  readonly controller: ControllerNow
+  readonly terraform: TerraformNow
+  readonly place: LockPlace
   readonly runner: RunnerNow | undefined
-  /** Other objects whose runs go on, and may end. */
-  readonly runs: readonly OtherRun[]
-  /** Other objects whose runs hang as their runners are proven dead. */
-  readonly hanging: readonly OtherRun[]
+  /** All other objects that the controller works on. */
+  readonly others: readonly OtherTerraform[]
+  /** Those of them whose runs go on, and may end. */
+  readonly runs: readonly OtherTerraform[]
+  /** Those of them whose runs hang as their runners are proven dead. */
+  readonly hanging: readonly OtherTerraform[]
   readonly autoscalers: Reading<readonly Autoscaler[]>
   /** tofu-controller works, or may. */
   readonly controllerRuns: boolean
@@ -51,26 +54,34 @@ export function caseOf(
   { evidence }: Observation,
   { now, ghosts, drainMs, planMs }: UnlockCaseOptions,
 ): UnlockCase | Refused {
-  const { controller, object, otherRuns, runner, autoscalers } = now
-  if ('unknown' in controller) return notRead('tofu-controller', controller.unknown)
+  const { object, others, runner, autoscalers } = now
+  if ('unknown' in now.controller) return notRead('tofu-controller', now.controller.unknown)
   if ('unknown' in object) return notRead(unlockable.object, object.unknown)
-  if ('unknown' in otherRuns) return notRead('the other Terraform objects', otherRuns.unknown)
+  if ('unknown' in others) return notRead('the other Terraform objects', others.unknown)
   if ('unknown' in runner) return notRead("the runner's pod", runner.unknown)
 
   const { value: terraform } = object
-  const controllerRuns = Boolean(
-    controller.value && (controller.value.replicas > 0 || controller.value.pods.length > 0),
-  )
-  const isMet = terraform?.metLock === unlockable.lock.id
-  const isGhost = ({ key }: OtherRun) => ghosts.has(key)
+  const { value: controller } = now.controller
+  if (!terraform)
+    return refusal('object-gone', [`${unlockable.object} does not exist any more`], 'Look again after the next scan.')
+  if (!controller) {
+    const why = 'no tofu-controller is there whose Deployment could carry what is changed'
+    return refusal('no-controller', [why], 'Release the lock by hand, with tofu force-unlock.')
+  }
+  const { place } = terraform
+  if (!place) return notRead('where the object keeps its state', 'its backend cannot be told')
+  const controllerRuns = controller.replicas > 0 || controller.pods.length > 0
+  const isMet = terraform.metLock === unlockable.lock.id
+  const running = others.value.filter((each) => each.running)
+  const isGhost = ({ key }: OtherTerraform) => ghosts.has(key)
   return {
     ...unlockable,
-    ...{ controller: controller.value, terraform, runner: runner.value, autoscalers, controllerRuns, isMet },
-    ...{ drainMs, planMs },
-    runs: otherRuns.value.filter((run) => !isGhost(run)),
-    hanging: otherRuns.value.filter(isGhost),
+    ...{ controller, terraform, place, runner: runner.value, autoscalers, controllerRuns, isMet, drainMs, planMs },
+    others: others.value,
+    runs: running.filter((run) => !isGhost(run)),
+    hanging: running.filter(isGhost),
     // One that may be alive is waited for, as any other run.
-    hangs: !unlockable.isSuspect && controllerRuns && terraform?.running === true && !isMet && wasRunning(evidence),
+    hangs: !unlockable.isSuspect && controllerRuns && terraform.running && !isMet && wasRunning(evidence),
     hasState: readingOf(evidence.state)?.exists === true,
   }
 }

@@ -7,7 +7,6 @@ export function notesOf(given: UnlockCase, stops: boolean): string[] {
 }
 
 function controllerNotes({ controller, autoscalers, hanging }: UnlockCase): string[] {
-  if (!controller) return []
   const { key, replicas, pods, appliers } = controller
   const scalers = 'value' in autoscalers ? autoscalers.value : []
   return [
@@ -25,7 +24,6 @@ function controllerNotes({ controller, autoscalers, hanging }: UnlockCase): stri
 }
 
 function objectNotes({ terraform, controller, object }: UnlockCase): string[] {
-  if (!terraform) return [`${object} does not exist any more: its lock is deleted, and nothing is planned afterwards.`]
   const { suspended, gate, deleting, approvePlan, pendingPlan } = terraform
   const isManual = approvePlan !== 'auto' && approvePlan !== 'disable'
   return [
@@ -34,7 +32,7 @@ function objectNotes({ terraform, controller, object }: UnlockCase): string[] {
           `${object} is suspended${gate === undefined ? '' : ' by a rollout'}, and stays so: it plans afresh when it is resumed.`,
         ]
       : []),
-    ...(!suspended && (!controller || controller.replicas === 0)
+    ...(!suspended && controller.replicas === 0
       ? ['tofu-controller does not run, and is not started: the object plans afresh when it is.']
       : []),
     ...(deleting ? [`${object} is being deleted: without its lock the deletion goes on.`] : []),

@@ -20,7 +20,6 @@ export function stepsOf(rung: Rung, given: UnlockCase): UnlockStep[] {
 /** tofu-controller releases the lock itself. */
 function assisted(given: UnlockCase): UnlockStep[] {
   const { terraform, lock } = given
-  if (!terraform) return []
   const { key, forceUnlock = null, lockIdentifier = null } = terraform
   const tfstate = (field: string, from: FieldValue, to: FieldValue, why: string) =>
     from === to ? [] : [change(key, `spec.tfstate.${field}`, from, to, why)]
@@ -44,12 +43,13 @@ function fenced(given: UnlockCase, rung: 'targeted' | 'quiesce'): UnlockStep[] {
   const stops = rung === 'quiesce'
   // Whoever puts something back is suspended before what it would put back, and resumed after it.
   const appliers = heldBy([
-    ...(stops && controller ? controller.appliers : []),
-    ...(terraform && !terraform.suspended ? terraform.appliers : []),
-    ...(stops ? given.runs.flatMap((run) => (run.suspended ? [] : run.appliers)) : []),
+    ...(stops ? controller.appliers : []),
+    ...(terraform.suspended ? [] : terraform.appliers),
+    ...(stops ? given.others.flatMap(({ suspended, appliers }) => (suspended ? [] : appliers)) : []),
   ])
-  const others = stops ? given.runs.filter(({ suspended }) => !suspended).map(({ key }) => key) : []
-  const own = terraform && !terraform.suspended ? terraform.key : undefined
+  // All of them: an apply that begins just before the controller stops would be interrupted by it.
+  const others = stops ? given.others.filter(({ suspended }) => !suspended).map(({ key }) => key) : []
+  const own = terraform.suspended ? undefined : terraform.key
   return [
     ...appliers.toReversed().map((key) => suspend(key, 'it would put back what is changed below')),
     ...(own === undefined ? [] : [suspend(own, 'no new run of it begins')]),
@@ -60,7 +60,8 @@ function fenced(given: UnlockCase, rung: 'targeted' | 'quiesce'): UnlockStep[] {
     ...judgedAgain,
     keptState,
     ...lockDeleted(given),
-    ...(terraform ? [...lockForgotten(terraform), ...freshPlan(terraform)] : []),
+    ...lockForgotten(terraform),
+    ...freshPlan(terraform),
     ...(stops ? controllerStarts(given) : []),
     ...others.map((key) => resume(key)),
     ...(own === undefined ? [] : [resume(own), request(own)]),
@@ -78,7 +79,7 @@ function heldBy(appliers: readonly Applier[]): string[] {
 /** A run that waits for its runner for ever ends with the controller only. */
 function runEnds({ terraform, hangs, controllerRuns, drainMs, isSuspect, runner }: UnlockCase): UnlockStep[] {
   const ends =
-    terraform?.running && controllerRuns && !hangs ? [wait(`the run of ${terraform.key} to end`, 0, drainMs)] : []
+    terraform.running && controllerRuns && !hangs ? [wait(`the run of ${terraform.key} to end`, 0, drainMs)] : []
   if (!isSuspect || !runner) return ends
   // It may be applying: it is never deleted, and its end is the proof.
   return [...ends, wait(`${runner.key} (UID ${runner.uid}) to be gone: it may still apply`, 0, drainMs)]
@@ -92,7 +93,7 @@ function othersEnd({ runs, drainMs }: UnlockCase): UnlockStep[] {
 }
 
 function controllerStops({ controller, hangs, hanging, controllerRuns }: UnlockCase): UnlockStep[] {
-  if (!controller || !controllerRuns) return []
+  if (!controllerRuns) return []
   const { key, replicas, graceMs, shutdownMs, pods } = controller
   const isHung = hangs || hanging.length > 0
   const uids = pods.map(({ name, uid }) => `${name} (UID ${uid})`).join(', ') || 'every pod'
@@ -104,7 +105,7 @@ function controllerStops({ controller, hangs, hanging, controllerRuns }: UnlockC
 }
 
 function controllerStarts({ controller }: UnlockCase): UnlockStep[] {
-  if (!controller || controller.replicas === 0) return []
+  if (controller.replicas === 0) return []
   const { key, replicas } = controller
   return [
     change(key, 'spec.replicas', 0, replicas, 'as it was'),
@@ -116,7 +117,7 @@ function controllerStarts({ controller }: UnlockCase): UnlockStep[] {
 function runnerEnds({ runner, terraform, isSuspect }: UnlockCase): UnlockStep[] {
   if (!runner || isSuspect || runner.phase === 'Failed' || runner.phase === 'Succeeded') return []
   const { key, uid, deleting } = runner
-  const graceMs = terraform?.runnerGraceMs ?? usualRunnerGraceMs
+  const graceMs = terraform.runnerGraceMs
   return [
     ...(deleting ? [] : [change(key, 'pod', `UID ${uid}`, null, 'an idle runner: exactly this one, by its UID')]),
     wait(
@@ -126,8 +127,6 @@ function runnerEnds({ runner, terraform, isSuspect }: UnlockCase): UnlockStep[] 
     ),
   ]
 }
-
-const usualRunnerGraceMs = 30_000
 
 /** OpenTofu takes the lock file first and the item of the table second: they go the other way round. */
 function lockDeleted({ parts, lock }: UnlockCase): UnlockStep[] {
@@ -157,7 +156,7 @@ function freshPlan(terraform: TerraformNow): UnlockStep[] {
 
 /** Nothing runs an object that stays suspended. */
 function verification({ terraform, controller, planMs }: UnlockCase): UnlockStep[] {
-  if (!terraform || terraform.suspended || !controller || controller.replicas === 0) return []
+  if (terraform.suspended || controller.replicas === 0) return []
   return [
     wait(`the fresh plan of ${terraform.key}`, 0, planMs),
     check('The state goes on: same lineage, no lower serial, and no write by anybody else since the delete.'),
@@ -165,7 +164,6 @@ function verification({ terraform, controller, planMs }: UnlockCase): UnlockStep
 }
 
 function intent({ controller }: UnlockCase, what: 'written' | 'removed'): UnlockStep[] {
-  if (!controller) return []
   const field = `metadata.annotations[${unlockAnnotation}]`
   const text = 'what is changed, and how it was'
   if (what === 'removed') return [change(controller.key, field, text, null, 'everything is as it was')]

@@ -164,7 +164,8 @@ describe('the object', () => {
       ...{ key: 'Terraform/flux-system/vpc', suspended: true, gate: 'r main', deleting: false, running: false },
       ...{ ready: 'False TFExecPlanFailed', metLock: 'a-lock', pendingLock: 'a-lock', pendingPlan: 'plan-1' },
       ...{ lastPlannedRevision: 'main@1', lastAttemptedRevision: 'main@2', approvePlan: 'plan-1' },
-      ...{ forceUnlock: 'auto', lockIdentifier: 'old', forceUnlockByGit: true, runnerGraceMs: 60_000, lockPlaces: 2 },
+      ...{ forceUnlock: 'auto', lockIdentifier: 'old', forceUnlockByGit: true, runnerGraceMs: 60_000 },
+      place: { parts: [expect.objectContaining({ store: 's3' }), expect.anything()], state: expect.anything() },
       appliers: [{ key: 'Kustomization/flux-system/infra', suspended: false }],
     })
   })
@@ -192,7 +193,7 @@ describe('the object', () => {
   })
 })
 
-it('reads which other objects run, and who would resume them', async () => {
+it('reads the other objects, which of them run, and who would resume them', async () => {
   put(
     terraform('db', {
       ...{ namespace: 'other', labels: ownedBy('infra'), ...declaring('kustomize-controller', 'suspend') },
@@ -202,12 +203,13 @@ it('reads which other objects run, and who would resume them', async () => {
     terraform('done', { status: conditions(['Ready', 'True']) }),
     kustomization('infra'),
   )
-  expect(await value('otherRuns')).toEqual([
+  expect(await value('others')).toEqual([
     {
-      ...{ key: 'Terraform/other/db', suspended: false },
+      ...{ key: 'Terraform/other/db', suspended: false, running: true },
       appliers: [{ key: 'Kustomization/flux-system/infra', suspended: false }],
     },
-    { key: 'Terraform/other/vpc', suspended: true, appliers: [] },
+    { key: 'Terraform/other/vpc', suspended: true, running: true, appliers: [] },
+    { key: 'Terraform/flux-system/done', suspended: false, running: false, appliers: [] },
   ])
 })
 
@@ -222,7 +224,7 @@ it('reads the runner’s pod by its UID', async () => {
 describe('what cannot be read', () => {
   it.each([
     ['Deployment', ['controller', 'autoscalers']],
-    ['Terraform', ['object', 'otherRuns']],
+    ['Terraform', ['object', 'others']],
     ['Pod', ['controller', 'runner']],
     ['HorizontalPodAutoscaler', ['autoscalers']],
   ] as const)('is told in its place: %s', async (kind, names) => {
@@ -239,6 +241,6 @@ describe('what cannot be read', () => {
 
   it('is another object of a shape that nobody knows: it may run', async () => {
     put(terraform('db', { status: { conditions: 'none' } as never }))
-    expect((await read()).otherRuns).toHaveProperty('unknown')
+    expect((await read()).others).toHaveProperty('unknown')
   })
 })

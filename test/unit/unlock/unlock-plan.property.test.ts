@@ -7,7 +7,7 @@ import type { Applier } from '../../../functions/lib/unlock/cluster-now.ts'
 import { rungs } from '../../../functions/lib/unlock/rung.ts'
 import { planUnlock } from '../../../functions/lib/unlock/unlock-plan.ts'
 import type { UnlockStep } from '../../../functions/lib/unlock/unlock-step.ts'
-import { lockId, nowOf } from '../../fixtures/cluster-now.ts'
+import { lockId, nowOf, twoPlaces } from '../../fixtures/cluster-now.ts'
 import { deadFor, type Scene } from '../../fixtures/lock-evidence.ts'
 import { observationOf } from '../../fixtures/observations.ts'
 
@@ -31,6 +31,7 @@ const chain = fc
 const run = fc.record({
   key: fc.constantFrom('Terraform/x/1', 'Terraform/x/2', 'Terraform/x/3'),
   suspended: flag,
+  running: flag,
   appliers: chain,
 })
 
@@ -49,11 +50,11 @@ const nows = fc.record({
       ...{ suspended: seldom, deleting: seldom, running: flag, forceUnlockByGit: seldom, appliers: chain },
       metLock: mostly(fc.constant(lockId), fc.constantFrom('', 'other')),
       pendingLock: fc.constantFrom('', lockId),
-      lockPlaces: mostly(fc.constant(1), fc.constant(2)),
+      place: mostly(fc.constant(twoPlaces), fc.constant({ ...twoPlaces, parts: twoPlaces.parts.slice(1) })),
     }),
     fc.constantFrom('gone' as const, 'unknown' as const),
   ),
-  otherRuns: mostly(fc.uniqueArray(run, { selector: ({ key }) => key, maxLength: 3 }), fc.constant('unknown' as const)),
+  others: mostly(fc.uniqueArray(run, { selector: ({ key }) => key, maxLength: 3 }), fc.constant('unknown' as const)),
   runner: mostly(
     fc.option(fc.record({ phase: fc.constantFrom('Running', 'Pending', 'Failed', 'Succeeded'), deleting: flag }), {
       nil: undefined,

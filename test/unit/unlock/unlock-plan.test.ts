@@ -5,7 +5,17 @@ import type { RefusalRule } from '../../../functions/lib/unlock/refusal.ts'
 import type { Rung } from '../../../functions/lib/unlock/rung.ts'
 import { planUnlock, type UnlockPlan } from '../../../functions/lib/unlock/unlock-plan.ts'
 import type { UnlockStep } from '../../../functions/lib/unlock/unlock-step.ts'
-import { deployment, locked, lockId, type NowScene, nowOf, release, root, vpc } from '../../fixtures/cluster-now.ts'
+import {
+  deployment,
+  locked,
+  lockId,
+  type NowScene,
+  nowOf,
+  release,
+  root,
+  twoPlaces,
+  vpc,
+} from '../../fixtures/cluster-now.ts'
 import { deadFor, type Scene } from '../../fixtures/lock-evidence.ts'
 import { observationOf } from '../../fixtures/observations.ts'
 
@@ -66,13 +76,13 @@ describe('the gentlest rung that can work', () => {
     [
       'a loud ghost in both',
       { ...loud, ...on(file, item) },
-      { object: { ...locked, lockPlaces: 2 } },
+      { object: { ...locked, place: twoPlaces } },
       'controller-assisted',
     ],
     [
       'a loud ghost in one of two places',
       { ...loud, ...on(item) },
-      { object: { ...locked, lockPlaces: 2 } },
+      { object: { ...locked, place: twoPlaces } },
       'targeted',
     ],
     ['one whose retry goes on just now', loud, { object: { ...locked, running: true } }, 'controller-assisted'],
@@ -82,11 +92,8 @@ describe('the gentlest rung that can work', () => {
     ['one whose spec.tfstate Git declares', loud, { object: { ...locked, forceUnlockByGit: true } }, 'targeted'],
     ['one that the controller knows by another id', loud, { object: { ...locked, metLock: 'other' } }, 'targeted'],
     ['one that the controller does not name', loud, { object: { ...locked, metLock: '' } }, 'targeted'],
-    ['one whose backend cannot be read', loud, { object: { ...locked, lockPlaces: undefined as never } }, 'targeted'],
     ['one whose controller is not ready', loud, { object: locked, controller: { pods: [] } }, 'targeted'],
     ['a silent ghost without a controller', silent, { controller: stopped }, 'targeted'],
-    ['a silent ghost where none is installed', silent, { controller: 'none' }, 'targeted'],
-    ['a silent ghost whose object is gone', silent, { object: 'gone' }, 'targeted'],
     ['a silent ghost whose object is suspended', silent, { object: { suspended: true } }, 'quiesce'],
     ['a silent ghost of a controller that is ending', silent, { controller: { replicas: 0 } }, 'quiesce'],
     [
@@ -140,7 +147,10 @@ describe('what is refused', () => {
     ],
     ['one whose controller cannot be read', silent, { controller: 'unknown' }, 'cannot-be-read'],
     ['one whose object cannot be read', silent, { object: 'unknown' }, 'cannot-be-read'],
-    ['one beside objects that cannot be read', silent, { otherRuns: 'unknown' }, 'cannot-be-read'],
+    ['one beside objects that cannot be read', silent, { others: 'unknown' }, 'cannot-be-read'],
+    ['one whose backend cannot be read', loud, { object: { ...locked, place: undefined as never } }, 'cannot-be-read'],
+    ['one where no tofu-controller is installed', silent, { controller: 'none' }, 'no-controller'],
+    ['one whose object is gone by now', silent, { object: 'gone' }, 'object-gone'],
     ['one whose pod cannot be read now', silent, { runner: 'unknown' }, 'cannot-be-read'],
     [
       'one whose controller KEDA scales',
@@ -198,7 +208,10 @@ describe('the steps', () => {
       {
         controller: { replicas: 3, appliers: [release, root] },
         object: { pendingLock: 'old' },
-        otherRuns: [{ key: 'Terraform/a/b', suspended: false, appliers: [] }],
+        others: [
+          { key: 'Terraform/a/b', suspended: false, running: true, appliers: [] },
+          { key: 'Terraform/a/c', suspended: false, running: false, appliers: [] },
+        ],
       },
     )
     const intent = 'metadata.annotations[lockstep.dev/unlock]'
@@ -209,6 +222,7 @@ describe('the steps', () => {
       `${release.key} spec.suspend false>true`,
       `${vpc} spec.suspend false>true`,
       'Terraform/a/b spec.suspend false>true',
+      'Terraform/a/c spec.suspend false>true',
       'wait the runs of other objects to end (Terraform/a/b): they are never interrupted',
       `${deployment} spec.replicas 3>0`,
       expect.stringContaining('wait tofu-controller-1 (UID c-1) of Deployment/flux-system/tofu-controller to be gone'),
@@ -224,6 +238,7 @@ describe('the steps', () => {
       `${deployment} spec.replicas 0>3`,
       `wait 3 of 3 replicas of ${deployment} to be ready`,
       'Terraform/a/b spec.suspend true>false',
+      'Terraform/a/c spec.suspend true>false',
       `${vpc} spec.suspend true>false`,
       `${vpc} metadata.annotations[reconcile.fluxcd.io/requestedAt] as it is>a new token`,
       `${release.key} spec.suspend true>false`,
@@ -235,8 +250,8 @@ describe('the steps', () => {
   })
 
   it('of a targeted unlock leave the controller and what else runs alone', () => {
-    const otherRuns = [{ key: 'Terraform/a/b', suspended: false, appliers: [root] }]
-    const plan = planned(loud, { object: { ...locked, metLock: '', appliers: [root] }, runner: {}, otherRuns })
+    const others = [{ key: 'Terraform/a/b', suspended: false, running: true, appliers: [root] }]
+    const plan = planned(loud, { object: { ...locked, metLock: '', appliers: [root] }, runner: {}, others })
     expect(changes(plan).slice(1, -1)).toEqual([
       `${root.key} spec.suspend false>true`,
       `${vpc} spec.suspend false>true`,
@@ -272,7 +287,7 @@ describe('the steps', () => {
     const plan = planned(silent, {
       controller: { appliers: [{ ...release, ...by }] },
       object: { suspended: true, appliers: [root] },
-      otherRuns: [{ key: 'Terraform/a/b', suspended: true, appliers: [root] }],
+      others: [{ key: 'Terraform/a/b', suspended: true, running: true, appliers: [root] }],
     })
     expect(changes(plan).filter((change) => change.includes('spec.suspend'))).toEqual([])
     expect(changes(plan).some((change) => change.includes('requestedAt'))).toBe(false)
@@ -324,8 +339,8 @@ describe('the estimate', () => {
   })
 
   it('has it for another object that hangs, which is not waited for', () => {
-    const other = { key: 'Terraform/a/b', suspended: false, appliers: [] }
-    const now = { object: locked, runner: { uid: 'pod-a' }, otherRuns: [other] }
+    const other = { key: 'Terraform/a/b', suspended: false, running: true, appliers: [] }
+    const now = { object: locked, runner: { uid: 'pod-a' }, others: [other] }
     expect(planned(outlived, now).estimate.atLeastMs).toBe(0)
     const plan = planned(outlived, now, {}, [other.key])
     expect(plan.estimate.atLeastMs).toBe(240_000)
@@ -341,8 +356,8 @@ describe('the estimate', () => {
   })
 
   it('gives other applies, and the fresh plan, as long as makes a lock of theirs suspicious', () => {
-    const otherRuns = [{ key: 'Terraform/a/b', suspended: false, appliers: [] }]
-    const most = waits(planned(silent, { otherRuns })).map(({ atMostMs }) => atMostMs / 60_000)
+    const others = [{ key: 'Terraform/a/b', suspended: false, running: true, appliers: [] }]
+    const most = waits(planned(silent, { others })).map(({ atMostMs }) => atMostMs / 60_000)
     expect([most.at(0), most.at(-1)]).toEqual([60, 15])
   })
 
@@ -357,7 +372,6 @@ describe('the notes', () => {
     ['a controller that Flux does not apply', { controller: { appliers: [] } }, 'Flux applies nothing that owns'],
     ['an autoscaler', { autoscalers: [{ key: 'HPA/x/y' }] }, 'HPA/x/y does nothing while there are 0 replicas'],
     ['autoscalers that cannot be read', { autoscalers: 'unknown' }, 'could not be read: was answered with 403'],
-    ['an object that is gone', { object: 'gone' }, 'does not exist any more'],
     ['an object that is being deleted', { object: { deleting: true } }, 'without its lock the deletion goes on'],
     ['a plan that waits', { object: { approvePlan: '' } }, 'is dropped, and made anew'],
     ['a plan that is approved by name', { object: { approvePlan: 'plan-main-1' } }, 'counts as approved'],

@@ -1,30 +1,28 @@
 import { posix } from 'node:path'
-import type { LockAddress } from '../stores/lock-store.ts'
+import * as z from 'zod'
 import type { KubernetesBackend, S3Backend } from './object-backend.ts'
 
+const text = z.string()
+const addressSchema = z.discriminatedUnion('store', [
+  z.object({ store: z.literal('dynamodb'), region: text, table: text, lockId: text }),
+  z.object({ store: z.literal('s3'), bucket: text, key: text }),
+  z.object({ store: z.literal('kubernetes'), cluster: text, namespace: text, name: text }),
+])
+
+const s3StateSchema = z.object({ store: z.literal('s3'), region: text, bucket: text, key: text })
+const secretStateSchema = z.object({ store: z.literal('kubernetes'), cluster: text, namespace: text, name: text })
+
 /** Where one state's lock can be, and the state. */
-export interface LockPlace {
+export const lockPlaceSchema = z.object({
   /** One, or two that are taken together: the lock file first, then the item of the lock table. */
-  readonly parts: readonly LockAddress[]
-  readonly state: StateAddress
-}
-
+  parts: z.array(addressSchema),
+  state: z.discriminatedUnion('store', [s3StateSchema, secretStateSchema]),
+})
+export type LockPlace = z.infer<typeof lockPlaceSchema>
 /** Where one state is. */
-export type StateAddress = S3StateAddress | SecretStateAddress
-
-export interface S3StateAddress {
-  readonly store: 's3'
-  readonly region: string
-  readonly bucket: string
-  readonly key: string
-}
-
-export interface SecretStateAddress {
-  readonly store: 'kubernetes'
-  readonly cluster: string
-  readonly namespace: string
-  readonly name: string
-}
+export type StateAddress = LockPlace['state']
+export type S3StateAddress = z.infer<typeof s3StateSchema>
+export type SecretStateAddress = z.infer<typeof secretStateSchema>
 
 /** Where OpenTofu keeps what belongs to a backend. `cluster` is the one of the object. */
 export function lockPlaceOf(backend: KubernetesBackend | S3Backend, cluster: string): LockPlace {
