@@ -1,0 +1,13 @@
+/** `gone`: nobody waits for an answer to this token any more. */
+export type TokenAnswer = 'taken' | 'gone'
+
+/**
+ * Answers tasks of state machines that wait. A token is a secret. Every method may reject with TaskTokensUnavailable.
+ */
+export interface TaskTokens {
+  /** `output`: JSON. */
+  succeed(token: string, output: unknown): Promise<TokenAnswer>
+  fail(token: string, failure: { readonly error: string; readonly cause: string }): Promise<TokenAnswer>
+  /** Somebody still works on the answer. */
+  heartbeat(token: string): Promise<TokenAnswer>
+}
