@@ -35,7 +35,13 @@ export async function assess(asked: UnlockInput & { readonly unlock: string }, p
   const { object, rung, why, approvals, estimate } = plan
   await underWay.note({ object, rung, judged: judgedIn(observation) })
   const missing = await missingApprovals(plan, observation, underWay.run, ports)
-  await underWay.record(`planned/${observation.version}`, 'planned', { rung, why, missing, needed: approvals.needed, ...estimate })
+  await underWay.record(`planned/${observation.version}`, 'planned', {
+    rung,
+    why,
+    missing,
+    needed: approvals.needed,
+    ...estimate,
+  })
   return { rung, missing, approvalSeconds: Math.ceil(ports.fleet.locks.approvalFor / 1_000) }
 }
 

@@ -28,7 +28,11 @@ export async function judgeAgain(unlock: string, ports: LockPorts): Promise<numb
   const since = await underWay.waitingSince('the lock to be stale')
   const { drainMs = 0 } = underWay.run.fence ?? {}
   if (becomesStale.has(rule) && observation.evidence.at < since + drainMs) return waitSeconds(observation, ports)
-  throw new UnlockStopped('NotStale', `Judged again, the lock is ${verdict}: ${reasons.join('; ')}.`, 'It is left alone.')
+  throw new UnlockStopped(
+    'NotStale',
+    `Judged again, the lock is ${verdict}: ${reasons.join('; ')}.`,
+    'It is left alone.',
+  )
 }
 
 /** Until nothing has moved for the quiet window, as far as can be told now. */

@@ -51,7 +51,14 @@ async function intended(underWay: UnderWay, ports: LockPorts): Promise<Intent | 
   const made = await intentOf(plan, { unlock: run.unlock, at: ports.clock.now() }, cluster)
   const { rung, fence, place: where } = plan
   const intent = made.changes.length > 0 ? { ...made, changes: [...made.changes] } : undefined
-  await underWay.note({ rung, fence, where, begunAt: ports.clock.now(), ...(intent && { intent }) })
+  await underWay.note({
+    rung,
+    fence,
+    where,
+    begunAt: ports.clock.now(),
+    locked: made.locked,
+    ...(intent && { intent }),
+  })
   return intent
 }
 

@@ -1,7 +1,8 @@
 import type { LockPorts } from '../lib/step.ts'
+import { type Standing, standingOf } from '../lib/unlock/change.ts'
 import { forgetPlan, requestRun } from '../lib/unlock/fresh-plan.ts'
 import { hold } from '../lib/unlock/hold.ts'
-import { checkUnchanged, LockParts } from '../lib/unlock/lock-parts.ts'
+import { isUnchanged, LockParts } from '../lib/unlock/lock-parts.ts'
 import { UnderWay } from '../lib/unlock/under-way.ts'
 import { UnlockStopped } from '../lib/unlock/unlock-stopped.ts'
 import { waitSlice } from '../lib/unlock/wait-slice.ts'
@@ -11,7 +12,7 @@ const releaseMs = 5 * 60_000
 
 /**
  * Has tofu-controller release the lock: it names exactly this one, and OpenTofu refuses any other. False where that takes
- * longer than a slice: call again. Throws NotReleased, LockChanged, ChangedMeanwhile, TurnLost, ClusterError,
+ * longer than a slice: call again. Throws NotReleased, ChangedMeanwhile, TurnLost, ClusterError,
  * LockStoreError.
  */
 export async function forceUnlock(unlock: string, ports: LockPorts): Promise<boolean> {
@@ -21,13 +22,13 @@ export async function forceUnlock(unlock: string, ports: LockPorts): Promise<boo
   if (deletedAt !== undefined) return true
   const cluster = await underWay.cluster()
   const parts = new LockParts(where.parts, ports.locks, cluster)
-  const isReleased = async () => {
-    const found = await parts.readAll()
-    for (const each of found) checkUnchanged(each, judged)
-    return found.length === 0
-  }
-  if (!(await isReleased())) await underWay.renewTurn()
-  if (await underWay.record('force', 'having the controller release the lock', { lock: intent.locked.lock })) {
+  // The controller's next run takes a lock of its own: what counts is that this one is gone.
+  const isReleased = async () => !(await parts.readAll()).some((found) => isUnchanged(found, judged))
+  const isBefore = async () =>
+    (await Promise.all(intent.changes.map((each) => standingOf(cluster, each)))).some(isUndone)
+  if ((await isBefore()) && !(await isReleased())) {
+    await underWay.renewTurn()
+    await underWay.record('force', 'having the controller release the lock', { lock: intent.locked.lock })
     await forgetPlan(cluster, intent.locked, ports.clock.now())
   }
   for (const change of intent.changes) await hold(change, underWay)
@@ -45,4 +46,8 @@ export async function forceUnlock(unlock: string, ports: LockPorts): Promise<boo
   })
   if (released) await underWay.note({ deletedAt: ports.clock.now() })
   return released
+}
+
+function isUndone({ is }: Standing): boolean {
+  return is === 'before'
 }

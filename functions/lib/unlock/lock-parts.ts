@@ -1,6 +1,5 @@
 import type { Cluster } from '../kubernetes/cluster.ts'
 import { joinedLock } from '../locks/evidence/joined-lock.ts'
-import type { LockPart } from '../locks/evidence.ts'
 import { type LockAccess, storeName } from '../locks/scan/lock-access.ts'
 import { LeaseLockStore } from '../locks/stores/lease-lock-store.ts'
 import { addressText, type FoundLock, type LockAddress, type LockStore } from '../locks/stores/lock-store.ts'
@@ -42,14 +41,15 @@ export class LockParts {
 }
 
 /** Throws LockChanged where what was found is not exactly what was judged, or was not there then. */
-export function checkUnchanged(found: FoundLock, { parts }: Pick<Judged, 'parts'>): void {
-  const [now] = joinedLock([found]).parts
-  const before = parts.find(({ address }) => address === addressText(found.address))
-  if (!now || !before || !isSame(now, before)) throw changed(found.address)
+export function checkUnchanged(found: FoundLock, judged: Pick<Judged, 'parts'>): void {
+  if (!isUnchanged(found, judged)) throw changed(found.address)
 }
 
-function isSame(a: LockPart, b: LockPart): boolean {
-  return a.version !== undefined && a.version === b.version
+/** Whether what was found is exactly what was judged. */
+export function isUnchanged(found: FoundLock, { parts }: Pick<Judged, 'parts'>): boolean {
+  const [now] = joinedLock([found]).parts
+  const before = parts.find(({ address }) => address === addressText(found.address))
+  return now?.version !== undefined && now.version === before?.version
 }
 
 function changed(address: LockAddress): UnlockStopped {

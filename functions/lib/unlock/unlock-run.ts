@@ -55,6 +55,9 @@ export const unlockRunSchema = z.object({
   judged: judgedSchema.optional(),
   /** Under its turn: from here on it changes something. */
   begunAt: time.optional(),
+  /** The object by its UID. */
+  locked: intentSchema.shape.locked.optional(),
+  /** Undefined where nothing has to be changed: all is held already. */
   intent: intentSchema.optional(),
   fence: fenceSchema.optional(),
   /** When the step that waits began to: its deadline counts from here. */
