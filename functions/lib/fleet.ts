@@ -153,10 +153,28 @@ const named = <Shape extends z.core.$ZodLooseShape>(key: string, shape: Shape, r
 export const lockPolicies = ['auto', 'one-approval', 'two-approvals', 'never'] as const
 export type LockPolicy = (typeof lockPolicies)[number]
 
+/** How many people have to agree, of whom none asked for the unlock. */
+export const peopleNeeded = { auto: 0, 'one-approval': 1, 'two-approvals': 2 } as const
+
 /** What an environment says nothing about. */
 const usualPolicy: LockPolicy = 'one-approval'
 
-const lockPolicy = z.enum(lockPolicies, give('"auto", "one-approval", "two-approvals" or "never"')).default(usualPolicy)
+const lockPolicy = z.enum(lockPolicies, give('"auto", "one-approval", "two-approvals" or "never"')).optional()
+
+/** Whoever may agree to an unlock. */
+const approver = named(
+  'name',
+  {
+    /** By which a person is told from the others: compared without regard to case. */
+    name: text(
+      /^[\p{L}\p{N}][\p{L}\p{N} .'@_-]{0,63}$/u,
+      "a name of at most 64 letters, digits, spaces and any of . ' @ _ -",
+    ),
+    /** Where a link is sent to. Without one the person decides where Lockstep runs. */
+    email: z.email(give('an e-mail address')).optional(),
+  },
+  'a name, or {"name": …, "email": …}',
+)
 
 const locks = section(
   {
@@ -202,8 +220,14 @@ const locks = section(
         give('policies by environment, such as {"production": {"plan": "auto", "apply": "two-approvals"}}'),
       )
       .default({}),
+    /** Who may agree. Whoever asks for an unlock does not count among them for that one. */
+    approvers: list(approver, 'a list of people, such as ["ana", {"name": "bob", "email": "bob@example.com"}]').default(
+      [],
+    ),
+    /** How long people have to agree, in milliseconds. */
+    approvalFor: duration.prefault('24h'),
   },
-  'locks: {"dynamodb": [], "s3": [], "minimumAge": {"plan": "15m", "apply": "60m"}, "quietWindow": "5m", "every": "2m", "policy": {}}',
+  'locks: {"dynamodb": [], "s3": [], "minimumAge": {"plan": "15m", "apply": "60m"}, "quietWindow": "5m", "every": "2m", "policy": {}, "approvers": [], "approvalFor": "24h"}',
 )
 
 const fleetSchema = section(
@@ -245,6 +269,7 @@ export type Fleet = z.output<typeof fleetSchema>
 export type FleetRepository = Fleet['repositories'][number]
 export type FleetCluster = Fleet['clusters'][number]
 export type FleetLocks = Fleet['locks']
+export type Approver = FleetLocks['approvers'][number]
 
 /**
  * The fleet as written in cdk.json, context `lockstep`. Throws one FleetInvalid with every mistake in it, those
@@ -255,7 +280,7 @@ export function parseFleet(raw: unknown): Fleet {
   const problems = [
     ...(parsed.error?.issues ?? []).map(({ path, message }) => ({ path: pathText(path), message })),
     ...referenceProblems(namesSchema.parse(raw)),
-    ...(parsed.data ? scanProblems(parsed.data.locks) : []),
+    ...(parsed.data ? [...scanProblems(parsed.data.locks), ...approverProblems(parsed.data.locks)] : []),
   ]
   if (!parsed.success || problems.length > 0) throw new FleetInvalid(problems)
   return parsed.data
@@ -266,6 +291,21 @@ function scanProblems({ every, quietWindow }: FleetLocks): FleetProblem[] {
   if (every < quietWindow) return []
   const message = `is not shorter than locks.quietWindow (${formatDuration(quietWindow)}), so that no lock would ever be stale`
   return [{ path: 'locks.every', message: `${message}; give a shorter one, or a longer window` }]
+}
+
+/**
+ * A policy that is written down must be one that can be met. An environment that says nothing may go without people:
+ * nothing is unlocked there until somebody is named.
+ */
+function approverProblems({ policy, approvers }: FleetLocks): FleetProblem[] {
+  const count = approvers.length === 0 ? 'nobody' : `${approvers.length} only`
+  return Object.entries(policy).flatMap(([environment, kinds]) =>
+    Object.entries(kinds).flatMap(([kind, wanted]) => {
+      if (wanted === undefined || wanted === 'never' || approvers.length >= peopleNeeded[wanted]) return []
+      const message = `is "${wanted}", and locks.approvers names ${count}; name who may approve there`
+      return [{ path: `locks.policy.${environment}.${kind}`, message }]
+    }),
+  )
 }
 
 function pathText(path: readonly PropertyKey[]): string {
@@ -289,6 +329,13 @@ const places = (key: string) =>
         .catch({ name: undefined, region: undefined }),
     )
     .catch([])
+const people = z
+  .array(
+    z
+      .preprocess((raw) => (typeof raw === 'string' ? { name: raw } : raw), z.object({ name, email: name }))
+      .catch({ name: undefined, email: undefined }),
+  )
+  .catch([])
 const namesSchema = z
   .object({
     repositories: z.array(z.object({ name, branches: names }).catch({ name: undefined, branches: [] })).catch([]),
@@ -303,12 +350,15 @@ const namesSchema = z
       .catch([]),
     deadlines: z.object({ layers: z.record(z.string(), z.unknown()).catch({}) }).catch({ layers: {} }),
     locks: z
-      .object({ dynamodb: places('table'), s3: places('bucket'), policy: z.record(z.string(), z.unknown()).catch({}) })
-      .catch({ dynamodb: [], s3: [], policy: {} }),
+      .object({
+        ...{ dynamodb: places('table'), s3: places('bucket'), policy: z.record(z.string(), z.unknown()).catch({}) },
+        approvers: people,
+      })
+      .catch({ dynamodb: [], s3: [], policy: {}, approvers: [] }),
   })
   .catch({
     ...{ repositories: [], layers: [], clusters: [], deadlines: { layers: {} } },
-    locks: { dynamodb: [], s3: [], policy: {} },
+    locks: { dynamodb: [], s3: [], policy: {}, approvers: [] },
   })
 
 type Names = z.output<typeof namesSchema>
@@ -352,6 +402,15 @@ function referenceProblems(fleet: Names): FleetProblem[] {
     ...duplicates(
       fleet.locks.s3.map((each) => each.name),
       (index) => `locks.s3[${index}]`,
+    ),
+    // One person with two names, or two with one mailbox, could be both approvals.
+    ...duplicates(
+      fleet.locks.approvers.map((each) => each.name?.toLowerCase()),
+      (index) => `locks.approvers[${index}].name`,
+    ),
+    ...duplicates(
+      fleet.locks.approvers.map((each) => each.email?.toLowerCase()),
+      (index) => `locks.approvers[${index}].email`,
     ),
     ...Object.keys(fleet.locks.policy).flatMap((environment) =>
       unknownNames(

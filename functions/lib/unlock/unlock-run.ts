@@ -29,6 +29,8 @@ const fenceSchema = z.object({
   stopMs: z.number(),
   /** How long an idle runner may take to end, in milliseconds. */
   runnerMs: z.number(),
+  /** How long the fresh plan may take, in milliseconds. */
+  planMs: z.number(),
 })
 
 export const unlockOutcomes = ['unlocked', 'refused', 'failed'] as const

@@ -1,4 +1,4 @@
-import { type Fleet, type LockPolicy, lockPolicyOf } from '../fleet.ts'
+import { type Fleet, type LockPolicy, lockPolicyOf, peopleNeeded } from '../fleet.ts'
 import { type Evidence, readingOf } from '../locks/evidence.ts'
 import type { Observation } from '../locks/scan/observation.ts'
 import { operationKind } from '../locks/verdict/lock-limits.ts'
@@ -71,11 +71,10 @@ export function unlockableOf(
 }
 
 function approvalsOf(policy: Exclude<LockPolicy, 'never'>, what: string, isSuspect: boolean): Approvals {
-  const asked = { auto: 0, 'one-approval': 1, 'two-approvals': 2 } as const
   const why = `the policy of ${what} is ${policy}`
   // Without a proof of death it is a person who decides to make one.
   if (isSuspect && policy === 'auto') return { policy, needed: 1, why: `${why}, and quiescing for a proof takes one` }
-  return { policy, needed: asked[policy], why }
+  return { policy, needed: peopleNeeded[policy], why }
 }
 
 /** There is a pod whose end would be the proof, and no node that could hide another one. */

@@ -34,6 +34,7 @@ describe('parseFleet', () => {
       locks: {
         ...{ dynamodb: [], s3: [], minimumAge: { plan: 900_000, apply: 3_600_000 } },
         ...{ quietWindow: 300_000, every: 120_000, policy: {} },
+        ...{ approvers: [], approvalFor: 86_400_000 },
       },
     })
   })
@@ -200,10 +201,56 @@ describe('where locks are', () => {
   })
 })
 
+describe('approvers', () => {
+  it('are names, some with an address', () => {
+    const approvers = ['ana', { name: "Bob O'Neill", email: 'bob@example.com' }]
+    expect(parseFleet({ ...written, locks: { approvers, approvalFor: '4h' } }).locks).toMatchObject({
+      approvers: [{ name: 'ana' }, { name: "Bob O'Neill", email: 'bob@example.com' }],
+      approvalFor: 14_400_000,
+    })
+  })
+
+  it('are enough for every policy that is written down', () => {
+    const policy = { staging: { plan: 'auto', apply: 'one-approval' }, production: { apply: 'two-approvals' } }
+    const problemsWith = (approvers: readonly string[]) => problemsOf({ ...written, locks: { policy, approvers } })
+    expect(problemsWith([])).toEqual({
+      'locks.policy.staging.apply': 'is "one-approval", and locks.approvers names nobody; name who may approve there',
+      'locks.policy.production.apply':
+        'is "two-approvals", and locks.approvers names nobody; name who may approve there',
+    })
+    expect(problemsWith(['ana'])).toEqual({
+      'locks.policy.production.apply':
+        'is "two-approvals", and locks.approvers names 1 only; name who may approve there',
+    })
+    expect(problemsWith(['ana', 'bob'])).toEqual({})
+  })
+
+  it('are people who are told apart', () => {
+    const approvers = [
+      'ana',
+      'Ana',
+      { name: 'bob', email: 'ops@example.com' },
+      { name: 'carol', email: 'OPS@example.com' },
+    ]
+    expect(
+      problemsOf({ ...written, locks: { approvers: [...approvers, '\u202Eeve', { name: 'x', email: 'x' }, 7] } }),
+    ).toEqual({
+      'locks.approvers[1].name': 'is "ana" again, as in locks.approvers[0].name; give each one once',
+      'locks.approvers[3].email': 'is "ops@example.com" again, as in locks.approvers[2].email; give each one once',
+      'locks.approvers[4].name': expect.stringContaining('give a name of at most 64 letters'),
+      'locks.approvers[5].email': 'is "x"; give an e-mail address',
+      'locks.approvers[6]': expect.stringContaining('is 7; give a name, or'),
+    })
+  })
+})
+
 describe('lockPolicyOf', () => {
   const { locks } = parseFleet({
     ...written,
-    locks: { policy: { staging: { plan: 'auto' }, production: { plan: 'two-approvals', apply: 'never' } } },
+    locks: {
+      policy: { staging: { plan: 'auto' }, production: { plan: 'two-approvals', apply: 'never' } },
+      approvers: ['ana', 'bob'],
+    },
   })
 
   it.each([

@@ -123,7 +123,7 @@ it('plans for what is stale or may be proven dead only, and undoes in turn all t
       const fleet = parseFleet({
         repositories: [{ name: 'my-org/fleet', branches: ['main'] }],
         clusters: [{ name: 'staging', eks: 'staging', region: 'eu-west-1', environment: 'test' }],
-        locks: { policy: { test: { plan: policy, apply: policy } } },
+        locks: { policy: { test: { plan: policy, apply: policy } }, approvers: ['ana', 'bob'] },
       })
       const { runner, ...rest } = now
       const read = nowOf({ ...rest, ...(runner !== undefined && { runner }) })

@@ -23,7 +23,7 @@ const fleetWith = (policy: object) =>
   parseFleet({
     repositories: [{ name: 'my-org/fleet', branches: ['main'] }],
     clusters: [{ name: 'staging', eks: 'staging', region: 'eu-west-1', environment: 'test' }],
-    locks: { policy },
+    locks: { policy, approvers: ['ana', 'bob'] },
   })
 const fleet = fleetWith({})
 
