@@ -1,6 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import type { Cluster } from '../../../functions/lib/kubernetes/cluster.ts'
-import { ClusterError } from '../../../functions/lib/kubernetes/cluster.ts'
+import { type Cluster, ClusterError } from '../../../functions/lib/kubernetes/cluster.ts'
 import { silentLog } from '../../../functions/lib/log.ts'
 import { bindStep, type ClusterPorts } from '../../../functions/lib/step.ts'
 import { makeChange } from '../../../functions/lib/unlock/change.ts'
@@ -57,18 +56,16 @@ beforeEach(() => refused.clear())
 
 function watch(input: object): Promise<unknown> {
   const { cluster } = world
-  const guarded: Cluster = {
-    name: cluster.name,
-    list: (kind, options) => cluster.list(kind, options),
-    watch: (...args) => cluster.watch(...args),
-    get: (ref, options) => cluster.get(ref, options),
-    patch: async (ref, ...rest) => {
-      const key = `${ref.kind}/${ref.namespace}/${ref.name}`
-      if (refused.has(key))
-        throw new ClusterError('ClusterForbidden', 'staging', 403, `${key} is refused.`, 'Grant it.')
-      return cluster.patch(ref, ...rest)
+  const guarded: Cluster = Object.create(cluster, {
+    patch: {
+      value: async (...[ref, ...rest]: Parameters<Cluster['patch']>) => {
+        const key = `${ref.kind}/${ref.namespace}/${ref.name}`
+        if (refused.has(key))
+          throw new ClusterError('ClusterForbidden', 'staging', 403, `${key} is refused.`, 'Grant it.')
+        return cluster.patch(ref, ...rest)
+      },
     },
-  }
+  })
   const ports = {
     ...{ ledger, clock: { ...still, now: () => now }, log: silentLog, sliceMs: 0, fleet: {} as never },
     clusters: { connect: async () => guarded },
