@@ -97,7 +97,7 @@ async function measureNews(fleet: Fleet, urls: { dynamodb: string; s3: string; e
     ...{ fleet, clock: systemClock, log: silentLog, sliceMs: 60_000, metrics: { locks: () => {} } },
     ledger: new DynamoDbLedger({ client: documents, table: ledger, clock: systemClock }),
     clusters: eksClusters({ fleet, clock: systemClock, eksClient }),
-    events: { publish: async () => void told++ },
+    events: { publish: async () => void told++, publishUnlock: async () => {} },
     locks: {
       stores: [
         new DynamoDbLockStore({ client: documents, region, table: 'locks' }),

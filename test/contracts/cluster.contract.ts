@@ -545,6 +545,87 @@ export function clusterContract(
       })
     })
 
+    describe('create', () => {
+      const refTo = (suffix: string): ObjectRef<AnyKind> => {
+        const ref = { kind: 'Secret' as const, namespace, name: `${prefix}-${suffix}` }
+        made.push(ref)
+        return ref
+      }
+      const content = { metadata: { labels: { 'example.com/of': 'contract' } }, data: { key: 'dmFsdWU=' } }
+
+      it('makes the object as it was given, as lockstep', async () => {
+        const ref = refTo('a')
+        const created = (await cluster.create(ref, content)) as Seen
+        expect(created).toMatchObject({ apiVersion: 'v1', kind: 'Secret', ...content, metadata: { name: ref.name } })
+        expect(created.metadata.managedFields).toMatchObject([{ manager: 'lockstep', operation: 'Update' }])
+        expect(await cluster.get(ref)).toEqual(created)
+      })
+
+      it('rejects with AlreadyExists, and leaves what is there as it is', async () => {
+        const ref = refTo('a')
+        const created = await cluster.create(ref, content)
+        const error = await failure(cluster.create(ref, { data: { key: 'b3RoZXI=' } }))
+        expect(error).toMatchObject({ name: 'AlreadyExists', status: 409 })
+        expect(error.message).toContain(refKey(ref))
+        expect(await cluster.get(ref)).toEqual(created)
+      })
+
+      it('makes an object of a group as well', async () => {
+        const ref = { kind: 'Pod' as const, namespace, name: `${prefix}-pod` }
+        made.push(ref)
+        const { apiVersion: _, ...pod } = builtinManifests.Pod
+        expect(await cluster.create(ref, pod)).toMatchObject({ kind: 'Pod', metadata: { name: ref.name, namespace } })
+      })
+    })
+
+    describe('delete', () => {
+      const makePod = async (finalizers: readonly string[] = []): Promise<[ObjectRef<AnyKind>, string]> => {
+        const ref = { kind: 'Pod' as const, namespace, name: `${prefix}-a` }
+        if (!made.some(({ kind }) => kind === 'Pod')) made.push(ref)
+        await under.create({
+          kind: 'Pod',
+          ...builtinManifests.Pod,
+          metadata: { name: ref.name, namespace, finalizers },
+        })
+        return [ref, ((await cluster.get(ref)) as Seen).metadata.uid]
+      }
+      /** Where pods run, one is left its grace. */
+      const untilGone = (ref: ObjectRef<AnyKind>) =>
+        vi.waitFor(async () => expect((await failure(cluster.get(ref))).name).toBe('ClusterNotFound'), {
+          timeout: 120_000,
+        })
+
+      it('has the object of that UID deleted, and says that it is gone when asked again', async () => {
+        const [ref, uid] = await makePod()
+        expect(await cluster.delete(ref, { uid })).toBe('deleted')
+        await untilGone(ref)
+        expect(await cluster.delete(ref, { uid })).toBe('gone')
+      })
+
+      it('leaves another object of the same name alone', async () => {
+        const [ref, uid] = await makePod()
+        await under.delete(ref)
+        await untilGone(ref)
+        const [, next] = await makePod()
+        expect(next).not.toBe(uid)
+        expect(await cluster.delete(ref, { uid })).toBe('another')
+        const { metadata } = (await cluster.get(ref)) as Seen
+        expect(metadata).toMatchObject({ uid: next })
+        expect(metadata).not.toHaveProperty('deletionTimestamp')
+      })
+
+      it('may be asked again while the object is on its way out', async () => {
+        const [ref, uid] = await makePod(['example.com/contract'])
+        for (const _ of [1, 2]) expect(await cluster.delete(ref, { uid })).toBe('deleted')
+        expect(((await cluster.get(ref)) as Seen).metadata).toMatchObject({
+          uid,
+          deletionTimestamp: expect.any(String),
+        })
+        await cluster.patch(ref, { type: 'merge', body: { metadata: { finalizers: null } } })
+        await untilGone(ref)
+      })
+    })
+
     describe('subresources', () => {
       const makeDeployment = async (): Promise<ObjectRef<AnyKind>> => {
         const ref = { kind: 'Deployment' as const, namespace, name: `${prefix}-a` }
@@ -692,6 +773,8 @@ export function clusterContract(
           list: (kind, options) => cluster.list(kind, options),
           get: (ref, options) => cluster.get(ref, options),
           patch: (ref, patch, options) => cluster.patch(ref, patch, options),
+          create: (ref, content) => cluster.create(ref, content),
+          delete: (ref, options) => cluster.delete(ref, options),
           watch: async (kind, version, onEvent, signal) => {
             watches++
             if (watches > 1) return cluster.watch(kind, version, onEvent, signal)

@@ -51,6 +51,11 @@ const nest = (Arguments: Record<string, unknown> = {}, extra: Record<string, unk
   ...extra,
 })
 
+const start = (Arguments: Record<string, unknown> = {}, extra: Record<string, unknown> = {}) => ({
+  ...nest(Arguments, extra),
+  Resource: 'arn:aws:states:::states:startExecution',
+})
+
 /** Nested executions need a name of their own in each run. */
 const childName = "{% $states.context.Execution.Name & '-child' %}"
 const done = { Type: 'Succeed' }
@@ -247,6 +252,75 @@ const nested: Record<string, MachineExample> = {
   },
 }
 
+const slow = { B: { Type: 'Wait', Seconds: 10, End: true } }
+
+const started: Record<string, MachineExample> = {
+  'a task that starts an execution and leaves it alone gives its ARN': {
+    machines: {
+      main: {
+        A: start(
+          { Name: childName, Input: { n: 1 } },
+          {
+            Output:
+              '{% ($r := $states.result; [$substringAfter($r.ExecutionArn, ":execution:"), $exists($r.StartDate)]) %}',
+          },
+        ),
+      },
+      child: slow,
+    },
+    expected: { status: 'SUCCEEDED', output: [expect.stringMatching(/-child:example-\d+-child$/), true] },
+    states: ['A'],
+  },
+  'an execution that is left alone may fail': {
+    machines: {
+      main: { A: start({ Name: childName }, { Output: 'started', Next: 'Z' }), Z: done },
+      child: { B: { Type: 'Fail', Error: 'Bad' } },
+    },
+    expected: { status: 'SUCCEEDED', output: 'started' },
+    states: ['A', 'Z'],
+  },
+  'a start is the same execution again while it runs with the same input': {
+    machines: {
+      main: {
+        A: start(
+          { Name: childName, Input: { n: 1 } },
+          { Assign: { arn: '{% $states.result.ExecutionArn %}' }, Next: 'B2' },
+        ),
+        B2: start({ Name: childName, Input: { n: 1 } }, { Output: '{% $states.result.ExecutionArn = $arn %}' }),
+      },
+      child: slow,
+    },
+    expected: { status: 'SUCCEEDED', output: true },
+    states: ['A', 'B2'],
+  },
+  'a start is refused while one of that name runs with another input': {
+    machines: {
+      main: {
+        A: start({ Name: childName, Input: { n: 1 } }, { Next: 'B2' }),
+        B2: start({ Name: childName, Input: { n: 2 } }),
+      },
+      child: slow,
+    },
+    expected: { status: 'FAILED', error: 'StepFunctions.ExecutionAlreadyExistsException' },
+    states: ['A', 'B2'],
+  },
+  'a start that is refused since the name was taken can be caught': {
+    machines: {
+      main: {
+        A: nest({ Name: childName }, { Next: 'B2' }),
+        B2: start(
+          { Name: childName },
+          { Catch: [{ ErrorEquals: ['StepFunctions.ExecutionAlreadyExistsException'], Next: 'Z' }] },
+        ),
+        Z: { ...done, Output: 'there' },
+      },
+      child: { B: { Type: 'Pass', End: true } },
+    },
+    expected: { status: 'SUCCEEDED', output: 'there' },
+    states: ['A', 'B2', 'Z'],
+  },
+}
+
 const tokens: Record<string, MachineExample> = {
   'a task that waits for a token ends with the answer': {
     machines: { main: { Ask: ask('approve') } },
@@ -346,5 +420,6 @@ export const machineExamples: Readonly<Record<string, MachineExample>> = {
   ...Object.fromEntries(fromUnitTests),
   ...maps,
   ...nested,
+  ...started,
   ...tokens,
 }

@@ -17,22 +17,24 @@ beforeAll(async () => {
   cluster = await startCluster({ upstream, flux: false })
   await applyCrds(cluster.api, upstream.crds)
   await grantLockstep(cluster.api)
-  await grantSubresources()
+  await grantAllVerbs()
 })
 
-/** What the contract needs beside that: no function of today writes a status or scales, and autoscalers are optional. */
-async function grantSubresources(): Promise<void> {
-  const role = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole', metadata: { name: 'subresources' } }
+/** What the contract needs beside that: no function of today needs all of it, and autoscalers are optional. */
+async function grantAllVerbs(): Promise<void> {
+  const role = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole', metadata: { name: 'all-verbs' } }
   const rules = [
     { apiGroups: ['apps'], resources: ['deployments'], verbs: ['get', 'patch'] },
     { apiGroups: ['apps'], resources: ['deployments/scale'], verbs: ['get', 'patch'] },
     { apiGroups: ['kustomize.toolkit.fluxcd.io'], resources: ['kustomizations/status'], verbs: ['patch'] },
+    { apiGroups: [''], resources: ['pods'], verbs: ['get', 'create', 'patch', 'delete'] },
+    { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'create'] },
     { apiGroups: ['autoscaling'], resources: ['horizontalpodautoscalers'], verbs: ['get', 'list'] },
   ]
   await cluster.api.apply({ ...role, rules })
   await cluster.api.apply({
     ...{ ...role, kind: 'ClusterRoleBinding' },
-    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'subresources' },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'all-verbs' },
     subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'Group', name: 'lockstep' }],
   })
 }

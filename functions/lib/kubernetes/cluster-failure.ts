@@ -40,6 +40,7 @@ const nextSteps: Record<ClusterErrorName, string> = {
   ClusterNotFound: 'The object does not exist: it was deleted or renamed.',
   KindNotServed: 'The API server does not serve this kind: install its CRD, or the controller that brings it.',
   ClusterConflict: 'The object has changed since it was read: read it again and decide anew.',
+  AlreadyExists: 'There is an object of that name: read it, and see whether it is the one that was to be made.',
   ClusterGone: 'The history that was asked for is gone: list again.',
   PatchTestFailed: 'The object is not as it was expected to be: read it again and decide anew.',
   ClusterRejected: 'The API server does not accept the request: compare the versions of the CRD and of Lockstep.',
@@ -112,7 +113,7 @@ function nameOf({ object, jsonPatch }: Asked, code: number, status: Status | und
   if (code === 403) return 'ClusterForbidden'
   // A path that is not served is answered in plain text, a missing object with a Status.
   if (code === 404) return object && status ? 'ClusterNotFound' : 'KindNotServed'
-  if (code === 409) return 'ClusterConflict'
+  if (code === 409) return status?.reason === 'AlreadyExists' ? 'AlreadyExists' : 'ClusterConflict'
   if (code === 410) return 'ClusterGone'
   if (code === 429) return 'ClusterThrottled'
   // A patch that cannot be applied has no causes; an object that fails validation after the patch has.

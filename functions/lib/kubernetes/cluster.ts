@@ -127,7 +127,31 @@ export interface Cluster {
    * changes nothing but the status, and one without a subresource leaves the status alone.
    */
   patch(ref: ObjectRef<AnyKind>, patch: Patch, options?: OfSubresource<Subresource>): Promise<unknown>
+  /**
+   * Creates an object as field manager `lockstep`; answers it as it was stored. `content` is all of it but what `ref`
+   * says: labels, annotations, spec, data. Rejects with AlreadyExists where there is one of that name.
+   */
+  create(ref: ObjectRef<AnyKind>, content: ObjectContent): Promise<unknown>
+  /**
+   * Has this one object deleted, never one that came after it under the same name. A pod is left the grace of its spec.
+   * May be asked again after a lost answer.
+   */
+  delete(ref: ObjectRef<AnyKind>, { uid }: { readonly uid: string }): Promise<Deletion>
 }
+
+/** An object without its kind and its name. */
+export interface ObjectContent {
+  readonly metadata?: { readonly labels?: object; readonly annotations?: object }
+  readonly [field: string]: unknown
+}
+
+export type Deletion =
+  /** Accepted: the object is there until its grace and its finalizers are over. */
+  | 'deleted'
+  /** There is no object of that name. */
+  | 'gone'
+  /** There is an object of that name with another UID, hence not the one that was meant. It was left alone. */
+  | 'another'
 
 export type ClusterErrorName =
   | 'ClusterUnauthorized' // 401
@@ -135,6 +159,7 @@ export type ClusterErrorName =
   | 'ClusterNotFound' // 404 on an object
   | 'KindNotServed' // 404 on a list or watch: the CRD is not installed
   | 'ClusterConflict' // 409
+  | 'AlreadyExists' // 409 on a create, by its reason
   | 'ClusterGone' // 410
   | 'PatchTestFailed' // 422 on a JSON patch
   | 'ClusterRejected' // any other 4xx

@@ -5,9 +5,11 @@ import {
   type AnyKind,
   builtinResources,
   type Cluster,
+  type Deletion,
   type Kind,
   type Listing,
   type ListOptions,
+  type ObjectContent,
   type ObjectRef,
   type OfSubresource,
   type Patch,
@@ -17,6 +19,7 @@ import {
   type WatchEvent,
 } from './cluster.ts'
 import { type Asked, refused, unavailable } from './cluster-failure.ts'
+import { deletion } from './deletion.ts'
 import { jsonLines } from './json-lines.ts'
 
 export interface KubernetesClientOptions extends ApiConnectionOptions {
@@ -91,6 +94,26 @@ export class KubernetesClient implements Cluster {
     })
   }
 
+  async create(ref: ObjectRef<AnyKind>, content: ObjectContent): Promise<unknown> {
+    return this.connection.json({
+      asked: this.connection.asked(`CREATE ${refKey(ref)}`, { object: true }),
+      method: HttpMethod.POST,
+      path: pathOf(ref.kind, { namespace: ref.namespace, name: '' }),
+      query: { fieldManager },
+      contentType: 'application/json',
+      body: JSON.stringify(objectOf(ref, content)),
+    })
+  }
+
+  async delete(ref: ObjectRef<AnyKind>, { uid }: { readonly uid: string }): Promise<Deletion> {
+    const asked = this.connection.asked(`DELETE ${refKey(ref)}`, { object: true })
+    const path = pathOf(ref.kind, ref)
+    const body = JSON.stringify(deleteOptions(uid))
+    const send = () =>
+      this.connection.json({ asked, method: HttpMethod.DELETE, path, contentType: 'application/json', body })
+    return deletion(this, { ref, uid, send })
+  }
+
   async watch(
     kind: Kind,
     resourceVersion: string,
@@ -146,6 +169,18 @@ export function bodyOf(patch: Patch): unknown {
   if (patch.resourceVersion === undefined) return patch.body
   const metadata = 'metadata' in patch.body ? patch.body.metadata : {}
   return { ...patch.body, metadata: { ...(metadata as object), resourceVersion: patch.resourceVersion } }
+}
+
+/** What is created. */
+export function objectOf({ kind, namespace, name }: ObjectRef<AnyKind>, content: ObjectContent): object {
+  const { group, version } = served[kind]
+  const metadata = { ...content.metadata, name, ...(namespace !== '' && { namespace }) }
+  return { ...content, apiVersion: group === '' ? version : `${group}/${version}`, kind, metadata }
+}
+
+/** What a delete of one object, and of no later one, says. */
+export function deleteOptions(uid: string): object {
+  return { apiVersion: 'v1', kind: 'DeleteOptions', preconditions: { uid } }
 }
 
 function eventOf(asked: Asked, line: unknown): WatchEvent {

@@ -11,7 +11,7 @@ const objectKey = (...kinds: readonly AnyKind[]) =>
   z.string().regex(new RegExp(`^(?:${kinds.join('|')})/${dnsName}/${dnsName}$`))
 
 /** Printable ASCII without spaces: ids of unlocks, of locks, of objects. */
-const id = z.string().regex(/^[\x21-\x7e]{1,200}$/)
+export const plainId = z.string().regex(/^[\x21-\x7e]{1,200}$/)
 
 const forceUnlockValue = z.strictObject({
   forceUnlock: z.enum(['no', 'yes', 'auto']).optional(),
@@ -23,16 +23,16 @@ export type ForceUnlockValue = z.infer<typeof forceUnlockValue>
 const changeSchema = z
   .discriminatedUnion('field', [
     z.strictObject({
-      ...{ field: z.literal('replicas'), object: objectKey('Deployment'), uid: id },
+      ...{ field: z.literal('replicas'), object: objectKey('Deployment'), uid: plainId },
       ...{ from: z.number().int().min(0), to: z.number().int().min(0) },
     }),
     z.strictObject({
-      ...{ field: z.literal('suspend'), object: objectKey(...workloadKinds), uid: id },
+      ...{ field: z.literal('suspend'), object: objectKey(...workloadKinds), uid: plainId },
       ...{ from: z.boolean().nullable(), to: z.boolean() },
     }),
     z.strictObject({
       /** `spec.tfstate.forceUnlock` and `spec.tfstate.lockIdentifier`: neither means anything alone. */
-      ...{ field: z.literal('forceUnlock'), object: objectKey('Terraform'), uid: id },
+      ...{ field: z.literal('forceUnlock'), object: objectKey('Terraform'), uid: plainId },
       ...{ from: forceUnlockValue.nullable(), to: forceUnlockValue },
     }),
   ])
@@ -43,14 +43,14 @@ export type ChangedField = Change['field']
 
 /** What a guarded unlock is about to change in a cluster, written down before the first change. It holds no secret. */
 export const intentSchema = z.strictObject({
-  unlock: id,
+  unlock: plainId,
   cluster: z.string().min(1).max(200),
   /** When it was written, in milliseconds since the epoch. */
   at: z.number().int(),
   /** tofu-controller's. It carries the intent as an annotation. */
-  deployment: z.strictObject({ object: objectKey('Deployment'), uid: id }),
+  deployment: z.strictObject({ object: objectKey('Deployment'), uid: plainId }),
   /** The one whose state is locked. */
-  locked: z.strictObject({ object: objectKey('Terraform'), uid: id, lock: id }),
+  locked: z.strictObject({ object: objectKey('Terraform'), uid: plainId, lock: plainId }),
   /** In the order in which they are made: an applier before what it applies. */
   changes: z
     .array(changeSchema)

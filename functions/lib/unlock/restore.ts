@@ -20,6 +20,11 @@ interface Of {
   readonly field: ChangedField | 'plan'
 }
 
+export interface RestoreOptions {
+  /** Whoever calls looks again later: a request that was in flight when its step ended may arrive after this. */
+  readonly keepOpen?: boolean
+}
+
 /** What became of the changes of an unlock. What was never made, or put back earlier, is in none of the lists. */
 export interface Restored {
   readonly unlock: string
@@ -40,11 +45,15 @@ export interface Restored {
  * A field that the API server refuses does not keep the others from being put back. Throws ClusterError and
  * LedgerUnavailable for what can pass: call again.
  */
-export async function restore(intent: Intent, ports: RestorePorts): Promise<Restored> {
+export async function restore(
+  intent: Intent,
+  ports: RestorePorts,
+  { keepOpen = false }: RestoreOptions = {},
+): Promise<Restored> {
   const { cluster, ledger, clock } = ports
   const restoring = new Restoring(intent, ports)
   const restored = await restoring.run()
-  if (restored.failed.length > 0) return restored
+  if (restored.failed.length > 0 || keepOpen) return restored
   const { unlock } = intent
   const detail = { left: restored.left.map((each) => ({ ...each })) }
   await ledger.appendAudit({ unlock, id: 'restored', at: clock.now(), what: 'put back', by, detail })
@@ -79,6 +88,20 @@ export async function restoreAbandoned(ports: RestorePorts, { ended }: Abandoned
   }
   if (carried instanceof IntentUnreadable) throw carried
   return carried && restore(carried, ports)
+}
+
+/** Whether no controller works on the locked object, by what the unlock has changed. Throws ClusterError. */
+export async function holdsLocked(intent: Intent, cluster: Cluster): Promise<boolean> {
+  for (const change of holdersOf(intent)) {
+    if ((await standingOf(cluster, change)).is === 'ours') return true
+  }
+  return false
+}
+
+/** By which changes no controller works on the locked object: its own suspension, or else the missing controller. */
+function holdersOf({ changes, locked }: Intent): Change[] {
+  const suspends = changes.filter(({ field, object }) => field === 'suspend' && object === locked.object)
+  return [...suspends, ...changes.filter(({ field }) => field === 'replicas')]
 }
 
 /** In the audit. */
@@ -143,12 +166,8 @@ class Restoring {
     return undefined
   }
 
-  /** By which change no controller works on the locked object: its own suspension, or else the missing controller. */
   private async holding(): Promise<Change | undefined> {
-    const { changes, locked } = this.intent
-    const suspends = changes.filter(({ field, object }) => field === 'suspend' && object === locked.object)
-    const scales = changes.filter(({ field }) => field === 'replicas')
-    for (const change of [...suspends, ...scales]) {
+    for (const change of holdersOf(this.intent)) {
       const standing = await this.tried(change, () => standingOf(this.ports.cluster, change))
       if (standing?.is === 'ours') return change
     }

@@ -1,12 +1,14 @@
 import type { Fleet } from '../fleet.ts'
+import type { LockPlace } from '../locks/backends/lock-place.ts'
 import type { Observation } from '../locks/scan/observation.ts'
 import type { ClusterNow } from './cluster-now.ts'
 import { type Refused, refusal } from './refusal.ts'
 import { chooseRung, type RungChoice } from './rung.ts'
 import { caseOf, type UnlockCase } from './unlock-case.ts'
 import { notesOf } from './unlock-notes.ts'
+import type { Fence } from './unlock-run.ts'
 import { estimateOf, type TimeEstimate, type UnlockStep } from './unlock-step.ts'
-import { stepsOf } from './unlock-steps.ts'
+import { fenceOf, holdsOf, stepsOf } from './unlock-steps.ts'
 import { type Approvals, unlockableOf } from './unlockable.ts'
 
 /** What an unlock would do. */
@@ -22,6 +24,12 @@ export interface UnlockPlan extends RungChoice {
   readonly estimate: TimeEstimate
   /** What a person should know beside. */
   readonly notes: readonly string[]
+  /** tofu-controller's Deployment. */
+  readonly deployment: string
+  /** What is suspended, in that order. */
+  readonly holds: readonly string[]
+  readonly fence: Fence
+  readonly place: LockPlace
 }
 
 export interface UnlockPlanOptions {
@@ -52,6 +60,10 @@ export function planUnlock(observation: Observation, { fleet, now, ghosts }: Unl
     ...{ outcome: 'planned', cluster, object, lock: lock.id, ...choice, approvals, steps },
     estimate: estimateOf(steps),
     notes: notesOf(given, choice.rung === 'quiesce'),
+    deployment: given.controller.key,
+    holds: holdsOf(choice.rung, given),
+    fence: fenceOf(given),
+    place: given.place,
   }
 }
 

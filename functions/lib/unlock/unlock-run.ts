@@ -29,6 +29,8 @@ const fenceSchema = z.object({
   stopMs: z.number(),
   /** How long an idle runner may take to end, in milliseconds. */
   runnerMs: z.number(),
+  /** How long the fresh plan may take, in milliseconds. */
+  planMs: z.number(),
 })
 
 export const unlockOutcomes = ['unlocked', 'refused', 'failed'] as const
@@ -53,6 +55,9 @@ export const unlockRunSchema = z.object({
   judged: judgedSchema.optional(),
   /** Under its turn: from here on it changes something. */
   begunAt: time.optional(),
+  /** The object by its UID. */
+  locked: intentSchema.shape.locked.optional(),
+  /** Undefined where nothing has to be changed: all is held already. */
   intent: intentSchema.optional(),
   fence: fenceSchema.optional(),
   /** When the step that waits began to: its deadline counts from here. */

@@ -3,6 +3,7 @@ import { oneLine } from '../locks/evidence/one-line.ts'
 import type { Applier, TerraformNow } from './cluster-now.ts'
 import type { Rung } from './rung.ts'
 import type { UnlockCase } from './unlock-case.ts'
+import type { Fence } from './unlock-run.ts'
 import type { FieldValue, UnlockStep } from './unlock-step.ts'
 
 /** What API servers and kubelets may take on top of a grace, in milliseconds. */
@@ -10,6 +11,34 @@ const marginMs = 60_000
 
 /** How long the controller is given to come back, or to answer a request, in milliseconds. */
 const answerMs = 5 * 60_000
+
+/** What an unlock holds by this rung: keys of objects to suspend, in that order. Nothing that is suspended already. */
+export function holdsOf(rung: Rung, given: UnlockCase): string[] {
+  if (rung === 'controller-assisted') return []
+  const { own, others, appliers } = holdsIn(given, rung === 'quiesce')
+  return [...appliers.toReversed(), ...(own === undefined ? [] : [own]), ...others]
+}
+
+/** How long its waits may take, in milliseconds, and what is waited for. */
+export function fenceOf({
+  object,
+  hangs,
+  hanging,
+  isSuspect,
+  runner,
+  terraform,
+  controller,
+  ...given
+}: UnlockCase): Fence {
+  return {
+    hanging: [...(hangs ? [object] : []), ...hanging.map(({ key }) => key)],
+    ...(isSuspect && runner && { awaited: { key: runner.key, uid: runner.uid } }),
+    drainMs: given.drainMs,
+    stopMs: controller.graceMs + marginMs,
+    runnerMs: terraform.runnerGraceMs + marginMs,
+    planMs: given.planMs,
+  }
+}
 
 /** Everything that an unlock does by this rung, in its order. */
 export function stepsOf(rung: Rung, given: UnlockCase): UnlockStep[] {
@@ -39,17 +68,9 @@ function assisted(given: UnlockCase): UnlockStep[] {
 
 /** Lockstep deletes the lock, once nothing can run the object. */
 function fenced(given: UnlockCase, rung: 'targeted' | 'quiesce'): UnlockStep[] {
-  const { terraform, controller } = given
+  const { terraform } = given
   const stops = rung === 'quiesce'
-  // Whoever puts something back is suspended before what it would put back, and resumed after it.
-  const appliers = heldBy([
-    ...(stops ? controller.appliers : []),
-    ...(terraform.suspended ? [] : terraform.appliers),
-    ...(stops ? given.others.flatMap(({ suspended, appliers }) => (suspended ? [] : appliers)) : []),
-  ])
-  // All of them: an apply that begins just before the controller stops would be interrupted by it.
-  const others = stops ? given.others.filter(({ suspended }) => !suspended).map(({ key }) => key) : []
-  const own = terraform.suspended ? undefined : terraform.key
+  const { own, others, appliers } = holdsIn(given, stops)
   return [
     ...appliers.toReversed().map((key) => suspend(key, 'it would put back what is changed below')),
     ...(own === undefined ? [] : [suspend(own, 'no new run of it begins')]),
@@ -67,6 +88,21 @@ function fenced(given: UnlockCase, rung: 'targeted' | 'quiesce'): UnlockStep[] {
     ...(own === undefined ? [] : [resume(own), request(own)]),
     ...appliers.map((key) => resume(key)),
   ]
+}
+
+/** What is suspended, and resumed in the opposite order. */
+function holdsIn({ terraform, controller, others }: UnlockCase, stops: boolean) {
+  return {
+    // Whoever puts something back is suspended before what it would put back, and resumed after it.
+    appliers: heldBy([
+      ...(stops ? controller.appliers : []),
+      ...(terraform.suspended ? [] : terraform.appliers),
+      ...(stops ? others.flatMap(({ suspended, appliers }) => (suspended ? [] : appliers)) : []),
+    ]),
+    own: terraform.suspended ? undefined : terraform.key,
+    // All of them: an apply that begins just before the controller stops would be interrupted by it.
+    others: stops ? others.filter(({ suspended }) => !suspended).map(({ key }) => key) : [],
+  }
 }
 
 /** Those that are not suspended yet, each once, the nearest ones first. */

@@ -81,6 +81,11 @@ const nestedTask = z.strictObject({
   Resource: z.literal('arn:aws:states:::states:startExecution.sync:2'),
   Arguments: startArguments,
 })
+const startTask = z.strictObject({
+  ...task,
+  Resource: z.literal('arn:aws:states:::states:startExecution'),
+  Arguments: startArguments,
+})
 const choice = z.strictObject({
   Type: z.literal('Choice'),
   ...result,
@@ -115,8 +120,9 @@ const map = z.strictObject({
   }),
 })
 
-const resource = z.discriminatedUnion('Resource', [invokeTask, tokenTask, nestedTask], {
-  error: `must be one of ${[invokeTask, tokenTask, nestedTask].map((one) => one.shape.Resource.value).join(', ')}`,
+const tasks = [invokeTask, tokenTask, nestedTask, startTask] as const
+const resource = z.discriminatedUnion('Resource', tasks, {
+  error: `must be one of ${tasks.map((one) => one.shape.Resource.value).join(', ')}`,
 })
 const state = z.discriminatedUnion('Type', [resource, choice, wait, pass, succeed, fail, map], {
   error: 'must be one of Task, Choice, Wait, Pass, Succeed, Fail, Map',

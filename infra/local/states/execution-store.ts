@@ -25,6 +25,10 @@ export const taskOutcome = z.union([z.object({ output: json }), z.object({ error
 /** How a task with a token ended. */
 export type TaskOutcome = z.infer<typeof taskOutcome>
 
+/** The attempt of a task that started an execution. Whoever is not awaited goes on when that attempt is over. */
+const startedBy = z.object({ executionArn: z.string(), task: z.string(), awaited: z.boolean().default(true) })
+export type StartedBy = z.infer<typeof startedBy>
+
 /** One line of what is kept of an execution. */
 export const executionRecord = z.discriminatedUnion('type', [
   z.object({
@@ -35,8 +39,7 @@ export const executionRecord = z.discriminatedUnion('type', [
     /** JSON text. */
     input: z.string(),
     startedAt: z.number(),
-    /** The attempt of a task that started it, for nested executions. */
-    startedBy: z.object({ executionArn: z.string(), task: z.string() }).optional(),
+    startedBy: startedBy.optional(),
   }),
   z.object({
     type: z.literal('step'),

@@ -2,7 +2,14 @@ import type { Clock } from '../../../functions/lib/clock.ts'
 import type { Activity } from '../virtual-clock.ts'
 import { alarm } from './alarm.ts'
 import type { Definition, Graph } from './definition.ts'
-import type { ExecutionRecord, ExecutionStore, Position, StartedRecord, TaskOutcome } from './execution-store.ts'
+import type {
+  ExecutionRecord,
+  ExecutionStore,
+  Position,
+  StartedBy,
+  StartedRecord,
+  TaskOutcome,
+} from './execution-store.ts'
 import {
   type ClosedStatus,
   type EventBody,
@@ -14,7 +21,7 @@ import {
 import { evaluate, type Json, type Scope } from './jsonata-expression.ts'
 import { runGraph } from './run-states.ts'
 import { StateError } from './state-error.ts'
-import { type TokenSubject, taskToken } from './task-token.ts'
+import { taskToken } from './task-token.ts'
 
 /** Events of one execution, as of Standard workflows. */
 export const historyLimit = 25_000
@@ -33,7 +40,7 @@ export interface Services {
   readonly random: () => number
   /** Calls a function; throws StateError with what Step Functions would report. */
   invoke(functionName: string, payload: Json, signal: AbortSignal): Promise<Json>
-  /** Starts a nested execution, or finds the one that this attempt has started. Throws StateError. */
+  /** Starts an execution for a task, or finds the one that this attempt has started. Throws StateError. */
   startChild(child: ChildStart): Execution
   onEvent(executionArn: string, event: HistoryEvent): void
   /** After the status changed. */
@@ -44,7 +51,7 @@ export interface ChildStart {
   readonly stateMachineArn: string
   readonly name: string | undefined
   readonly input: Json
-  readonly startedBy: TokenSubject
+  readonly startedBy: StartedBy
 }
 
 /** A run through a graph of states: the machine's own, or one iteration of a Map. */

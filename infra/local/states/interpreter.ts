@@ -4,7 +4,13 @@ import { LockstepError } from '../../../functions/lib/errors.ts'
 import { type Activity, noActivity } from '../virtual-clock.ts'
 import type { Definition, Graph, TaskState } from './definition.ts'
 import { type ChildStart, Execution, type Services } from './execution.ts'
-import { type ExecutionStore, MemoryExecutionStore, type StartedRecord, type TaskOutcome } from './execution-store.ts'
+import {
+  type ExecutionStore,
+  MemoryExecutionStore,
+  type StartedBy,
+  type StartedRecord,
+  type TaskOutcome,
+} from './execution-store.ts'
 import type { ExecutionStatus, HistoryEvent } from './history.ts'
 import { isExpression, type Json } from './jsonata-expression.ts'
 import { dataLimitBytes } from './state-data.ts'
@@ -219,7 +225,7 @@ export class Interpreter {
     for (const execution of this.executions.values()) execution.detach()
   }
 
-  private begin(machine: string, name: string, input: Json, startedBy?: StartedRecord['startedBy']): Execution {
+  private begin(machine: string, name: string, input: Json, startedBy?: StartedBy): Execution {
     if (this.closed)
       throw new StatesRefusal('ValidationException', 'The interpreter is closed.', 'Start the host again.')
     if (!nameRule.test(name)) {
@@ -327,7 +333,8 @@ export class Interpreter {
       const { startedBy } = execution.started
       const parent = startedBy && this.executions.get(startedBy.executionArn)
       // Its parent ended, and the host before the parent's children could be stopped.
-      if (parent && parent.status !== 'RUNNING') execution.stop(undefined, `Its parent ${parent.arn} has ended.`)
+      if (startedBy?.awaited && parent && parent.status !== 'RUNNING')
+        execution.stop(undefined, `Its parent ${parent.arn} has ended.`)
       else execution.resume()
     }
   }
@@ -404,7 +411,7 @@ function lambdaError(error: unknown): StateError {
   return new StateError(errorType, JSON.stringify({ errorMessage, errorType, trace: [] }))
 }
 
-const isStartedBy = ({ started }: Execution, by: NonNullable<StartedRecord['startedBy']>): boolean =>
+const isStartedBy = ({ started }: Execution, by: StartedBy): boolean =>
   started.startedBy?.executionArn === by.executionArn && started.startedBy.task === by.task
 
 function sameExecution(existing: Execution, input: string): Execution {

@@ -87,6 +87,8 @@ function start(attempt: Attempt, state: TaskState, signal: AbortSignal): Promise
       return waitForToken(attempt, signal)
     case 'arn:aws:states:::states:startExecution.sync:2':
       return runNested(attempt, signal)
+    case 'arn:aws:states:::states:startExecution':
+      return startAlone(attempt)
   }
 }
 
@@ -207,11 +209,9 @@ function recordSubmitted({ execution, branch, resource, token }: Attempt, submit
 
 /** Starts an execution of another machine and waits for its end. Stops it when the task is cut off. */
 async function runNested(attempt: Attempt, signal: AbortSignal): Promise<Json> {
-  const { execution, key } = attempt
-  const { StateMachineArn, Name, Input } = parse(startArguments, attempt.arguments)
-  const startedBy = { executionArn: execution.arn, task: key }
-  const child = execution.services.startChild({ stateMachineArn: StateMachineArn, name: Name, input: Input, startedBy })
-  recordSubmitted(attempt, { ExecutionArn: child.arn, StartDate: child.started.startedAt })
+  const { execution } = attempt
+  const child = startChild(attempt, true)
+  recordSubmitted(attempt, startAnswer(child))
   const stop = () => {
     if (!execution.isDetached) child.stop(undefined, `Its parent ${execution.arn} no longer waits for it.`)
   }
@@ -221,6 +221,21 @@ async function runNested(attempt: Attempt, signal: AbortSignal): Promise<Json> {
   const description = nestedDescription(child)
   if (child.status === 'SUCCEEDED') return description
   throw new StateError('States.TaskFailed', JSON.stringify({ ...description, Input: child.started.input }))
+}
+
+/** Starts an execution of another machine, which then is on its own: it outlives who started it. */
+async function startAlone(attempt: Attempt): Promise<Json> {
+  return startAnswer(startChild(attempt, false))
+}
+
+function startChild({ execution, key, arguments: args }: Attempt, awaited: boolean): Execution {
+  const { StateMachineArn, Name, Input } = parse(startArguments, args)
+  const startedBy = { executionArn: execution.arn, task: key, awaited }
+  return execution.services.startChild({ stateMachineArn: StateMachineArn, name: Name, input: Input, startedBy })
+}
+
+function startAnswer({ arn, started }: Execution): { [field: string]: Json } {
+  return { ExecutionArn: arn, StartDate: started.startedAt }
 }
 
 function nestedDescription(child: Execution): { [field: string]: Json } {

@@ -1,4 +1,4 @@
-import { type DryRunPorts, dryRun } from '../../../functions/lib/unlock/dry-run.ts'
+import { type PlanPorts, planNow } from '../../../functions/lib/unlock/plan-now.ts'
 import type { Refused } from '../../../functions/lib/unlock/refusal.ts'
 import type { UnlockPlan } from '../../../functions/lib/unlock/unlock-plan.ts'
 import type { LockLedger } from './lock-view.ts'
@@ -12,8 +12,8 @@ export interface UnlockView {
   readonly plan: UnlockPlan | Refused
 }
 
-export interface UnlockViewsOptions extends DryRunPorts {
-  readonly ledger: Pick<LockLedger, 'readObservation'> & DryRunPorts['ledger']
+export interface UnlockViewsOptions extends PlanPorts {
+  readonly ledger: Pick<LockLedger, 'readObservation'> & PlanPorts['ledger']
 }
 
 /** Plans of unlocks, for people. Nothing here changes anything. */
@@ -28,6 +28,6 @@ export class UnlockViews {
   async plan(key: string): Promise<UnlockView | undefined> {
     const observation = await this.options.ledger.readObservation(key)
     if (!observation) return undefined
-    return { key, seenAt: observation.evidence.at, plan: await dryRun(observation, this.options) }
+    return { key, seenAt: observation.evidence.at, plan: await planNow(observation, this.options) }
   }
 }

@@ -42,6 +42,10 @@ export class BusyCluster implements Cluster {
 
   get: Cluster['get'] = (ref, options) => this.options.cluster.get(ref, options)
 
+  create: Cluster['create'] = (ref, content) => this.options.cluster.create(ref, content)
+
+  delete: Cluster['delete'] = (ref, options) => this.options.cluster.delete(ref, options)
+
   patch: Cluster['patch'] = async (ref: ObjectRef, patch, options) => {
     const isFirstHold = patch.type === 'merge' && patch.resourceVersion !== undefined && !this.held.has(refKey(ref))
     if (isFirstHold) {

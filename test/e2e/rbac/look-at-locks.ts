@@ -67,6 +67,8 @@ function noting(cluster: Cluster, refusals: ClusterError[]): Cluster {
     list: (kind, options) => noted(cluster.list(kind, options)),
     get: (ref) => noted(cluster.get(ref)),
     patch: (ref, patch) => noted(cluster.patch(ref, patch)),
+    create: (ref, content) => noted(cluster.create(ref, content)),
+    delete: (ref, options) => noted(cluster.delete(ref, options)),
     watch: (...watch) => noted(cluster.watch(...watch)),
   }
 }

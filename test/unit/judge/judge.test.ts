@@ -26,7 +26,7 @@ function planning(options: Parameters<typeof s3Object>[1] = {}): ScannedFleet {
   return fleet
 }
 
-const kill = (fleet: ScannedFleet) => fleet.staging.delete(runnerPod('vpc', start))
+const kill = (fleet: ScannedFleet) => fleet.staging.remove(runnerPod('vpc', start))
 
 describe('the locks of a cluster', () => {
   test('a runner that works is live, however old its lock is', async () => {
@@ -106,7 +106,7 @@ describe('the locks of a cluster', () => {
     expect(await fleet.ledger.listObservations()).toMatchObject([
       { cluster: 'staging', judgement: { rule: 'not-a-runner' } },
     ])
-    fleet.staging.delete(heldLease('lock-tfstate-default-lab', '', ''))
+    fleet.staging.remove(heldLease('lock-tfstate-default-lab', '', ''))
     await fleet.scanFor(2)
     expect(fleet.told).toEqual(['live', 'suspect', 'free'])
   })
@@ -310,7 +310,7 @@ describe('events', () => {
     await fleet.scanFor(2)
     expect(await fleet.scan('staging')).toMatchObject({ failed: 1 })
     fleet.events.down = false
-    fleet.staging.delete(s3Object('vpc'))
+    fleet.staging.remove(s3Object('vpc'))
     await fleet.scanFor(4)
     expect(fleet.told).toEqual(['live', 'free'])
   })
@@ -360,7 +360,7 @@ describe('what belongs to no object', () => {
   test('is a lock whose object was deleted', async () => {
     const fleet = planning()
     await fleet.scanFor(2)
-    fleet.staging.delete(s3Object('vpc'))
+    fleet.staging.remove(s3Object('vpc'))
     await fleet.scanFor(2)
     const [observation] = await fleet.ledger.listObservations()
     expect(observation).toMatchObject({ judgement: { rule: 'young-and-not-a-runner' } })
@@ -372,7 +372,7 @@ describe('what belongs to no object', () => {
     const fleet = planning({ lockfile: true })
     fleet.bucket.take(file('vpc.tfstate'), record('a', runner, start), start)
     await fleet.scanFor(2)
-    fleet.staging.delete(s3Object('vpc'))
+    fleet.staging.remove(s3Object('vpc'))
     fleet.table.release(item('vpc.tfstate'))
     fleet.bucket.release(file('vpc.tfstate'))
     await fleet.scanFor(2)

@@ -74,7 +74,7 @@ describe('a runner of another namespace', () => {
     const fleet = lockedFleet()
     fleet.staging.put(s3('a'), running())
     await fleet.scanFor(4)
-    fleet.staging.delete(s3('a'))
+    fleet.staging.remove(s3('a'))
     fleet.staging.put(s3('b'))
     await expectNeverStale(fleet)
   })

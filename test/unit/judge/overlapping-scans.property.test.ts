@@ -59,7 +59,7 @@ class TroubledFleet extends ScannedFleet {
 
   happen(what: Happening): void {
     this.table.denied = what === 'denied'
-    if (what === 'dies') this.staging.delete(runnerPod('vpc', start))
+    if (what === 'dies') this.staging.remove(runnerPod('vpc', start))
     if (what === 'lives') this.staging.put(runnerPod('vpc', start - minute))
     if (what === 'released') this.table.release(item('vpc.tfstate'))
     if (what === 'taken anew') {

@@ -304,5 +304,7 @@ function fake(): Cluster {
     watch: async () => {},
     get: none,
     patch: none,
+    create: none,
+    delete: none,
   }
 }

@@ -6,7 +6,8 @@ import { SecretStateReader } from '../../../functions/lib/locks/states/secret-st
 const address = { store: 'kubernetes', cluster: 'staging', namespace: 'infra', name: 'tfstate-default-vpc' } as const
 const readerOf = (get: () => Promise<unknown>) => {
   const refused = () => Promise.reject(new Error('not part of this test'))
-  const cluster: Cluster = { name: 'staging', get, list: refused, watch: refused, patch: refused }
+  const others = { list: refused, watch: refused, patch: refused, create: refused, delete: refused }
+  const cluster: Cluster = { name: 'staging', get, ...others }
   return new SecretStateReader(cluster)
 }
 const read = (secret: unknown) => readerOf(async () => secret).read(address)

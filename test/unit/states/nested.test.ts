@@ -13,8 +13,29 @@ const nest = (Arguments: unknown = {}, extra: Record<string, unknown> = {}) => (
   ...extra,
 })
 
+const wait = { Type: 'Wait', Seconds: 10, End: true }
+
 const worldOf = (parent: States, child: States, handlers = {}) =>
   interpreterOf({ machines: { parent: machineOf(parent), child: machineOf(child) }, handlers })
+
+describe('an execution that is started and left alone', () => {
+  const start = { ...nest({ Name: 'c1' }), Resource: 'arn:aws:states:::states:startExecution' }
+
+  it('outlives its parent, however that ends', async () => {
+    const interpreter = worldOf(
+      {
+        M: { Type: 'Map', Items: [1], ItemProcessor: { StartAt: 'A', States: { A: start } }, Next: 'Long' },
+        Long: wait,
+      },
+      { B: wait },
+    )
+    const { executionArn } = interpreter.start({ machine: 'parent' })
+    await expect.poll(() => interpreter.list({ machine: 'child' }).length).toBe(1)
+    interpreter.stop(executionArn)
+    const [child] = interpreter.list({ machine: 'child' })
+    expect((await interpreter.finished(child?.executionArn ?? '')).status).toBe('SUCCEEDED')
+  })
+})
 
 describe('a nested execution', () => {
   it('gives its description, with input and output as JSON', async () => {

@@ -266,6 +266,9 @@ describe('after a restart', () => {
     End: true,
   }
 
+  const startAlone = { ...nest, Resource: 'arn:aws:states:::states:startExecution' }
+  const slow = machineOf({ B: { Type: 'Wait', Seconds: 100, End: true } })
+
   it('a nested execution goes on as the same one', async () => {
     const clock = virtualClock()
     const world = {
@@ -301,6 +304,39 @@ describe('after a restart', () => {
     const [child] = second.list({ machine: 'child' })
     expect(child?.status).toBe('RUNNING')
     expect((await second.finished(child?.executionArn ?? '')).status).toBe('ABORTED')
+  })
+
+  it('an execution that was started and left alone goes on, although its parent has ended', async () => {
+    const clock = virtualClock()
+    const world = { clock, machines: { parent: machineOf({ A: startAlone }), child: slow } }
+    const store = new MemoryExecutionStore()
+    const first = interpreterOf({ ...world, store })
+    const { executionArn } = first.start({ machine: 'parent' })
+    await first.finished(executionArn)
+    await first.close()
+    const second = interpreterOf({ ...world, store })
+    const [child] = second.list({ machine: 'child' })
+    expect((await second.finished(child?.executionArn ?? '')).status).toBe('SUCCEEDED')
+  })
+
+  it('an execution is started once, whenever the host dies', async () => {
+    for (let records = 1; records <= 8; records++) {
+      const clock = virtualClock()
+      const world = { clock, machines: { parent: machineOf({ A: startAlone }), child: slow } }
+      const store = new MemoryExecutionStore()
+      let first: Interpreter | undefined
+      const dead = new Promise<void>((resolve) => {
+        const dying = new DyingStore(store, records, () => resolve(first?.close()))
+        first = interpreterOf({ ...world, store: dying })
+      })
+      const executionArn = first?.start({ machine: 'parent' }).executionArn ?? ''
+      await dead
+      // As if the machine were off for so long that what was started has ended by now.
+      await new Promise<void>((resolve) => clock.after(200_000, resolve))
+      const second = interpreterOf({ ...world, store })
+      expect((await second.finished(executionArn)).status).toBe('SUCCEEDED')
+      expect(second.list({ machine: 'child' })).toHaveLength(1)
+    }
   })
 
   it('a closed interpreter records nothing any more', async () => {

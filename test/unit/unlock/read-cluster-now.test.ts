@@ -94,7 +94,7 @@ describe('tofu-controller', () => {
   })
 
   it('may not be there', async () => {
-    cluster.delete(deployment())
+    cluster.remove(deployment())
     expect(await value('controller')).toBeUndefined()
   })
 
@@ -178,7 +178,7 @@ describe('the object', () => {
   })
 
   it('may not be there', async () => {
-    cluster.delete(terraform('vpc'))
+    cluster.remove(terraform('vpc'))
     expect(await value('object')).toBeUndefined()
   })
 

@@ -64,6 +64,8 @@ function refusing(name: ClusterErrorName, isMeant: (key: string, subresource?: s
     list: (kind, options) => cluster.list(kind, options),
     watch: (...args) => cluster.watch(...args),
     get: (ref, options) => cluster.get(ref, options),
+    create: (ref, content) => cluster.create(ref, content),
+    delete: (ref, options) => cluster.delete(ref, options),
     patch: async (ref, patch, options) => {
       const key = `${ref.kind}/${ref.namespace}/${ref.name}`
       if (isMeant(key, options?.subresource))

@@ -3,7 +3,7 @@ import { LockstepError } from '../../errors.ts'
 import type { LockPart } from '../evidence.ts'
 import type { StateReader } from '../states/state-reader.ts'
 import { locksAt } from '../stores/known-keys.ts'
-import { addressText, type FoundLock, type LockAddress, type LockStore } from '../stores/lock-store.ts'
+import { addressOf, addressText, type FoundLock, type LockAddress, type LockStore } from '../stores/lock-store.ts'
 
 /** The fleet's tables and buckets. What is in clusters, Leases and Secrets, comes from the clusters. */
 export interface LockAccess {
@@ -70,19 +70,7 @@ export function storeName(address: LockAddress): string {
 }
 
 /** The name of the store in which a part of a lock was found, by its `addressText`. */
-export function storeNameOf({ store, address }: LockPart): string | undefined {
-  switch (store) {
-    case 'dynamodb': {
-      const [, table, region] = / in table (\S+) \((\S+)\)$/.exec(address) ?? []
-      return table && region && `DynamoDB table ${table} in ${region}`
-    }
-    case 's3': {
-      const [, bucket] = /^s3:\/\/([^/]+)\//.exec(address) ?? []
-      return bucket && `S3 bucket ${bucket}`
-    }
-    case 'kubernetes': {
-      const [, cluster] = / in (\S+)$/.exec(address) ?? []
-      return cluster && `Leases of cluster ${cluster}`
-    }
-  }
+export function storeNameOf(part: LockPart): string | undefined {
+  const address = addressOf(part)
+  return address && storeName(address)
 }

@@ -1,4 +1,5 @@
 import { LockstepError } from '../../errors.ts'
+import type { LockPart } from '../evidence.ts'
 import type { LockRecord } from './lock-info.ts'
 
 /** Where one lock is. Unique in a fleet, as long as its clusters have names of their own. */
@@ -91,6 +92,27 @@ export function addressText(address: LockAddress): string {
       return `s3://${address.bucket}/${address.key}`
     case 'kubernetes':
       return `Lease/${address.namespace}/${address.name} in ${address.cluster}`
+  }
+}
+
+/**
+ * The address that `addressText` made the text of a part from; undefined for a text that is no address there. The
+ * names of tables, regions, buckets, namespaces and Leases have no spaces in them, so every text can be read in one way.
+ */
+export function addressOf({ store, address }: Pick<LockPart, 'store' | 'address'>): LockAddress | undefined {
+  switch (store) {
+    case 'dynamodb': {
+      const [, lockId, table, region] = /^(.+) in table ([^\s()]+) \(([^\s()]+)\)$/s.exec(address) ?? []
+      return lockId && table && region ? { store, region, table, lockId } : undefined
+    }
+    case 's3': {
+      const [, bucket, key] = /^s3:\/\/([^/]+)\/(.+)$/s.exec(address) ?? []
+      return bucket && key ? { store, bucket, key } : undefined
+    }
+    case 'kubernetes': {
+      const [, namespace, name, cluster] = /^Lease\/([^/\s]+)\/([^/\s]+) in (.+)$/s.exec(address) ?? []
+      return namespace && name && cluster ? { store, cluster, namespace, name } : undefined
+    }
   }
 }
 

@@ -9,17 +9,17 @@ import type { Refused } from './refusal.ts'
 import { planUnlock, type UnlockPlan } from './unlock-plan.ts'
 import { type Unlockable, unlockableOf } from './unlockable.ts'
 
-export interface DryRunPorts {
+export interface PlanPorts {
   readonly clusters: ClusterAccess
   readonly ledger: Pick<Ledger, 'listObservations'>
   readonly fleet: Pick<Fleet, 'clusters' | 'locks'>
 }
 
 /**
- * What an unlock of the lock of an observation would do now, or why it is refused. Reads the cluster only where the
- * verdict and the policy do not refuse it already, and changes nothing. Rejects with LedgerUnavailable.
+ * What an unlock of the lock of an observation does, as the cluster is now, or why it is refused. Reads the cluster only
+ * where the verdict and the policy do not refuse it already, and changes nothing. Rejects with LedgerUnavailable.
  */
-export async function dryRun(observation: Observation, ports: DryRunPorts): Promise<UnlockPlan | Refused> {
+export async function planNow(observation: Observation, ports: PlanPorts): Promise<UnlockPlan | Refused> {
   const { fleet, ledger } = ports
   const unlockable = unlockableOf(observation, fleet)
   if ('outcome' in unlockable) return unlockable
@@ -30,7 +30,7 @@ export async function dryRun(observation: Observation, ports: DryRunPorts): Prom
   return planUnlock(observation, { fleet, now, ghosts: ghostsAmong(observations, unlockable.cluster) })
 }
 
-async function readNow({ cluster, object }: Unlockable, { clusters, fleet }: DryRunPorts): Promise<ClusterNow> {
+async function readNow({ cluster, object }: Unlockable, { clusters, fleet }: PlanPorts): Promise<ClusterNow> {
   const [, namespace = '', name = ''] = object.split('/')
   const region = fleet.clusters.find((each) => each.name === cluster)?.region ?? ''
   try {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { parseFleet } from '../../../functions/lib/fleet.ts'
 import { ClusterError } from '../../../functions/lib/kubernetes/cluster.ts'
 import type { Observation } from '../../../functions/lib/locks/scan/observation.ts'
-import { dryRun } from '../../../functions/lib/unlock/dry-run.ts'
+import { planNow } from '../../../functions/lib/unlock/plan-now.ts'
 import { tofuDeployment } from '../../../infra/local/simulation/tofu/tofu-deployment.ts'
 import { deadFor } from '../../fixtures/lock-evidence.ts'
 import { MemoryCluster } from '../../fixtures/memory-cluster.ts'
@@ -33,7 +33,7 @@ function of(observation: Observation, object: string, owner = 'staging'): Observ
 
 function run(observation: Observation, others: readonly Observation[] = [], connected = cluster()) {
   const ledger = { listObservations: async () => [observation, ...others] }
-  return dryRun(observation, { fleet, ledger, clusters: { connect: async () => connected } })
+  return planNow(observation, { fleet, ledger, clusters: { connect: async () => connected } })
 }
 
 const drains = (plan: Awaited<ReturnType<typeof run>>) =>
@@ -55,7 +55,7 @@ describe('a dry run', () => {
   it('reads no cluster where the verdict refuses', async () => {
     const clusters = { connect: () => Promise.reject(new Error('was connected to')) }
     const ledger = { listObservations: async () => [] }
-    expect(await dryRun(live, { fleet, ledger, clusters })).toMatchObject({ outcome: 'refused', rule: 'live' })
+    expect(await planNow(live, { fleet, ledger, clusters })).toMatchObject({ outcome: 'refused', rule: 'live' })
   })
 
   it('refuses where the cluster does not answer', async () => {
@@ -64,7 +64,7 @@ describe('a dry run', () => {
     expect(await run(ghost, [], down)).toMatchObject({ rule: 'cannot-be-read' })
     const error = new ClusterError('ClusterUnauthorized', 'staging', 401, 'staging refuses us.', 'Grant it.')
     const clusters = { connect: () => Promise.reject(error) }
-    const refused = await dryRun(ghost, { fleet, clusters, ledger: { listObservations: async () => [] } })
+    const refused = await planNow(ghost, { fleet, clusters, ledger: { listObservations: async () => [] } })
     expect(refused).toMatchObject({ rule: 'cannot-be-read', reasons: [expect.stringContaining('staging refuses us.')] })
   })
 })

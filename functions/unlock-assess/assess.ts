@@ -1,0 +1,66 @@
+import type { Observation } from '../lib/locks/scan/observation.ts'
+import type { LockPorts } from '../lib/step.ts'
+import type { AuditRecord } from '../lib/unlock/audit.ts'
+import { judgedAfresh } from '../lib/unlock/judged-afresh.ts'
+import { missingApprovals } from '../lib/unlock/missing-approvals.ts'
+import { planNow } from '../lib/unlock/plan-now.ts'
+import type { Rung } from '../lib/unlock/rung.ts'
+import { UnderWay } from '../lib/unlock/under-way.ts'
+import type { UnlockInput } from '../lib/unlock/unlock-request.ts'
+import type { Judged } from '../lib/unlock/unlock-run.ts'
+import { UnlockStopped } from '../lib/unlock/unlock-stopped.ts'
+
+export interface Assessment {
+  readonly rung: Rung
+  /** Approvals that the policy asks for and that nobody has given yet. */
+  readonly missing: number
+  /** How long an approval may take, in seconds. */
+  readonly approvalSeconds: number
+}
+
+/**
+ * What an unlock would do, and who has to agree first. It looks at the lock and at the cluster anew. Throws UnlockRefused,
+ * LockChanged, ScanBusy.
+ */
+export async function assess(asked: UnlockInput & { readonly unlock: string }, ports: LockPorts): Promise<Assessment> {
+  const underWay = await UnderWay.open({ ...asked, requestedAt: ports.clock.now() }, ports)
+  const { requestedBy, reason, place, lock } = underWay.run
+  await underWay.record('asked', 'an unlock is asked for', { requestedBy, reason, place, lock })
+  const observation = await judgedAfresh(underWay.run, ports)
+  const plan = await planNow(observation, ports)
+  await underWay.record(`judged/${observation.version}`, 'judged', verdictIn(observation))
+  if (plan.outcome === 'refused') {
+    throw new UnlockStopped('UnlockRefused', `${plan.reasons.join('; ')}.`, plan.next)
+  }
+  const { object, rung, why, approvals, estimate } = plan
+  await underWay.note({ object, rung, judged: judgedIn(observation) })
+  const missing = await missingApprovals(plan, observation, underWay.run, ports)
+  await underWay.record(`planned/${observation.version}`, 'planned', {
+    rung,
+    why,
+    missing,
+    needed: approvals.needed,
+    ...estimate,
+  })
+  return { rung, missing, approvalSeconds: Math.ceil(ports.fleet.locks.approvalFor / 1_000) }
+}
+
+/** What a delete has to find again. */
+export function judgedIn({ evidence, judgement }: Observation): Judged {
+  const { rule, reasons } = judgement
+  const state = 'value' in evidence.state.reading ? evidence.state.reading.value : undefined
+  return {
+    ...{ at: evidence.at, rule, reasons, parts: evidence.lock.parts },
+    ...(state?.exists && { state: state.version }),
+  }
+}
+
+/** For the audit: the evidence as it was stored, but for what tells of a state's content. */
+export function verdictIn({ evidence, judgement }: Observation): AuditRecord['detail'] {
+  const { verdict, rule, reasons } = judgement
+  const { at, lock, holder, pod, nodes, controller, object } = evidence
+  const parts = lock.parts.map(({ store, address, takenAt }) => ({ store, address, takenAt }))
+  const told = { verdict, rule, reasons, at, holder, lock: { ...lock, parts }, pod, nodes, controller, object }
+  // What is not known is left out.
+  return JSON.parse(JSON.stringify(told))
+}
