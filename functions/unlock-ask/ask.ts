@@ -1,4 +1,3 @@
-import { LockstepError } from '../lib/errors.ts'
 import type { Approver } from '../lib/fleet.ts'
 import { oneLine } from '../lib/locks/evidence/one-line.ts'
 import type { Observation } from '../lib/locks/scan/observation.ts'
@@ -6,10 +5,11 @@ import type { ApprovalPorts } from '../lib/step.ts'
 import { type Approval, approversOf, decisionBy, fingerprintOf, outcomeOf } from '../lib/unlock/approval.ts'
 import { signLink } from '../lib/unlock/approval-link.ts'
 import { concludeApproval } from '../lib/unlock/conclude-approval.ts'
-import { dryRun } from '../lib/unlock/dry-run.ts'
+import { planNow } from '../lib/unlock/plan-now.ts'
 import type { UnlockPlan } from '../lib/unlock/unlock-plan.ts'
 import { planLines } from '../lib/unlock/unlock-plan-text.ts'
 import type { UnlockRun } from '../lib/unlock/unlock-run.ts'
+import { UnlockStopped } from '../lib/unlock/unlock-stopped.ts'
 
 export interface AskInput {
   readonly unlock: string
@@ -19,42 +19,18 @@ export interface AskInput {
   readonly needed: number
 }
 
-/** What people were to be asked about is not there any more: the lock was released, or is another one. */
-export class LockChanged extends LockstepError {
-  constructor({ unlock, lock }: UnlockRun, why: string) {
-    super(
-      'LockChanged',
-      `Lock ${lock} of unlock ${unlock} is not to be unlocked any more: ${why}.`,
-      'Look at it again.',
-    )
-  }
-}
-
-/** The unlock would wait for people that the fleet does not have. */
-export class NobodyMayApprove extends LockstepError {
-  constructor(needed: number, { requestedBy }: UnlockRun, others: readonly Approver[]) {
-    const names = others.length === 0 ? 'nobody' : `only ${others.map(({ name }) => name).join(', ')}`
-    const people = needed === 1 ? '1 person has' : `${needed} people have`
-    super(
-      'NobodyMayApprove',
-      `${people} to approve this unlock, and beside ${requestedBy} the fleet names ${names}.`,
-      'Name more people in locks.approvers of the fleet.',
-    )
-  }
-}
-
 /**
  * Writes down what people are asked, and sends each of them a link, except whoever asked for the unlock. Asked again for
  * the same lock it takes the new token, and keeps what people have decided; of another lock nothing is kept. Answers how
- * many people were sent a link. Throws LockChanged and NobodyMayApprove; rejects with LedgerUnavailable,
- * ApproversUnavailable and TaskTokensUnavailable.
+ * many people were sent a link. Throws UnlockRefused and LockChanged; rejects with LedgerUnavailable, ApproversUnavailable
+ * and TaskTokensUnavailable.
  */
 export async function askForApproval(input: AskInput, ports: ApprovalPorts): Promise<{ asked: number }> {
   const { fleet } = ports
   const run = (await ports.ledger.readUnlockRun(input.unlock))?.value
-  if (!run) throw new LockstepError('UnlockUnknown', `There is no unlock ${input.unlock}.`, 'Start it again.')
+  if (!run) throw new TypeError(`There is no unlock ${input.unlock} in the ledger.`)
   const others = approversOf(run.requestedBy, fleet.locks.approvers)
-  if (others.length < input.needed) throw new NobodyMayApprove(input.needed, run, others)
+  if (others.length < input.needed) throw tooFew(input.needed, run, others)
   const { observation, plan } = await lookAgain(run, ports)
   const approval = await writeDown(input, run, { observation, plan }, ports)
   const outcome = outcomeOf(approval)
@@ -76,11 +52,25 @@ interface Shown {
 /** What people are shown is what is there now. */
 async function lookAgain(run: UnlockRun, ports: ApprovalPorts): Promise<Shown> {
   const observation = await ports.ledger.readObservation(run.place)
-  if (!observation) throw new LockChanged(run, 'no scan knows of it')
-  const plan = await dryRun(observation, ports)
-  if (plan.outcome === 'refused') throw new LockChanged(run, plan.reasons.join('; '))
-  if (plan.lock !== run.lock) throw new LockChanged(run, `the lock there is ${plan.lock}`)
+  if (!observation) throw refused('its lock is not known any more', 'Look at it with the next scan.')
+  const plan = await planNow(observation, ports)
+  if (plan.outcome === 'refused') throw refused(plan.reasons.join('; '), plan.next)
+  if (plan.lock !== run.lock) {
+    throw new UnlockStopped('LockChanged', `Somebody else holds the state of ${plan.object} now.`, 'Let them finish.')
+  }
   return { observation, plan }
+}
+
+function refused(why: string, next: string): UnlockStopped {
+  return new UnlockStopped('UnlockRefused', `Nobody is asked: ${why}.`, next)
+}
+
+/** It would wait for people that there are not. */
+function tooFew(needed: number, { requestedBy }: UnlockRun, others: readonly Approver[]): UnlockStopped {
+  const names = others.length === 0 ? 'nobody' : `only ${others.map(({ name }) => name).join(', ')}`
+  const people = needed === 1 ? '1 person has' : `${needed} people have`
+  const why = `${people} to agree, and beside ${requestedBy} the fleet names ${names}`
+  return refused(why, 'Name more people in locks.approvers of the fleet.')
 }
 
 async function writeDown(

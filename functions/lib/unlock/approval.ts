@@ -99,12 +99,6 @@ export function outcomeOf({ needed, decisions }: Approval): 'open' | 'approved' 
   return new Set(decisions.map(({ by }) => folded(by))).size >= needed ? 'approved' : 'open'
 }
 
-/** How many people have agreed to exactly this; nobody, where one has denied it. */
-export function agreedTo(judged: string, approval: Approval | undefined): number {
-  if (approval?.judged !== judged || outcomeOf(approval) === 'denied') return 0
-  return approval.decisions.length
-}
-
 export function decisionBy(name: string, { decisions }: Approval): Decision | undefined {
   return decisions.find(({ by }) => isSame(by, name))
 }

@@ -129,7 +129,7 @@ describe('POST', () => {
 
   it('ends it with one who denies', async () => {
     await decide('bob', 'deny', '&reason=not+now')
-    expect([...tasks.answers.values()]).toEqual(['ApprovalDenied'])
+    expect([...tasks.answers.values()]).toEqual(['UnlockDenied'])
     expect(await decide('carol', 'approve')).toMatchObject({ statusCode: 409 })
     expect((await look('carol')).body).toContain('It is denied.')
   })

@@ -68,12 +68,12 @@ it('leaves those alone whose places it was not given', async () => {
 it('ends one whose time is over', async () => {
   now = approvalOf().expiresAt
   expect(await tended(approvalOf())).toMatchObject({ closed: { how: 'expired' } })
-  expect([...tasks.answers.values()]).toEqual(['ApprovalExpired'])
+  expect([...tasks.answers.values()]).toEqual(['NotApproved'])
 })
 
 it.each([
   ['approve', 'approved', 'succeeded'],
-  ['deny', 'denied', 'ApprovalDenied'],
+  ['deny', 'denied', 'UnlockDenied'],
 ] as const)('answers what people have decided where nobody has yet: %s', async (decision, how, answer) => {
   const decided = approvalOf({ needed: 1, decisions: [{ by: 'bob', decision, at: askedAt }] })
   expect(await tended(decided)).toMatchObject({ closed: { how } })
