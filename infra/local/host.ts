@@ -23,6 +23,15 @@ import { step as plan } from '../../functions/plan/handler.ts'
 import { step as release } from '../../functions/release/handler.ts'
 import { step as report } from '../../functions/report/handler.ts'
 import { step as restore } from '../../functions/restore/handler.ts'
+import { step as unlockAct } from '../../functions/unlock-act/handler.ts'
+import { step as unlockAssess } from '../../functions/unlock-assess/handler.ts'
+import { step as unlockBegin } from '../../functions/unlock-begin/handler.ts'
+import { step as unlockConclude } from '../../functions/unlock-conclude/handler.ts'
+import { step as unlockDelete } from '../../functions/unlock-delete/handler.ts'
+import { step as unlockFence } from '../../functions/unlock-fence/handler.ts'
+import { step as unlockPutBack } from '../../functions/unlock-put-back/handler.ts'
+import { step as unlockVerify } from '../../functions/unlock-verify/handler.ts'
+import { step as unlockWatch } from '../../functions/unlock-watch/handler.ts'
 import { step as wait } from '../../functions/wait/handler.ts'
 import { step as waves } from '../../functions/waves/handler.ts'
 import type { WebhookRequest } from '../../functions/webhook/delivery.ts'
@@ -184,7 +193,8 @@ function machineArn(name: string): string {
 /** The names under which the state machines know the functions: `${ClaimFunction}` and so on. */
 const functionNames = [
   ...['waves', 'claim', 'plan', 'gate', 'fetch', 'open', 'wait', 'hold', 'report', 'release', 'restore'],
-  ...['judge', 'judge-others'],
+  ...['judge', 'judge-others', 'unlock-assess', 'unlock-ask', 'unlock-begin', 'unlock-fence', 'unlock-back-up'],
+  ...['unlock-delete', 'unlock-put-back', 'unlock-verify', 'unlock-conclude', 'unlock-watch', 'unlock-act'],
 ] as const
 
 /** `JudgeOthersFunction` for `judge-others`. */
@@ -199,7 +209,12 @@ export function readMachines(): Record<string, Definition> {
   const substitutions = { ...Object.fromEntries(functions), RolloutStateMachine: machineArn('rollout') }
   const load = (name: string) =>
     loadDefinition(readFileSync(new URL(`${name}.asl.json`, statemachines), 'utf8'), substitutions)
-  return { fleet: load('fleet'), rollout: load('rollout'), 'lock-scan': load('lock-scan') }
+  return {
+    fleet: load('fleet'),
+    rollout: load('rollout'),
+    'lock-scan': load('lock-scan'),
+    'guarded-unlock': load('guarded-unlock'),
+  }
 }
 
 /** The functions by the names under which the state machines know them. */
@@ -219,5 +234,14 @@ export function handlersOf(ports: LockPorts): Record<string, Invocation> {
     restore: bindStep(restore, bind),
     judge: bindStep(judge, bind),
     'judge-others': bindStep(judgeOthers, bind),
+    'unlock-act': bindStep(unlockAct, bind),
+    'unlock-assess': bindStep(unlockAssess, bind),
+    'unlock-begin': bindStep(unlockBegin, bind),
+    'unlock-conclude': bindStep(unlockConclude, bind),
+    'unlock-delete': bindStep(unlockDelete, bind),
+    'unlock-fence': bindStep(unlockFence, bind),
+    'unlock-put-back': bindStep(unlockPutBack, bind),
+    'unlock-verify': bindStep(unlockVerify, bind),
+    'unlock-watch': bindStep(unlockWatch, bind),
   }
 }

@@ -192,7 +192,7 @@ export class DynamoDbLedger implements Ledger {
   }
 
   async beginRestore(cluster: string, unlock: string): Promise<boolean> {
-    return this.moveTurn(cluster, restoringOf(unlock))
+    return this.moveTurn(cluster, restoringOf(unlock, this.clock.now()))
   }
 
   async closeIntent(cluster: string, unlock: string): Promise<boolean> {

@@ -63,6 +63,12 @@ export async function restore(
   return restored
 }
 
+/**
+ * How long a request may still arrive that was sent before its sender died, in milliseconds: an API server works on one for
+ * a minute at most (https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/, --request-timeout).
+ */
+export const stragglerMs = 70_000
+
 /** What an unlock that does not live any more has left behind, if anything. */
 export interface Abandoned {
   /** The execution of this unlock is known to have ended. Else its turn must have run out. */
@@ -70,8 +76,8 @@ export interface Abandoned {
 }
 
 /**
- * Looks in the ledger, and where that knows of nothing on the cluster itself, for an unlock that died, and restores it.
- * Undefined where there is none. Throws as `restore`, and IntentUnreadable.
+ * Looks in the ledger, and where that knows of nothing on the cluster itself, for an unlock that died, and restores it. Its
+ * intent stays open until nothing of it can arrive any more: call again later. Undefined where there is none. Throws as `restore`, and IntentUnreadable.
  */
 export async function restoreAbandoned(ports: RestorePorts, { ended }: Abandoned = {}): Promise<Restored | undefined> {
   const { cluster, ledger, clock } = ports
@@ -82,9 +88,9 @@ export async function restoreAbandoned(ports: RestorePorts, { ended }: Abandoned
   })
   const turn = await ledger.readUnlock(cluster.name)
   if (turn?.intent) {
-    const isDead = turn.unlock === ended || turn.restoring || turn.leaseUntil <= clock.now()
+    const isDead = turn.unlock === ended || turn.restoring !== undefined || turn.leaseUntil <= clock.now()
     if (!isDead || !(await ledger.beginRestore(cluster.name, turn.unlock))) return undefined
-    return restore(turn.intent, ports)
+    return restore(turn.intent, ports, { keepOpen: clock.now() - (turn.restoring ?? clock.now()) < stragglerMs })
   }
   if (carried instanceof IntentUnreadable) throw carried
   return carried && restore(carried, ports)

@@ -1,8 +1,8 @@
-import { GetObjectCommand, type GetObjectCommandOutput, type S3Client, S3ServiceException } from '@aws-sdk/client-s3'
+import { GetObjectCommand, type S3Client } from '@aws-sdk/client-s3'
 import { type StateAddress, stateText } from '../backends/lock-place.ts'
 import type { StateEvidence } from '../evidence.ts'
 import { awsFailure } from '../stores/aws-failure.ts'
-import { stateContentOf, stateSizeLimit } from './state-content.ts'
+import { isAbsent, stateIn } from './s3-state.ts'
 import { noStateOf, type StateReader } from './state-reader.ts'
 
 /** States of OpenTofu's S3 backend. */
@@ -18,7 +18,7 @@ export class S3StateReader implements StateReader {
     if (address.store !== 's3') throw noStateOf('S3', address)
     const { region, bucket, key } = address
     try {
-      return await evidenceIn(await this.clientFor(region).send(new GetObjectCommand({ Bucket: bucket, Key: key })))
+      return await stateIn(await this.clientFor(region).send(new GetObjectCommand({ Bucket: bucket, Key: key })))
     } catch (error) {
       if (isAbsent(error)) return { exists: false }
       // Without s3:ListBucket S3 refuses what does not exist, too.
@@ -26,34 +26,4 @@ export class S3StateReader implements StateReader {
       throw awsFailure({ store: stateText(address), permission: 's3:GetObject', on }, error)
     }
   }
-}
-
-/** The object, not the bucket. */
-function isAbsent(error: unknown): boolean {
-  return error instanceof S3ServiceException && error.name === 'NoSuchKey'
-}
-
-async function evidenceIn(object: GetObjectCommandOutput): Promise<StateEvidence> {
-  const { LastModified } = object
-  return {
-    exists: true,
-    version: versionOf(object),
-    ...(await contentOf(object)),
-    ...(LastModified && { modifiedAt: LastModified.getTime() }),
-  }
-}
-
-/** What is written while versioning is suspended has the version `null`, each time. */
-function versionOf({ VersionId, ETag = '' }: GetObjectCommandOutput): string {
-  return VersionId === undefined || VersionId === 'null' ? ETag : VersionId
-}
-
-/** The ETag is the MD5 of some objects only, so the bytes are read. */
-async function contentOf({ Body, ContentLength = 0 }: GetObjectCommandOutput) {
-  if (ContentLength > stateSizeLimit) {
-    // Ends the connection, or the rest would still have to come.
-    if (Body && 'destroy' in Body) Body.destroy()
-    return { sizeBytes: ContentLength }
-  }
-  return stateContentOf((await Body?.transformToByteArray()) ?? new Uint8Array())
 }
