@@ -70,7 +70,8 @@ export function decide(
   { by, decision, at, reason }: Decision,
   people: readonly Approver[],
 ): Approval | NotDecided {
-  if (approval.closed || outcomeOf(approval) !== 'open') return notDecided('over', 'it is decided already')
+  const over = approval.closed?.how ?? outcomeOf(approval)
+  if (over !== 'open') return notDecided('over', whyOver[over])
   if (at >= approval.expiresAt) return notDecided('expired', 'the time to decide is over')
   const person = people.find(({ name }) => isSame(name, by))
   if (!person) return notDecided('not-an-approver', `${by} is not among the approvers of the fleet`)
@@ -78,9 +79,18 @@ export function decide(
     return notDecided('requester', `${person.name} asked for this unlock, and somebody else has to agree to it`)
   const { name } = person
   const earlier = decisionBy(name, approval)
-  if (earlier) return notDecided('repeated', `${name} has decided already: ${earlier.decision}`)
+  if (earlier)
+    return notDecided('repeated', `${name} has ${earlier.decision === 'approve' ? 'approved' : 'denied'} it already`)
   const made = { by: name, decision, at, ...(reason !== undefined && { reason }) }
   return { ...approval, version: approval.version + 1, decisions: [...approval.decisions, made] }
+}
+
+const whyOver: Readonly<Record<Closing, string>> = {
+  approved: 'it is approved',
+  denied: 'it is denied',
+  changed: 'the lock is not what people were asked about any more',
+  expired: 'the time to decide is over',
+  gone: 'the unlock does not wait for people any more',
 }
 
 /** What people have decided so far. */

@@ -41,7 +41,7 @@ async function answer(token: string, approval: Approval, how: Closing, tasks: Ta
     case 'denied': {
       const denied = decisions.find(({ decision }) => decision === 'deny')
       const why = denied?.reason ? `: ${denied.reason}` : '.'
-      return tasks.fail(token, { error: 'ApprovalDenied', cause: `${denied?.by} denied ${of}${why}` })
+      return tasks.fail(token, { error: 'UnlockDenied', cause: `${denied?.by} denied ${of}${why}` })
     }
     case 'changed': {
       const cause = `The lock of ${object} in ${cluster} is not what people were asked about any more.`
@@ -49,7 +49,7 @@ async function answer(token: string, approval: Approval, how: Closing, tasks: Ta
     }
     case 'expired': {
       const cause = `${decisions.length} of ${needed} approvals for ${of} were given in time.`
-      return tasks.fail(token, { error: 'ApprovalExpired', cause })
+      return tasks.fail(token, { error: 'NotApproved', cause })
     }
     case 'gone':
       return 'gone'

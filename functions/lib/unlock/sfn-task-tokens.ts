@@ -7,16 +7,7 @@ import {
   TaskDoesNotExist,
   TaskTimedOut,
 } from '@aws-sdk/client-sfn'
-import { LockstepError } from '../errors.ts'
-import type { TaskTokens, TokenAnswer } from './task-tokens.ts'
-
-/** Step Functions did not take an answer: it is given again by the next scan. */
-export class TaskTokensUnavailable extends LockstepError {
-  constructor(reason: string) {
-    const next = 'It is tried again; if that goes on, check that this role has states:SendTask* on the state machine.'
-    super('TaskTokensUnavailable', `Step Functions did not take the answer to a task (${reason}).`, next)
-  }
-}
+import { type TaskTokens, TaskTokensUnavailable, type TokenAnswer } from './task-tokens.ts'
 
 /** Tasks of Step Functions. */
 export class SfnTaskTokens implements TaskTokens {

@@ -1,19 +1,14 @@
 import { beforeEach, expect, it } from 'vitest'
-import { parseFleet } from '../../../functions/lib/fleet.ts'
 import type { Observation } from '../../../functions/lib/locks/scan/observation.ts'
 import { silentLog } from '../../../functions/lib/log.ts'
 import type { Approval } from '../../../functions/lib/unlock/approval.ts'
 import { type TendPorts, tendApprovals } from '../../../functions/lib/unlock/tend-approvals.ts'
-import { approvalOf, askedAt, people, staleLock } from '../../fixtures/approvals.ts'
+import { approvalFleet as fleet } from '../../fixtures/approval-fleet.ts'
+import { approvalOf, askedAt, staleLock } from '../../fixtures/approvals.ts'
 import { MemoryLedger } from '../../fixtures/memory-ledger.ts'
 import { MemoryTaskTokens } from '../../fixtures/memory-task-tokens.ts'
 import { observationOf } from '../../fixtures/observations.ts'
 
-const fleet = parseFleet({
-  repositories: [{ name: 'my-org/fleet', branches: ['main'] }],
-  clusters: [{ name: 'staging', eks: 'staging', region: 'eu-west-1', environment: 'test' }],
-  locks: { approvers: people },
-})
 let ledger: MemoryLedger
 let tasks: MemoryTaskTokens
 let now: number
@@ -53,6 +48,12 @@ it.each<[string, Observation]>([
   expect((await ledger.listAudit('unlock-1')).map(({ what }) => what)).toEqual(['the approval ends as changed'])
 })
 
+it('ends one that the policy does not allow any more', async () => {
+  const never = { ...fleet, locks: { ...fleet.locks, policy: { test: { apply: 'never' as const } } } }
+  ports = { ...ports, fleet: never }
+  expect(await tended(approvalOf())).toMatchObject({ closed: { how: 'changed' } })
+})
+
 it('leaves one alone whose lock could not be read, without a heartbeat', async () => {
   const unread = { ...staleLock, judgement: { ...staleLock.judgement, verdict: 'unknown' as const } }
   expect(await tended(approvalOf(), unread)).toEqual(approvalOf())
@@ -67,12 +68,12 @@ it('leaves those alone whose places it was not given', async () => {
 it('ends one whose time is over', async () => {
   now = approvalOf().expiresAt
   expect(await tended(approvalOf())).toMatchObject({ closed: { how: 'expired' } })
-  expect([...tasks.answers.values()]).toEqual(['ApprovalExpired'])
+  expect([...tasks.answers.values()]).toEqual(['NotApproved'])
 })
 
 it.each([
   ['approve', 'approved', 'succeeded'],
-  ['deny', 'denied', 'ApprovalDenied'],
+  ['deny', 'denied', 'UnlockDenied'],
 ] as const)('answers what people have decided where nobody has yet: %s', async (decision, how, answer) => {
   const decided = approvalOf({ needed: 1, decisions: [{ by: 'bob', decision, at: askedAt }] })
   expect(await tended(decided)).toMatchObject({ closed: { how } })
