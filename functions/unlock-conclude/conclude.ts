@@ -28,7 +28,7 @@ export async function conclude(
   // One that was not begun has changed nothing, and its cluster may be out of reach.
   if (intent) await closeIntent(underWay, ports)
   await ports.ledger.endUnlock(name, unlock)
-  const outcome = outcomeOf(ended, deletedAt !== undefined)
+  const outcome = outcomeOf(ended, deletedAt !== undefined || (await hasDeleted(unlock, ports)))
   const why = ended?.why ?? ''
   await underWay.record('ended', 'the unlock has ended', { outcome, why })
   if (underWay.run.outcome === undefined) {
@@ -47,6 +47,11 @@ async function closeIntent(underWay: UnderWay, ports: LockPorts): Promise<void> 
   if (failed.length === 0) return
   const what = failed.map(({ object, field, why }) => `${object} (${field}): ${why}`).join('; ')
   throw new UnlockStopped('RestoreIncomplete', `Not all could be put back in ${name}: ${what}.`, 'It is tried again.')
+}
+
+/** One of two parts of a lock may be deleted when the other one turns out to have changed: that is no mere refusal. */
+async function hasDeleted(unlock: string, { ledger }: LockPorts): Promise<boolean> {
+  return (await ledger.listAudit(unlock)).some(({ id }) => id.startsWith('deleted/'))
 }
 
 function outcomeOf(ended: Ended | undefined, isDeleted: boolean): UnlockOutcome {

@@ -36,6 +36,7 @@ async function deletePart(found: FoundLock, parts: LockParts, underWay: UnderWay
   await underWay.renewTurn()
   await underWay.record(idOf(address), 'deleting the lock', { address, lock: rawOf(found) })
   await parts.delete(found)
+  await underWay.record(`deleted/${address}`, 'the lock is deleted', { address })
 }
 
 /** Of the audit's record. */
