@@ -1,6 +1,6 @@
 import { type EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge'
 import { LockstepError } from './errors.ts'
-import { type Events, eventSource, type LockEvent, lockEventType } from './events.ts'
+import { type Events, eventSource, type LockEvent, lockEventType, type UnlockEvent, unlockEventType } from './events.ts'
 
 /** The event bus did not take an event: it is published again by the next scan. */
 export class EventsUnavailable extends LockstepError {
@@ -20,13 +20,16 @@ export class EventBridgeEvents implements Events {
     this.bus = bus
   }
 
-  async publish(event: LockEvent): Promise<void> {
-    const entry = {
-      EventBusName: this.bus,
-      Source: eventSource,
-      DetailType: lockEventType,
-      Detail: JSON.stringify(event),
-    }
+  publish(event: LockEvent): Promise<void> {
+    return this.put(lockEventType, event)
+  }
+
+  publishUnlock(event: UnlockEvent): Promise<void> {
+    return this.put(unlockEventType, event)
+  }
+
+  private async put(DetailType: string, event: object): Promise<void> {
+    const entry = { EventBusName: this.bus, Source: eventSource, DetailType, Detail: JSON.stringify(event) }
     const { Entries = [] } = await this.client.send(new PutEventsCommand({ Entries: [entry] })).catch((error) => {
       throw new EventsUnavailable(this.bus, error instanceof Error ? error.name : 'unknown error')
     })

@@ -8,6 +8,9 @@ import type { Ledger } from './ledger/ledger.ts'
 import type { LockAccess } from './locks/scan/lock-access.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
+import type { Secrets } from './rotating-secret.ts'
+import type { Approvers } from './unlock/approvers.ts'
+import type { TaskTokens } from './unlock/task-tokens.ts'
 
 /** What every step may use. */
 export interface Ports {
@@ -29,6 +32,16 @@ export interface LockPorts extends ClusterPorts {
   readonly locks: LockAccess
   readonly events: Events
   readonly metrics: Metrics
+}
+
+/** What a step may use that asks people. */
+export interface ApprovalPorts extends ClusterPorts {
+  readonly tasks: TaskTokens
+  readonly approvers: Approvers
+  /** Links are signed with it. */
+  readonly linkSecrets: () => Promise<Secrets>
+  /** Of the page, to which the end of a link is added: `https://…/approve/`. */
+  readonly approvalUrl: string
 }
 
 /** One step of a state machine: its contract and what it does. */

@@ -1,3 +1,4 @@
+import { causeText } from '../lib/cause-text.ts'
 import type { Outcome, Rollout } from '../lib/rollout/rollout.ts'
 
 /** What a state machine caught: an error's name and its text. */
@@ -14,7 +15,7 @@ export function concludeRollout(rollout: Rollout, now: number, failure?: Failure
   rollout.endedAt ??= now
   if (failure) {
     rollout.outcome = failure.error === 'ClaimLost' ? 'superseded' : 'failed'
-    rollout.failure = `${failure.error}: ${messageOf(failure.cause)}`.slice(0, 1_000)
+    rollout.failure = `${failure.error}: ${causeText(failure.cause)}`.slice(0, 1_000)
   }
   rollout.outcome ??= outcomeOf(rollout)
   if (rollout.outcome === 'failed') rollout.failure ??= whyFailed(rollout)
@@ -38,15 +39,4 @@ function whyFailed(rollout: Rollout): string {
   const others = failed.length > 1 ? ` (and ${failed.length - 1} more)` : ''
   const behind = held > 0 ? ` ${held} objects behind it were not rolled out.` : ''
   return `${first.key} ${first.detail}${others}.${behind}`
-}
-
-/** Lambda puts a JSON document with `errorMessage` into Cause; other causes are plain text. */
-function messageOf(cause: string): string {
-  try {
-    const parsed: unknown = JSON.parse(cause)
-    const message = (parsed as { errorMessage?: unknown } | null)?.errorMessage
-    return typeof message === 'string' ? message : cause
-  } catch {
-    return cause
-  }
 }

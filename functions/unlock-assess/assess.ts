@@ -1,15 +1,17 @@
 import type { Observation } from '../lib/locks/scan/observation.ts'
 import type { LockPorts } from '../lib/step.ts'
+import type { AuditRecord } from '../lib/unlock/audit.ts'
 import { judgedAfresh } from '../lib/unlock/judged-afresh.ts'
 import { missingApprovals } from '../lib/unlock/missing-approvals.ts'
 import { planNow } from '../lib/unlock/plan-now.ts'
+import type { Rung } from '../lib/unlock/rung.ts'
 import { UnderWay } from '../lib/unlock/under-way.ts'
 import type { UnlockInput } from '../lib/unlock/unlock-request.ts'
 import type { Judged } from '../lib/unlock/unlock-run.ts'
 import { UnlockStopped } from '../lib/unlock/unlock-stopped.ts'
 
 export interface Assessment {
-  readonly rung: string
+  readonly rung: Rung
   /** Approvals that the policy asks for and that nobody has given yet. */
   readonly missing: number
   /** How long an approval may take, in seconds. */
@@ -33,7 +35,13 @@ export async function assess(asked: UnlockInput & { readonly unlock: string }, p
   const { object, rung, why, approvals, estimate } = plan
   await underWay.note({ object, rung, judged: judgedIn(observation) })
   const missing = await missingApprovals(plan, observation, underWay.run, ports)
-  await underWay.record(`planned/${observation.version}`, 'planned', { rung, why, missing, ...approvals, ...estimate })
+  await underWay.record(`planned/${observation.version}`, 'planned', {
+    rung,
+    why,
+    missing,
+    needed: approvals.needed,
+    ...estimate,
+  })
   return { rung, missing, approvalSeconds: Math.ceil(ports.fleet.locks.approvalFor / 1_000) }
 }
 
@@ -47,16 +55,12 @@ export function judgedIn({ evidence, judgement }: Observation): Judged {
   }
 }
 
-/** For the audit: the evidence as it was stored, without what is only compared. */
-export function verdictIn({ evidence, judgement }: Observation) {
+/** For the audit: the evidence as it was stored, but for what tells of a state's content. */
+export function verdictIn({ evidence, judgement }: Observation): AuditRecord['detail'] {
   const { verdict, rule, reasons } = judgement
   const { at, lock, holder, pod, nodes, controller, object } = evidence
-  const parts = lock.parts.map(({ store, address, takenAt }) => ({ store, address, takenAt: takenAt ?? null }))
-  const pieces = Object.fromEntries(
-    Object.entries({ pod, nodes, controller, object }).map(([name, { source, readAt, reading }]) => [
-      name,
-      { source, readAt, reading: JSON.parse(JSON.stringify(reading)) },
-    ]),
-  )
-  return { ...{ verdict, rule, reasons, at, parts, holder }, record: lock.record ? { ...lock.record } : null, ...pieces }
+  const parts = lock.parts.map(({ store, address, takenAt }) => ({ store, address, takenAt }))
+  const told = { verdict, rule, reasons, at, holder, lock: { ...lock, parts }, pod, nodes, controller, object }
+  // What is not known is left out.
+  return JSON.parse(JSON.stringify(told))
 }

@@ -1,7 +1,7 @@
-import { createHmac, timingSafeEqual } from 'node:crypto'
 import * as z from 'zod'
 import type { Fleet, FleetRepository } from '../lib/fleet.ts'
 import { type Push, pushSchema } from '../lib/push.ts'
+import { isSignedBy, type Secrets } from '../lib/rotating-secret.ts'
 
 /** The parts of an HTTP request that count: API Gateway's payload format 2.0, or any server's. */
 export interface WebhookRequest {
@@ -16,10 +16,6 @@ export interface Delivery {
   /** Exactly the bytes that were sent: what GitHub signed. */
   readonly body: Buffer
 }
-
-/** The webhook's secrets: during a rotation both are good. */
-export const secretsSchema = z.object({ current: z.string().min(1), previous: z.string().optional() })
-export type Secrets = z.output<typeof secretsSchema>
 
 /** What the webhook knows of the fleet: a Fleet is one. */
 export type Repositories = Pick<Fleet, 'repositories'>
@@ -44,18 +40,11 @@ export function deliveryOf(request: WebhookRequest): Delivery {
 
 /**
  * Whether GitHub signed these bytes with one of the secrets. Works on bytes, not on text: decoding would make
- * different bodies equal. Every secret is tried, in constant time, so that the time tells nothing.
+ * different bodies equal.
  */
-export function isSigned(delivery: Delivery, { current, previous }: Secrets): boolean {
+export function isSigned(delivery: Delivery, secrets: Secrets): boolean {
   const hex = /^sha256=([0-9a-f]{64})$/.exec(delivery.header('X-Hub-Signature-256') ?? '')?.[1]
-  if (hex === undefined) return false
-  const given = Buffer.from(hex, 'hex')
-  // Anybody can sign with an empty secret.
-  const secrets = [current, previous ?? ''].filter((secret) => secret !== '')
-  const matches = secrets.map((secret) =>
-    timingSafeEqual(createHmac('sha256', secret).update(delivery.body).digest(), given),
-  )
-  return matches.includes(true)
+  return hex !== undefined && isSignedBy(delivery.body, Buffer.from(hex, 'hex'), secrets)
 }
 
 /** What to do with a signed delivery. Never throws: what cannot be read is `malformed`, with the field's name. */

@@ -4,7 +4,8 @@ import { ExecutionAlreadyExists, SFNClient, StartExecutionCommand } from '@aws-s
 import { required } from '../lib/environment.ts'
 import { powertoolsLog } from '../lib/powertools-log.ts'
 import type { Push } from '../lib/push.ts'
-import { type Repositories, type Secrets, secretsSchema } from './delivery.ts'
+import { type Secrets, secretsSchema } from '../lib/rotating-secret.ts'
+import type { Repositories } from './delivery.ts'
 import { webhook } from './webhook.ts'
 
 // GitHub waits 10 s for an answer: both calls, each tried twice, must end before that.

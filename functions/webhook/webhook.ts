@@ -1,5 +1,6 @@
 import type { Log } from '../lib/log.ts'
 import type { Push } from '../lib/push.ts'
+import type { Secrets } from '../lib/rotating-secret.ts'
 import {
   type Decision,
   decide,
@@ -7,7 +8,6 @@ import {
   isSigned,
   largestBody,
   type Repositories,
-  type Secrets,
   type WebhookRequest,
 } from './delivery.ts'
 

@@ -15,6 +15,7 @@ import type { ClusterAccess } from '../../functions/lib/kubernetes/cluster-acces
 import { DynamoDbLedger } from '../../functions/lib/ledger/dynamodb-ledger.ts'
 import { type Ledger, LedgerUnavailable } from '../../functions/lib/ledger/ledger.ts'
 import type { LockAccess } from '../../functions/lib/locks/scan/lock-access.ts'
+import { noStateOf } from '../../functions/lib/locks/states/state-reader.ts'
 import type { Log } from '../../functions/lib/log.ts'
 import type { Push } from '../../functions/lib/push.ts'
 import { bindStep, type Invocation, type LockPorts } from '../../functions/lib/step.ts'
@@ -23,6 +24,16 @@ import { step as plan } from '../../functions/plan/handler.ts'
 import { step as release } from '../../functions/release/handler.ts'
 import { step as report } from '../../functions/report/handler.ts'
 import { step as restore } from '../../functions/restore/handler.ts'
+import { step as unlockAct } from '../../functions/unlock-act/handler.ts'
+import { step as unlockAssess } from '../../functions/unlock-assess/handler.ts'
+import { step as unlockBackUp } from '../../functions/unlock-back-up/handler.ts'
+import { step as unlockBegin } from '../../functions/unlock-begin/handler.ts'
+import { step as unlockConclude } from '../../functions/unlock-conclude/handler.ts'
+import { step as unlockDelete } from '../../functions/unlock-delete/handler.ts'
+import { step as unlockFence } from '../../functions/unlock-fence/handler.ts'
+import { step as unlockPutBack } from '../../functions/unlock-put-back/handler.ts'
+import { step as unlockVerify } from '../../functions/unlock-verify/handler.ts'
+import { step as unlockWatch } from '../../functions/unlock-watch/handler.ts'
 import { step as wait } from '../../functions/wait/handler.ts'
 import { step as waves } from '../../functions/waves/handler.ts'
 import type { WebhookRequest } from '../../functions/webhook/delivery.ts'
@@ -142,6 +153,10 @@ export const noLocks: LockAccess = {
   states: {
     read: async () => ({ exists: false }),
   },
+  keeper: {
+    backUp: async (address) => Promise.reject(noStateOf('The fleet', address)),
+    writesSince: async (address) => Promise.reject(noStateOf('The fleet', address)),
+  },
 }
 
 /** One that takes longer than the schedule's period meets the next one, which finds that it is at work. */
@@ -184,7 +199,8 @@ function machineArn(name: string): string {
 /** The names under which the state machines know the functions: `${ClaimFunction}` and so on. */
 const functionNames = [
   ...['waves', 'claim', 'plan', 'gate', 'fetch', 'open', 'wait', 'hold', 'report', 'release', 'restore'],
-  ...['judge', 'judge-others'],
+  ...['judge', 'judge-others', 'unlock-assess', 'unlock-ask', 'unlock-begin', 'unlock-fence', 'unlock-back-up'],
+  ...['unlock-delete', 'unlock-put-back', 'unlock-verify', 'unlock-conclude', 'unlock-watch', 'unlock-act'],
 ] as const
 
 /** `JudgeOthersFunction` for `judge-others`. */
@@ -199,7 +215,12 @@ export function readMachines(): Record<string, Definition> {
   const substitutions = { ...Object.fromEntries(functions), RolloutStateMachine: machineArn('rollout') }
   const load = (name: string) =>
     loadDefinition(readFileSync(new URL(`${name}.asl.json`, statemachines), 'utf8'), substitutions)
-  return { fleet: load('fleet'), rollout: load('rollout'), 'lock-scan': load('lock-scan') }
+  return {
+    fleet: load('fleet'),
+    rollout: load('rollout'),
+    'lock-scan': load('lock-scan'),
+    'guarded-unlock': load('guarded-unlock'),
+  }
 }
 
 /** The functions by the names under which the state machines know them. */
@@ -219,5 +240,16 @@ export function handlersOf(ports: LockPorts): Record<string, Invocation> {
     restore: bindStep(restore, bind),
     judge: bindStep(judge, bind),
     'judge-others': bindStep(judgeOthers, bind),
+    'unlock-act': bindStep(unlockAct, bind),
+    'unlock-assess': bindStep(unlockAssess, bind),
+    'unlock-back-up': bindStep(unlockBackUp, bind),
+    'unlock-ask': async () => Promise.reject(new Error('nobody can be asked yet')),
+    'unlock-begin': bindStep(unlockBegin, bind),
+    'unlock-conclude': bindStep(unlockConclude, bind),
+    'unlock-delete': bindStep(unlockDelete, bind),
+    'unlock-fence': bindStep(unlockFence, bind),
+    'unlock-put-back': bindStep(unlockPutBack, bind),
+    'unlock-verify': bindStep(unlockVerify, bind),
+    'unlock-watch': bindStep(unlockWatch, bind),
   }
 }

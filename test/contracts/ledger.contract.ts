@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Claim, type Ledger, RolloutMoved, UnlockMoved } from '../../functions/lib/ledger/ledger.ts'
 import type { Rollout } from '../../functions/lib/rollout/rollout.ts'
+import { approvalOf } from '../fixtures/approvals.ts'
 import { evidenceOf, minute, taken } from '../fixtures/lock-evidence.ts'
 import { observationOf } from '../fixtures/observations.ts'
 import { begunRollout } from '../fixtures/snapshot-of.ts'
@@ -235,6 +236,7 @@ export function ledgerContract(name: string, setup: () => Promise<{ ledger: Ledg
       expect(await takes('unlock8', 'a')).toBe(false)
       expect(await ledger.writeIntent(intent)).toBe(false)
       expect(await ledger.closeIntent('unlock8', 'a')).toBe(true)
+      expect(await takes('unlock8', 'a')).toBe(false)
       expect(await takes('unlock8', 'b')).toBe(true)
     })
 
@@ -263,6 +265,32 @@ export function ledgerContract(name: string, setup: () => Promise<{ ledger: Ledg
         ['u3', 'refused'],
       ])
       expect(await ledger.listUnlockRuns('nowhere', 9)).toEqual([])
+    })
+
+    test('an approval is read back as it was written, and of rivals one wins', async () => {
+      expect(await ledger.readApproval('ask1')).toBeUndefined()
+      const first = approvalOf({ unlock: 'ask1', reason: 'ünï' })
+      expect(await ledger.writeApproval(first)).toBe(true)
+      expect(await ledger.readApproval('ask1')).toEqual(first)
+      const rivals = ['bob', 'carol'].map((by) =>
+        approvalOf({ unlock: 'ask1', version: 2, decisions: [{ by, decision: 'approve', at: 7, reason: 'seen' }] }),
+      )
+      const won = await Promise.all(rivals.map((rival) => ledger.writeApproval(rival)))
+      expect(won.filter(Boolean)).toHaveLength(1)
+      expect(await ledger.readApproval('ask1')).toEqual(rivals[won.indexOf(true)])
+      expect(await ledger.writeApproval(first)).toBe(false)
+    })
+
+    test('approvals are listed while they are open, of a cluster or of all', async () => {
+      await ledger.writeApproval(approvalOf({ unlock: 'ask2', cluster: 'ask-a' }))
+      await ledger.writeApproval(approvalOf({ unlock: 'ask3', cluster: 'ask-b' }))
+      const names = async (cluster?: string) => (await ledger.listApprovals(cluster)).map(({ unlock }) => unlock)
+      expect(await names('ask-a')).toEqual(['ask2'])
+      expect(await names()).toEqual(expect.arrayContaining(['ask2', 'ask3']))
+      const closed = approvalOf({ unlock: 'ask2', cluster: 'ask-a', version: 2, closed: { how: 'denied', at: 9 } })
+      expect(await ledger.writeApproval(closed)).toBe(true)
+      expect(await names('ask-a')).toEqual([])
+      expect(await ledger.readApproval('ask2')).toEqual(closed)
     })
 
     const record = (id: string, at: number, unlock = 'audit1') => ({

@@ -7,6 +7,7 @@ import type { Clock } from '../clock.ts'
 import { type Observation, observationSchema } from '../locks/scan/observation.ts'
 import { type ScanReport, scanReportSchema } from '../locks/scan/scan-report.ts'
 import { type Rollout, rolloutSchema } from '../rollout/rollout.ts'
+import { type Approval, approvalSchema } from '../unlock/approval.ts'
 import { type AuditRecord, auditRecordSchema, inOrder } from '../unlock/audit.ts'
 import type { Intent } from '../unlock/intent.ts'
 import { type UnlockRun, unlockRunSchema } from '../unlock/unlock-run.ts'
@@ -42,7 +43,7 @@ const chunkBytes = 350_000
 /** Records of ended rollouts are of no use after this; claims never expire. */
 const keptForMs = 90 * 86_400_000
 
-/** What was thought of a lock at some time. The latest observation is kept longer. */
+/** What was thought of a lock at some time, and what people decided. The latest observation is kept longer. */
 const historyKeptForMs = 30 * 86_400_000
 
 const headSchema = z.looseObject({
@@ -67,6 +68,7 @@ const chunkSchema = z.looseObject({ data: z.instanceof(Uint8Array) })
  *   to no cluster.
  * - `cluster#<name>` / `unlock`: one guarded unlock at a time, with its intent.
  * - `unlock#<id>` / `run`: a guarded unlock, and `cluster#<name>` / `unlock-run#<start>#<id>`: the same for the history.
+ * - `approvals` / `unlock#<id>`: what people are asked about. It is together, as scans look for the open ones.
  * - `unlock#<id>` / `audit#<record>`: what happened in a guarded unlock. Written once, never expires.
  */
 export class DynamoDbLedger implements Ledger {
@@ -190,7 +192,7 @@ export class DynamoDbLedger implements Ledger {
   }
 
   async beginRestore(cluster: string, unlock: string): Promise<boolean> {
-    return this.moveTurn(cluster, restoringOf(unlock))
+    return this.moveTurn(cluster, restoringOf(unlock, this.clock.now()))
   }
 
   async closeIntent(cluster: string, unlock: string): Promise<boolean> {
@@ -222,6 +224,24 @@ export class DynamoDbLedger implements Ledger {
   async listUnlockRuns(cluster: string, limit: number): Promise<UnlockRun[]> {
     const items = await this.query(`cluster#${cluster}`, 'unlock-run#', { ScanIndexForward: false, Limit: limit })
     return items.map((item) => parse(versionedRunSchema, item, `the unlocks of ${cluster}`).value)
+  }
+
+  async readApproval(unlock: string): Promise<Approval | undefined> {
+    const item = await this.get('approvals', `unlock#${unlock}`)
+    return item && parse(approvalSchema, item.approval, `the approval of unlock ${unlock}`)
+  }
+
+  async writeApproval(approval: Approval): Promise<boolean> {
+    const { unlock, version, closed } = approval
+    // In an attribute of its own: `expiresAt` is in milliseconds in the one, and in seconds for the table.
+    const item = { pk: 'approvals', sk: `unlock#${unlock}`, version, approval }
+    return this.put({ ...item, ...(closed && this.expiry(historyKeptForMs)) }, version - 1)
+  }
+
+  async listApprovals(cluster?: string): Promise<Approval[]> {
+    const items = await this.query('approvals', 'unlock#', {})
+    const approvals = items.map(({ approval }) => parse(approvalSchema, approval, 'an approval'))
+    return approvals.filter((each) => !each.closed && (cluster === undefined || each.cluster === cluster))
   }
 
   async appendAudit(record: AuditRecord): Promise<boolean> {

@@ -3,6 +3,7 @@ import { LockstepError } from '../errors.ts'
 import type { Observation } from '../locks/scan/observation.ts'
 import type { ScanReport } from '../locks/scan/scan-report.ts'
 import type { Outcome, Rollout } from '../rollout/rollout.ts'
+import type { Approval } from '../unlock/approval.ts'
 import type { AuditRecord } from '../unlock/audit.ts'
 import type { Intent } from '../unlock/intent.ts'
 import type { UnlockRun } from '../unlock/unlock-run.ts'
@@ -133,6 +134,12 @@ export interface Ledger {
   writeUnlockRun(run: UnlockRun, expected: number): Promise<number>
   /** The unlocks of a cluster, newest first. */
   listUnlockRuns(cluster: string, limit: number): Promise<UnlockRun[]>
+  /** What people are, or were, asked about an unlock. Kept for 30 days after it is closed. */
+  readApproval(unlock: string): Promise<Approval | undefined>
+  /** Writes `approval` if the stored version is `approval.version - 1` (0: none stored). False when somebody was faster. */
+  writeApproval(approval: Approval): Promise<boolean>
+  /** Approvals that are not closed, of a cluster or of all. */
+  listApprovals(cluster?: string): Promise<Approval[]>
   /**
    * Appends a record, for good. False, and nothing is written, where the unlock has one with this id. Records never expire.
    */

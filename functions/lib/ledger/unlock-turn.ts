@@ -12,8 +12,8 @@ export const unlockTurnSchema = z.object({
   leaseUntil: z.number(),
   /** There from before the first change until all of it is put back. While it is there nobody else gets the turn. */
   intent: intentSchema.optional(),
-  /** Somebody puts back what the unlock left behind: it may change nothing more. */
-  restoring: z.boolean().optional(),
+  /** Since when what the unlock left behind is put back, in milliseconds since the epoch: it may never change anything more. */
+  restoring: z.number().optional(),
 })
 export type UnlockTurn = z.infer<typeof unlockTurnSchema>
 
@@ -32,7 +32,7 @@ export function taking({ cluster, unlock, leaseUntil }: TurnAsked, now: number):
   return (turn) => {
     const next = { cluster, unlock, leaseUntil, version: (turn?.version ?? 0) + 1 }
     if (!turn) return next
-    if (turn.unlock === unlock) return turn.restoring ? undefined : { ...turn, ...next }
+    if (turn.unlock === unlock) return turn.restoring === undefined ? { ...turn, ...next } : undefined
     // What an unlock has changed and not put back is nobody else's to build on, however dead it is.
     return turn.intent || turn.leaseUntil > now ? undefined : next
   }
@@ -40,25 +40,25 @@ export function taking({ cluster, unlock, leaseUntil }: TurnAsked, now: number):
 
 export function intending(intent: Intent): TurnMove {
   return ownMove(intent.unlock, (turn) => {
-    if (turn.restoring) return undefined
+    if (turn.restoring !== undefined) return undefined
     if (turn.intent) return isDeepStrictEqual(turn.intent, intent) ? turn : undefined
     return { ...turn, version: turn.version + 1, intent }
   })
 }
 
-export function restoringOf(unlock: string): TurnMove {
+export function restoringOf(unlock: string, now: number): TurnMove {
   return ownMove(unlock, (turn) => {
     if (!turn.intent) return undefined
-    return turn.restoring ? turn : { ...turn, version: turn.version + 1, restoring: true }
+    return turn.restoring === undefined ? { ...turn, version: turn.version + 1, restoring: now } : turn
   })
 }
 
 export function closing(unlock: string): TurnMove {
   return ownMove(unlock, (turn) => {
     if (!turn.intent) return turn
-    const { intent: _, restoring, ...rest } = turn
-    // An unlock that others had to put back is over.
-    return { ...rest, version: turn.version + 1, ...(restoring && { leaseUntil: 0 }) }
+    const { intent: _, ...rest } = turn
+    // An unlock that was put back is over, and stays so: a step of it that still works somewhere gets no turn again.
+    return { ...rest, version: turn.version + 1, ...(turn.restoring !== undefined && { leaseUntil: 0 }) }
   })
 }
 

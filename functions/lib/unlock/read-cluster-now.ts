@@ -23,6 +23,7 @@ import type {
   TerraformNow,
 } from './cluster-now.ts'
 import { endingPodSchema, shutdownOf } from './graceful-shutdown.ts'
+import { isRunning } from './terraform-run.ts'
 
 /** The Terraform object whose lock is looked at. */
 export interface UnlockTarget {
@@ -43,7 +44,7 @@ export async function readClusterNow(cluster: Cluster, target: UnlockTarget): Pr
     reading(async () => controllerNow(cluster, await deployment)),
     reading(async () => objectNow(cluster, target, await terraforms)),
     reading(async () => othersNow(cluster, target, await terraforms)),
-    reading(() => runnerNow(cluster, target)),
+    reading(() => readRunner(cluster, target)),
     reading(async () => autoscalersNow(cluster, await deployment)),
   ])
   return { controller, object, others, runner, autoscalers }
@@ -53,6 +54,11 @@ export async function readClusterNow(cluster: Cluster, target: UnlockTarget): Pr
 export function nothingRead(why: string): ClusterNow {
   const unknown = { unknown: why }
   return { controller: unknown, object: unknown, others: unknown, runner: unknown, autoscalers: unknown }
+}
+
+/** tofu-controller, as it is installed now; undefined where it is not. Rejects with ClusterError and UnexpectedShape. */
+export async function readController(cluster: Cluster): Promise<ControllerNow | undefined> {
+  return controllerNow(cluster, await findDeployment(cluster))
 }
 
 async function reading<Value>(read: () => Promise<Value>): Promise<Reading<Value>> {
@@ -194,19 +200,16 @@ async function othersNow(
   )
 }
 
-/** By its conditions: a run sets Ready to Unknown when it begins. One that never ran says nothing. */
-function isRunning(raw: unknown): boolean {
-  const { conditions } = parseWorkload('Terraform', raw)
-  const is = (type: string, status: string) => condition(conditions, type)?.status === status
-  return is('Reconciling', 'True') || is('Ready', 'Unknown')
-}
-
 const runnerSchema = z.object({
   metadata: z.object({ uid: z.string().min(1), deletionTimestamp: z.string().nullish() }),
   status: z.object({ phase: z.string().default('Pending') }).nullish(),
 })
 
-async function runnerNow(cluster: Cluster, { namespace, name }: UnlockTarget): Promise<RunnerNow | undefined> {
+/** The pod that has the name of an object's runner. Rejects with ClusterError and UnexpectedShape. */
+export async function readRunner(
+  cluster: Cluster,
+  { namespace, name }: Pick<UnlockTarget, 'namespace' | 'name'>,
+): Promise<RunnerNow | undefined> {
   const ref = { kind: 'Pod', namespace, name: runnerOf(name) } as const
   const raw = await getIfThere(cluster, ref)
   if (raw === undefined) return undefined

@@ -20,6 +20,11 @@ interface Of {
   readonly field: ChangedField | 'plan'
 }
 
+export interface RestoreOptions {
+  /** Whoever calls looks again later: a request that was in flight when its step ended may arrive after this. */
+  readonly keepOpen?: boolean
+}
+
 /** What became of the changes of an unlock. What was never made, or put back earlier, is in none of the lists. */
 export interface Restored {
   readonly unlock: string
@@ -40,11 +45,15 @@ export interface Restored {
  * A field that the API server refuses does not keep the others from being put back. Throws ClusterError and
  * LedgerUnavailable for what can pass: call again.
  */
-export async function restore(intent: Intent, ports: RestorePorts): Promise<Restored> {
+export async function restore(
+  intent: Intent,
+  ports: RestorePorts,
+  { keepOpen = false }: RestoreOptions = {},
+): Promise<Restored> {
   const { cluster, ledger, clock } = ports
   const restoring = new Restoring(intent, ports)
   const restored = await restoring.run()
-  if (restored.failed.length > 0) return restored
+  if (restored.failed.length > 0 || keepOpen) return restored
   const { unlock } = intent
   const detail = { left: restored.left.map((each) => ({ ...each })) }
   await ledger.appendAudit({ unlock, id: 'restored', at: clock.now(), what: 'put back', by, detail })
@@ -54,6 +63,12 @@ export async function restore(intent: Intent, ports: RestorePorts): Promise<Rest
   return restored
 }
 
+/**
+ * How long a request may still arrive that was sent before its sender died, in milliseconds: an API server works on one for
+ * a minute at most (https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/, --request-timeout).
+ */
+export const stragglerMs = 70_000
+
 /** What an unlock that does not live any more has left behind, if anything. */
 export interface Abandoned {
   /** The execution of this unlock is known to have ended. Else its turn must have run out. */
@@ -61,8 +76,8 @@ export interface Abandoned {
 }
 
 /**
- * Looks in the ledger, and where that knows of nothing on the cluster itself, for an unlock that died, and restores it.
- * Undefined where there is none. Throws as `restore`, and IntentUnreadable.
+ * Looks in the ledger, and where that knows of nothing on the cluster itself, for an unlock that died, and restores it. Its
+ * intent stays open until nothing of it can arrive any more: call again later. Undefined where there is none. Throws as `restore`, and IntentUnreadable.
  */
 export async function restoreAbandoned(ports: RestorePorts, { ended }: Abandoned = {}): Promise<Restored | undefined> {
   const { cluster, ledger, clock } = ports
@@ -73,12 +88,26 @@ export async function restoreAbandoned(ports: RestorePorts, { ended }: Abandoned
   })
   const turn = await ledger.readUnlock(cluster.name)
   if (turn?.intent) {
-    const isDead = turn.unlock === ended || turn.restoring || turn.leaseUntil <= clock.now()
+    const isDead = turn.unlock === ended || turn.restoring !== undefined || turn.leaseUntil <= clock.now()
     if (!isDead || !(await ledger.beginRestore(cluster.name, turn.unlock))) return undefined
-    return restore(turn.intent, ports)
+    return restore(turn.intent, ports, { keepOpen: clock.now() - (turn.restoring ?? clock.now()) < stragglerMs })
   }
   if (carried instanceof IntentUnreadable) throw carried
   return carried && restore(carried, ports)
+}
+
+/** Whether no controller works on the locked object, by what the unlock has changed. Throws ClusterError. */
+export async function holdsLocked(intent: Intent, cluster: Cluster): Promise<boolean> {
+  for (const change of holdersOf(intent)) {
+    if ((await standingOf(cluster, change)).is === 'ours') return true
+  }
+  return false
+}
+
+/** By which changes no controller works on the locked object: its own suspension, or else the missing controller. */
+function holdersOf({ changes, locked }: Intent): Change[] {
+  const suspends = changes.filter(({ field, object }) => field === 'suspend' && object === locked.object)
+  return [...suspends, ...changes.filter(({ field }) => field === 'replicas')]
 }
 
 /** In the audit. */
@@ -143,12 +172,8 @@ class Restoring {
     return undefined
   }
 
-  /** By which change no controller works on the locked object: its own suspension, or else the missing controller. */
   private async holding(): Promise<Change | undefined> {
-    const { changes, locked } = this.intent
-    const suspends = changes.filter(({ field, object }) => field === 'suspend' && object === locked.object)
-    const scales = changes.filter(({ field }) => field === 'replicas')
-    for (const change of [...suspends, ...scales]) {
+    for (const change of holdersOf(this.intent)) {
       const standing = await this.tried(change, () => standingOf(this.ports.cluster, change))
       if (standing?.is === 'ours') return change
     }

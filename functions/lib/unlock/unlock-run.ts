@@ -3,6 +3,7 @@ import { lockPlaceSchema } from '../locks/backends/lock-place.ts'
 import { lockPartSchema } from '../locks/evidence.ts'
 import { intentSchema } from './intent.ts'
 import { rungs } from './rung.ts'
+import { stateBackupSchema } from './state-backup.ts'
 
 const time = z.number()
 
@@ -55,10 +56,14 @@ export const unlockRunSchema = z.object({
   judged: judgedSchema.optional(),
   /** Under its turn: from here on it changes something. */
   begunAt: time.optional(),
+  /** The object by its UID. */
+  locked: intentSchema.shape.locked.optional(),
+  /** Undefined where nothing has to be changed: all is held already. */
   intent: intentSchema.optional(),
   fence: fenceSchema.optional(),
   /** When the step that waits began to: its deadline counts from here. */
   waiting: z.object({ for: z.string(), since: time }).optional(),
+  backup: stateBackupSchema.optional(),
   deletedAt: time.optional(),
   /** A fresh plan was asked for with this value of `reconcile.fluxcd.io/requestedAt`. */
   token: z.string().optional(),

@@ -20,7 +20,16 @@ export function holdsOf(rung: Rung, given: UnlockCase): string[] {
 }
 
 /** How long its waits may take, in milliseconds, and what is waited for. */
-export function fenceOf({ object, hangs, hanging, isSuspect, runner, terraform, controller, ...given }: UnlockCase): Fence {
+export function fenceOf({
+  object,
+  hangs,
+  hanging,
+  isSuspect,
+  runner,
+  terraform,
+  controller,
+  ...given
+}: UnlockCase): Fence {
   return {
     hanging: [...(hangs ? [object] : []), ...hanging.map(({ key }) => key)],
     ...(isSuspect && runner && { awaited: { key: runner.key, uid: runner.uid } }),

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { parseFleet } from '../../../functions/lib/fleet.ts'
 import { type Push, pushSchema } from '../../../functions/lib/push.ts'
-import type { Secrets, WebhookRequest } from '../../../functions/webhook/delivery.ts'
+import type { Secrets } from '../../../functions/lib/rotating-secret.ts'
+import type { WebhookRequest } from '../../../functions/webhook/delivery.ts'
 import { webhook } from '../../../functions/webhook/webhook.ts'
 import { deliveryId, pushPayload, secret, signed } from './signed.ts'
 

@@ -1,0 +1,55 @@
+import type { LockPorts } from '../lib/step.ts'
+import { restore } from '../lib/unlock/restore.ts'
+import { UnderWay } from '../lib/unlock/under-way.ts'
+import { unlockEventOf } from '../lib/unlock/unlock-event.ts'
+import type { UnlockOutcome } from '../lib/unlock/unlock-run.ts'
+import { isRefusal, UnlockStopped } from '../lib/unlock/unlock-stopped.ts'
+
+/** What ended an unlock before it was through. */
+export interface Ended {
+  /** The error's name. */
+  readonly error: string
+  /** For people. */
+  readonly why: string
+}
+
+/**
+ * Looks once more that everything is back, gives the cluster's turn back, and tells how the unlock ended. What was in flight
+ * when a step was given up may have arrived after it was put back: that is why it looks again. Throws RestoreIncomplete,
+ * ClusterError, LedgerUnavailable, EventsUnavailable: call again.
+ */
+export async function conclude(
+  unlock: string,
+  ended: Ended | undefined,
+  ports: LockPorts,
+): Promise<{ readonly outcome: UnlockOutcome; readonly why: string }> {
+  const underWay = await UnderWay.read(unlock, ports)
+  const { cluster: name, intent, deletedAt } = underWay.run
+  // One that was not begun has changed nothing, and its cluster may be out of reach.
+  if (intent) await closeIntent(underWay, ports)
+  await ports.ledger.endUnlock(name, unlock)
+  const outcome = outcomeOf(ended, deletedAt !== undefined)
+  const why = ended?.why ?? ''
+  await underWay.record('ended', 'the unlock has ended', { outcome, why })
+  if (underWay.run.outcome === undefined) {
+    await underWay.note({ outcome, endedAt: ports.clock.now(), ...(why !== '' && { why }) })
+  }
+  await ports.events.publishUnlock(unlockEventOf(underWay.run))
+  return { outcome, why }
+}
+
+async function closeIntent(underWay: UnderWay, ports: LockPorts): Promise<void> {
+  const { cluster: name, intent, unlock } = underWay.run
+  const turn = await ports.ledger.readUnlock(name)
+  // Somebody else has put back everything: the watchdog, or the sweep.
+  if (!intent || turn?.unlock !== unlock || !turn.intent) return
+  const { failed } = await restore(intent, { ...ports, cluster: await underWay.cluster() })
+  if (failed.length === 0) return
+  const what = failed.map(({ object, field, why }) => `${object} (${field}): ${why}`).join('; ')
+  throw new UnlockStopped('RestoreIncomplete', `Not all could be put back in ${name}: ${what}.`, 'It is tried again.')
+}
+
+function outcomeOf(ended: Ended | undefined, isDeleted: boolean): UnlockOutcome {
+  if (!ended) return 'unlocked'
+  return isRefusal(ended.error) && !isDeleted ? 'refused' : 'failed'
+}

@@ -1,0 +1,64 @@
+import { addressText, type FoundLock } from '../lib/locks/stores/lock-store.ts'
+import type { LockPorts } from '../lib/step.ts'
+import { checkHeld } from '../lib/unlock/hold.ts'
+import type { Change } from '../lib/unlock/intent.ts'
+import { checkUnchanged, LockParts } from '../lib/unlock/lock-parts.ts'
+import { readController } from '../lib/unlock/read-cluster-now.ts'
+import { UnderWay } from '../lib/unlock/under-way.ts'
+import { UnlockStopped } from '../lib/unlock/unlock-stopped.ts'
+
+/**
+ * Deletes the lock, each of its parts only if it is exactly what was judged, behind a fence that still stands. Answers
+ * whether it was us: a lock that somebody has released meanwhile is as good. Throws LockChanged, ChangedMeanwhile, TurnLost,
+ * LockStoreError, ClusterError.
+ */
+export async function deleteLock(unlock: string, ports: LockPorts): Promise<{ readonly deleted: boolean }> {
+  const underWay = await UnderWay.read(unlock, ports)
+  const { where, judged } = underWay.run
+  if (!where || !judged) throw new TypeError(`Unlock ${unlock} was not begun.`)
+  await checkFence(underWay)
+  const parts = new LockParts(where.parts, ports.locks, await underWay.cluster())
+  // The answer to an earlier try may be lost: what it has said that it would delete, it may have deleted.
+  const earlier = new Set((await ports.ledger.listAudit(unlock)).map(({ id }) => id))
+  const found = await parts.readAll()
+  for (const each of found) checkUnchanged(each, judged)
+  const isThere = (address: string) => found.some((each) => addressText(each.address) === address)
+  const missing = judged.parts.filter(({ address }) => !isThere(address))
+  const released = missing.filter(({ address }) => !earlier.has(idOf(address)))
+  if (released.length > 0 && found.length > 0) throw halfReleased(released[0]?.address ?? '')
+  for (const each of found) await deletePart(each, parts, underWay)
+  await underWay.note({ deletedAt: ports.clock.now() })
+  return { deleted: released.length === 0 }
+}
+
+async function deletePart(found: FoundLock, parts: LockParts, underWay: UnderWay): Promise<void> {
+  const address = addressText(found.address)
+  await underWay.renewTurn()
+  await underWay.record(idOf(address), 'deleting the lock', { address, lock: rawOf(found) })
+  await parts.delete(found)
+}
+
+/** Of the audit's record. */
+function idOf(address: string): string {
+  return `delete/${address}`
+}
+
+/** Its holder may be about to release the other one. */
+function halfReleased(address: string): UnlockStopped {
+  return new UnlockStopped('LockChanged', `Somebody else has released ${address}.`, 'The rest is left alone.')
+}
+
+/** As it was stored: names and times, and nothing secret. */
+function rawOf({ record, holderIdentity }: FoundLock): string {
+  return record.raw ?? holderIdentity ?? ''
+}
+
+/** Nobody but a person may have come near. What is held for other objects does not matter for this lock. */
+async function checkFence(underWay: UnderWay): Promise<void> {
+  const { intent, object, rung } = underWay.run
+  const isFence = ({ field, object: held }: Change) => field === 'replicas' || (field === 'suspend' && held === object)
+  await checkHeld(intent?.changes.filter(isFence) ?? [], underWay)
+  if (rung === 'quiesce' && ((await readController(await underWay.cluster()))?.pods.length ?? 0) > 0) {
+    throw new UnlockStopped('ChangedMeanwhile', 'A pod of tofu-controller runs again.', 'What a person decides stands.')
+  }
+}

@@ -1,0 +1,53 @@
+import type { LockPorts } from '../lib/step.ts'
+import { type Standing, standingOf } from '../lib/unlock/change.ts'
+import { forgetPlan, requestRun } from '../lib/unlock/fresh-plan.ts'
+import { hold } from '../lib/unlock/hold.ts'
+import { isUnchanged, LockParts } from '../lib/unlock/lock-parts.ts'
+import { UnderWay } from '../lib/unlock/under-way.ts'
+import { UnlockStopped } from '../lib/unlock/unlock-stopped.ts'
+import { waitSlice } from '../lib/unlock/wait-slice.ts'
+
+/** How long the controller is given to release the lock, in milliseconds. */
+const releaseMs = 5 * 60_000
+
+/**
+ * Has tofu-controller release the lock: it names exactly this one, and OpenTofu refuses any other. False where that takes
+ * longer than a slice: call again. Throws NotReleased, ChangedMeanwhile, TurnLost, ClusterError,
+ * LockStoreError.
+ */
+export async function forceUnlock(unlock: string, ports: LockPorts): Promise<boolean> {
+  const underWay = await UnderWay.read(unlock, ports)
+  const { where, judged, intent, deletedAt } = underWay.run
+  if (!where || !judged || !intent) throw new TypeError(`Unlock ${unlock} was not begun.`)
+  if (deletedAt !== undefined) return true
+  const cluster = await underWay.cluster()
+  const parts = new LockParts(where.parts, ports.locks, cluster)
+  // The controller's next run takes a lock of its own: what counts is that this one is gone.
+  const isReleased = async () => !(await parts.readAll()).some((found) => isUnchanged(found, judged))
+  const isBefore = async () =>
+    (await Promise.all(intent.changes.map((each) => standingOf(cluster, each)))).some(isUndone)
+  if ((await isBefore()) && !(await isReleased())) {
+    await underWay.renewTurn()
+    await underWay.record('force', 'having the controller release the lock', { lock: intent.locked.lock })
+    await forgetPlan(cluster, intent.locked, ports.clock.now())
+  }
+  for (const change of intent.changes) await hold(change, underWay)
+  await requestRun(cluster, intent.locked, `${unlock}-release`)
+  const released = await waitSlice(isReleased, {
+    clock: ports.clock,
+    sliceMs: ports.sliceMs,
+    deadline: (await underWay.waitingSince('the controller to release the lock')) + releaseMs,
+    late: () =>
+      new UnlockStopped(
+        'NotReleased',
+        `tofu-controller has not released the lock of ${intent.locked.object} within ${releaseMs / 60_000} minutes.`,
+        'It is unlocked by the next rung.',
+      ),
+  })
+  if (released) await underWay.note({ deletedAt: ports.clock.now() })
+  return released
+}
+
+function isUndone({ is }: Standing): boolean {
+  return is === 'before'
+}

@@ -1,0 +1,122 @@
+import type { ClusterPorts } from '../lib/step.ts'
+import { checkHeld, hold } from '../lib/unlock/hold.ts'
+import type { ChangedField } from '../lib/unlock/intent.ts'
+import { refOfKey } from '../lib/unlock/intent.ts'
+import { readController, readRunner } from '../lib/unlock/read-cluster-now.ts'
+import { runsIn } from '../lib/unlock/terraform-run.ts'
+import { UnderWay } from '../lib/unlock/under-way.ts'
+import type { Fence } from '../lib/unlock/unlock-run.ts'
+import { UnlockStopped } from '../lib/unlock/unlock-stopped.ts'
+import { waitSlice } from '../lib/unlock/wait-slice.ts'
+
+/** The parts of a fence, in the order in which it is put up. */
+export const fenceParts = ['suspend', 'drain', 'stop', 'runner'] as const
+export type FencePart = (typeof fenceParts)[number]
+
+/**
+ * Puts up one part of the fence around a state whose lock is to be deleted. False where that takes longer than a slice: call
+ * again. Every change is one of the intent. A run is waited for, and never interrupted. Throws ChangedMeanwhile,
+ * StillApplying, ControllerRuns, RunnerRuns, TurnLost, ClusterError.
+ */
+export async function fence(unlock: string, part: FencePart, ports: ClusterPorts): Promise<boolean> {
+  const underWay = await UnderWay.read(unlock, ports)
+  const { fence: planned, object } = underWay.run
+  if (!planned || !object) throw new TypeError(`Unlock ${unlock} was not begun.`)
+  return new Fencing(underWay, planned, object, ports)[part]()
+}
+
+class Fencing {
+  private readonly underWay: UnderWay
+  private readonly planned: Fence
+  private readonly object: string
+  private readonly ports: ClusterPorts
+
+  constructor(underWay: UnderWay, planned: Fence, object: string, ports: ClusterPorts) {
+    this.underWay = underWay
+    this.planned = planned
+    this.object = object
+    this.ports = ports
+  }
+
+  /** Nobody begins a run any more, and nobody puts back what is held. */
+  async suspend(): Promise<boolean> {
+    for (const change of this.changesOf('suspend')) await hold(change, this.underWay)
+    return true
+  }
+
+  /** Runs that go on end by themselves; so does the pod whose end is the proof. */
+  async drain(): Promise<boolean> {
+    const cluster = await this.underWay.cluster()
+    const { drainMs, awaited } = this.planned
+    let before = false
+    return this.wait('runs to end', drainMs, 'StillApplying', async () => {
+      const runs = await this.runs()
+      // Once may be too early: a run that began just before its object was suspended says so a moment later.
+      const isQuiet = runs.length === 0 && before
+      before = runs.length === 0
+      if (!isQuiet || !awaited) return isQuiet
+      return (await readRunner(cluster, refOfKey(this.object)))?.uid !== awaited.uid
+    })
+  }
+
+  /** With the controller ends what hangs in it. */
+  async stop(): Promise<boolean> {
+    const scale = this.changesOf('replicas')
+    for (const change of scale) await hold(change, this.underWay)
+    const cluster = await this.underWay.cluster()
+    return this.wait("tofu-controller's pods to be gone", this.planned.stopMs, 'ControllerRuns', async () => {
+      await checkHeld(scale, this.underWay)
+      return (await readController(cluster))?.pods.length === 0
+    })
+  }
+
+  /**
+   * A pod that is left works for nobody: the state's lock is a dead holder's, and without it nobody works on the state. One
+   * that has ended is dead already, and one that may be the holder was waited for.
+   */
+  async runner(): Promise<boolean> {
+    const cluster = await this.underWay.cluster()
+    const ref = refOfKey(this.object)
+    const found = await readRunner(cluster, ref)
+    if (!found || hasEnded(found.phase)) return true
+    const { key, uid, deleting } = found
+    if (!deleting) {
+      await this.underWay.renewTurn()
+      await this.underWay.record(`runner/${uid}`, 'deleting an idle runner', { pod: key, uid })
+      await cluster.delete(refOfKey<'Pod'>(key), { uid })
+    }
+    return this.wait(`${key} to be gone`, this.planned.runnerMs, 'RunnerRuns', async () => {
+      const now = await readRunner(cluster, ref)
+      return now?.uid !== uid || hasEnded(now.phase)
+    })
+  }
+
+  /** Runs that have to end: all of them where the controller is to be stopped. What hangs ends with it. */
+  private async runs(): Promise<string[]> {
+    const stops = this.underWay.run.rung === 'quiesce'
+    const runs = await runsIn(await this.underWay.cluster())
+    return runs.filter((key) => (stops || key === this.object) && !this.planned.hanging.includes(key))
+  }
+
+  private changesOf(field: ChangedField) {
+    return this.underWay.run.intent?.changes.filter((change) => change.field === field) ?? []
+  }
+
+  private async wait(
+    what: string,
+    forMs: number,
+    name: 'StillApplying' | 'ControllerRuns' | 'RunnerRuns',
+    look: () => Promise<boolean>,
+  ): Promise<boolean> {
+    await this.underWay.renewTurn()
+    const { clock, sliceMs } = this.ports
+    const deadline = (await this.underWay.waitingSince(what)) + forMs
+    const late = () =>
+      new UnlockStopped(name, `Waited for ${what} for ${forMs / 60_000} minutes, in vain.`, 'All is put back.')
+    return waitSlice(look, { clock, sliceMs, deadline, late })
+  }
+}
+
+function hasEnded(phase: string): boolean {
+  return phase === 'Failed' || phase === 'Succeeded'
+}

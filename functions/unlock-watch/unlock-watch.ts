@@ -1,0 +1,76 @@
+import { LockstepError } from '../lib/errors.ts'
+import type { LockPorts } from '../lib/step.ts'
+import { type Restored, restoreAbandoned } from '../lib/unlock/restore.ts'
+import { unlockEventOf } from '../lib/unlock/unlock-event.ts'
+import type { UnlockRun } from '../lib/unlock/unlock-run.ts'
+
+/** What became of what an unlock left behind: how many fields were put back, and how many left to who changed them. */
+export interface Watched {
+  /** Whose it was. Undefined where nothing was left behind. */
+  readonly unlock?: string
+  readonly undone: number
+  readonly left: number
+}
+
+/** Something is still as an unlock has left it. */
+export class UnlockNotRestored extends LockstepError {
+  constructor(cluster: string, { unlock, failed }: Restored) {
+    const what = failed.map(({ object, field, why }) => `${object} ${field} (${why})`).join('; ')
+    super(
+      'UnlockNotRestored',
+      `Unlock ${unlock} could not put back everything in cluster ${cluster}: ${what}.`,
+      'It is tried again, with every scan for locks. Grant what is refused, or put it back by hand.',
+    )
+  }
+}
+
+type WatchPorts = Pick<LockPorts, 'clusters' | 'ledger' | 'clock' | 'log' | 'events'>
+
+/**
+ * Puts back what an execution left behind that has ended, however it has, and ends its unlock as failed unless it had ended
+ * by itself. The cluster's turn is not free before a later `sweep` has found that nothing of it has come after that. Throws
+ * UnlockNotRestored; ClusterError, LedgerUnavailable, EventsUnavailable and UnlockMoved for what can pass.
+ */
+export async function restoreEnded(unlock: string, why: string, ports: WatchPorts): Promise<Watched> {
+  const { ledger } = ports
+  const run = await ledger.readUnlockRun(unlock)
+  // It never came as far as to write itself down, which it does before it changes anything.
+  if (!run) return nothing
+  const { cluster } = run.value
+  const watched = await restoreIn(cluster, ports, unlock)
+  await endRun(unlock, why, ports)
+  // It may have died with its turn, before it had anything to put back.
+  await ledger.endUnlock(cluster, unlock)
+  return watched
+}
+
+/** The same for a cluster, where nobody told of the end of an execution: by its turn that has run out. */
+export async function sweep(cluster: string, ports: WatchPorts): Promise<Watched> {
+  const watched = await restoreIn(cluster, ports)
+  if (watched.unlock) await endRun(watched.unlock, 'nothing was heard of it any more', ports)
+  return watched
+}
+
+async function restoreIn(cluster: string, { clusters, ledger, clock, log }: WatchPorts, ended?: string) {
+  const connected = await clusters.connect(cluster)
+  const restored = await restoreAbandoned({ cluster: connected, ledger, clock }, { ...(ended && { ended }) })
+  if (!restored) return nothing
+  if (restored.failed.length > 0) throw new UnlockNotRestored(cluster, restored)
+  const { unlock, undone, left } = restored
+  const watched = { unlock, undone: undone.length, left: left.length }
+  if (undone.length + left.length > 0) log.warn('put back what an unlock had left', { cluster, ...watched })
+  return watched
+}
+
+async function endRun(unlock: string, why: string, { ledger, clock, events }: WatchPorts): Promise<void> {
+  const stored = await ledger.readUnlockRun(unlock)
+  if (!stored || stored.value.outcome !== undefined) return
+  const at = clock.now()
+  const run: UnlockRun = { ...stored.value, outcome: 'failed', why, endedAt: at }
+  await ledger.appendAudit({ unlock, id: 'given up', at, what: 'given up', by: 'restore', detail: { why } })
+  // Once it has ended nobody tells of it any more.
+  await events.publishUnlock(unlockEventOf(run))
+  await ledger.writeUnlockRun(run, stored.version)
+}
+
+const nothing: Watched = { undone: 0, left: 0 }
