@@ -2,6 +2,7 @@ import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { EventBridgeClient } from '@aws-sdk/client-eventbridge'
 import { S3Client } from '@aws-sdk/client-s3'
 import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb'
+import { systemClock } from './clock.ts'
 import { required } from './environment.ts'
 import { EventBridgeEvents } from './eventbridge-events.ts'
 import type { Fleet } from './fleet.ts'
@@ -13,6 +14,7 @@ import { S3LockStore } from './locks/stores/s3-lock-store.ts'
 import { powertoolsMetrics } from './powertools-metrics.ts'
 import { portsFromEnvironment } from './serve.ts'
 import { bindStep, type Invocation, type LockPorts, type Step } from './step.ts'
+import { S3StateKeeper } from './unlock/s3-state-keeper.ts'
 
 /** These steps wait for nothing: no slice is used up. */
 const sliceMs = 60_000
@@ -56,6 +58,7 @@ export function fleetLocks({ locks }: Fleet): LockAccess {
       ),
     ],
     states: new S3StateReader(s3),
+    keeper: new S3StateKeeper({ clientFor: s3, clock: systemClock }),
   }
 }
 

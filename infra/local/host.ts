@@ -15,6 +15,7 @@ import type { ClusterAccess } from '../../functions/lib/kubernetes/cluster-acces
 import { DynamoDbLedger } from '../../functions/lib/ledger/dynamodb-ledger.ts'
 import { type Ledger, LedgerUnavailable } from '../../functions/lib/ledger/ledger.ts'
 import type { LockAccess } from '../../functions/lib/locks/scan/lock-access.ts'
+import { noStateOf } from '../../functions/lib/locks/states/state-reader.ts'
 import type { Log } from '../../functions/lib/log.ts'
 import type { Push } from '../../functions/lib/push.ts'
 import { bindStep, type Invocation, type LockPorts } from '../../functions/lib/step.ts'
@@ -25,6 +26,7 @@ import { step as report } from '../../functions/report/handler.ts'
 import { step as restore } from '../../functions/restore/handler.ts'
 import { step as unlockAct } from '../../functions/unlock-act/handler.ts'
 import { step as unlockAssess } from '../../functions/unlock-assess/handler.ts'
+import { step as unlockBackUp } from '../../functions/unlock-back-up/handler.ts'
 import { step as unlockBegin } from '../../functions/unlock-begin/handler.ts'
 import { step as unlockConclude } from '../../functions/unlock-conclude/handler.ts'
 import { step as unlockDelete } from '../../functions/unlock-delete/handler.ts'
@@ -151,6 +153,10 @@ export const noLocks: LockAccess = {
   states: {
     read: async () => ({ exists: false }),
   },
+  keeper: {
+    backUp: async (address) => Promise.reject(noStateOf('The fleet', address)),
+    writesSince: async (address) => Promise.reject(noStateOf('The fleet', address)),
+  },
 }
 
 /** One that takes longer than the schedule's period meets the next one, which finds that it is at work. */
@@ -236,6 +242,8 @@ export function handlersOf(ports: LockPorts): Record<string, Invocation> {
     'judge-others': bindStep(judgeOthers, bind),
     'unlock-act': bindStep(unlockAct, bind),
     'unlock-assess': bindStep(unlockAssess, bind),
+    'unlock-back-up': bindStep(unlockBackUp, bind),
+    'unlock-ask': async () => Promise.reject(new Error('nobody can be asked yet')),
     'unlock-begin': bindStep(unlockBegin, bind),
     'unlock-conclude': bindStep(unlockConclude, bind),
     'unlock-delete': bindStep(unlockDelete, bind),

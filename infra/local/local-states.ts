@@ -7,6 +7,7 @@ import type { LockAccess } from '../../functions/lib/locks/scan/lock-access.ts'
 import { S3StateReader } from '../../functions/lib/locks/states/s3-state-reader.ts'
 import { DynamoDbLockStore } from '../../functions/lib/locks/stores/dynamodb-lock-store.ts'
 import { S3LockStore } from '../../functions/lib/locks/stores/s3-lock-store.ts'
+import { S3StateKeeper } from '../../functions/lib/unlock/s3-state-keeper.ts'
 import { createTable, localCredentials, lockTableKeys, startDynamoDb } from './dynamodb.ts'
 import { startS3 } from './s3/s3-server.ts'
 import { LockFile } from './simulation/tofu/lock-file.ts'
@@ -77,6 +78,7 @@ export async function startLocalStates(options: LocalStatesOptions): Promise<Loc
         ),
       ],
       states: new S3StateReader(() => s3),
+      keeper: new S3StateKeeper({ clientFor: () => s3, clock: options.clock }),
     }),
     catchUp: () => {
       past = 0

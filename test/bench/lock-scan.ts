@@ -18,6 +18,7 @@ import { S3LockStore } from '../../functions/lib/locks/stores/s3-lock-store.ts'
 import { silentLog } from '../../functions/lib/log.ts'
 import type { LockPorts } from '../../functions/lib/step.ts'
 import { createTable, localCredentials, lockTableKeys, startDynamoDb } from '../../infra/local/dynamodb.ts'
+import { noLocks } from '../../infra/local/host.ts'
 import type { KubernetesObject } from '../../infra/local/kubernetes/object-store.ts'
 import { listenOnLoopback } from '../../infra/local/loopback.ts'
 import { startS3 } from '../../infra/local/s3/s3-server.ts'
@@ -103,6 +104,7 @@ async function measureNews(fleet: Fleet, urls: { dynamodb: string; s3: string; e
         new DynamoDbLockStore({ client: documents, region, table: 'locks' }),
         new S3LockStore({ client: s3, bucket: 'states' }),
       ],
+      keeper: noLocks.keeper,
       states: new S3StateReader(() => s3),
     },
   }

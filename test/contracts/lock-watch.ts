@@ -7,6 +7,7 @@ import type { Verdict } from '../../functions/lib/locks/verdict/verdict.ts'
 import { silentLog } from '../../functions/lib/log.ts'
 import { clusterOf } from '../../functions/lib/rollout/rollout-step.ts'
 import type { LockPorts } from '../../functions/lib/step.ts'
+import { noLocks } from '../../infra/local/host.ts'
 import { MemoryLedger } from '../fixtures/memory-ledger.ts'
 import { MemoryEvents, MemoryStates } from '../fixtures/memory-locks.ts'
 import type { TofuDriver } from './tofu-driver.ts'
@@ -36,7 +37,7 @@ export class LockWatch {
     this.ports = {
       ...{ fleet, clock, ledger: new MemoryLedger(), log: silentLog, sliceMs: 60_000, events: this.events },
       clusters: { connect: async () => driver.lockstep },
-      locks: { stores: [], states: new MemoryStates() },
+      locks: { stores: [], keeper: noLocks.keeper, states: new MemoryStates() },
       metrics: { locks: () => {} },
     }
   }

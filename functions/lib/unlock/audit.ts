@@ -9,7 +9,7 @@ export const auditRecordSchema = z.object({
   /** Unique within the unlock. A step that is tried again writes the same id again, and the first record stays. */
   id: z.string().min(1).max(600),
   /** When, in milliseconds since the epoch. */
-  at: z.number().int(),
+  at: z.number(),
   /** What happened: `putting back`. */
   what: z.string().min(1),
   /** Who did it: Lockstep's part, or a person. */

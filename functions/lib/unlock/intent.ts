@@ -46,7 +46,7 @@ export const intentSchema = z.strictObject({
   unlock: plainId,
   cluster: z.string().min(1).max(200),
   /** When it was written, in milliseconds since the epoch. */
-  at: z.number().int(),
+  at: z.number(),
   /** tofu-controller's. It carries the intent as an annotation. */
   deployment: z.strictObject({ object: objectKey('Deployment'), uid: plainId }),
   /** The one whose state is locked. */

@@ -3,6 +3,7 @@ import { lockPlaceSchema } from '../locks/backends/lock-place.ts'
 import { lockPartSchema } from '../locks/evidence.ts'
 import { intentSchema } from './intent.ts'
 import { rungs } from './rung.ts'
+import { stateBackupSchema } from './state-backup.ts'
 
 const time = z.number()
 
@@ -62,6 +63,7 @@ export const unlockRunSchema = z.object({
   fence: fenceSchema.optional(),
   /** When the step that waits began to: its deadline counts from here. */
   waiting: z.object({ for: z.string(), since: time }).optional(),
+  backup: stateBackupSchema.optional(),
   deletedAt: time.optional(),
   /** A fresh plan was asked for with this value of `reconcile.fluxcd.io/requestedAt`. */
   token: z.string().optional(),

@@ -20,7 +20,7 @@ export interface SliceOptions {
 export async function waitSlice(look: () => Promise<boolean>, options: SliceOptions): Promise<boolean> {
   const { clock, sliceMs, deadline, late } = options
   const until = clock.now() + sliceMs
-  for (let pause = firstPauseMs; ; pause = Math.min(pause * 1.5, longestPauseMs)) {
+  for (let pause = firstPauseMs; ; pause = Math.min(pause * 2, longestPauseMs)) {
     if (await look()) return true
     if (clock.now() >= deadline) throw late()
     if (clock.now() >= until) return false

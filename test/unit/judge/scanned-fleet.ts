@@ -120,7 +120,7 @@ export class ScannedFleet {
     this.ports = {
       ...{ clock: this.clock, fleet, ledger: this.ledger, log: silentLog, sliceMs: 1_000 },
       clusters: { connect: async (name) => clusters.get(name) ?? Promise.reject(new Error('no such cluster')) },
-      locks: { stores: [this.table, this.bucket], states: this.states },
+      locks: { stores: [this.table, this.bucket], states: this.states, keeper: this.states },
       events: this.events,
       metrics: { locks: (figures) => this.figures.push(figures) },
     }

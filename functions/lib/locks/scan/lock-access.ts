@@ -1,5 +1,6 @@
 import { each } from '../../each.ts'
 import { LockstepError } from '../../errors.ts'
+import type { StateKeeper } from '../../unlock/state-backup.ts'
 import type { LockPart } from '../evidence.ts'
 import type { StateReader } from '../states/state-reader.ts'
 import { locksAt } from '../stores/known-keys.ts'
@@ -9,6 +10,8 @@ import { addressOf, addressText, type FoundLock, type LockAddress, type LockStor
 export interface LockAccess {
   readonly stores: readonly LockStore[]
   readonly states: StateReader
+  /** Of the states in buckets. */
+  readonly keeper: StateKeeper
   /**
    * Endpoints at which the stores are, where they are not on AWS. An object whose backend names other ones keeps its
    * state elsewhere, in a bucket that only has the same name.
