@@ -46,12 +46,25 @@ export async function chaosRun({ seed, isAlwaysStale = false, ...given }: RunOpt
   let lockstep: Lockstep | undefined
   const truth = new Truth({ now: clock.now, writer: () => lockstep?.writer })
   const world = new World({ clock, random: random.fork(), truth, begin: scenario.begin })
-  if (trace) world.api.follow((key, { type, object, previous }) => {
-    if (key.startsWith('Lease/') || key.startsWith('Pod/') && type==='MODIFIED') return
-    const brief = (o: typeof object | undefined) => o && JSON.stringify({ s: o.spec?.suspend, r: o.spec?.replicas, tf: o.spec?.tfstate, a: Object.keys(o.metadata.annotations ?? {}), c: o.status?.conditions?.map((c: {type: string; status: string; message: string}) => `${c.type}=${c.status} ${c.message}`), p: o.status?.plan?.pending, l: o.status?.lock?.pending })
-    const [b, a] = [brief(previous), brief(object)]
-    if (a !== b) trace(`      ${world.api.isLockstep ? 'LOCKSTEP' : ''} ${type} ${key} ${a}`)
-  })
+  if (trace)
+    world.api.follow((key, { type, object, previous }) => {
+      if (key.startsWith('Lease/') || (key.startsWith('Pod/') && type === 'MODIFIED')) return
+      const brief = (o: typeof object | undefined) =>
+        o &&
+        JSON.stringify({
+          s: o.spec?.suspend,
+          r: o.spec?.replicas,
+          tf: o.spec?.tfstate,
+          a: Object.keys(o.metadata.annotations ?? {}),
+          c: o.status?.conditions?.map(
+            (c: { type: string; status: string; message: string }) => `${c.type}=${c.status} ${c.message}`,
+          ),
+          p: o.status?.plan?.pending,
+          l: o.status?.lock?.pending,
+        })
+      const [b, a] = [brief(previous), brief(object)]
+      if (a !== b) trace(`      ${world.api.isLockstep ? 'LOCKSTEP' : ''} ${type} ${key} ${a}`)
+    })
   const atCalls = new Map(scenario.doingsAtCalls.map(({ call, act }) => [call, act]))
   lockstep = new Lockstep({
     ...{ clock, random: random.fork(), truth, world, isAlwaysStale, trace },
@@ -64,7 +77,7 @@ export async function chaosRun({ seed, isAlwaysStale = false, ...given }: RunOpt
       world.act(act)
     },
   })
-  if (scenario.fate === 'half taken') world.dieTakingTheLock(1)
+  if (scenario.fate === 'half taken') world.dieTakingTheLock()
   for (const { at, act } of scenario.doings) {
     clock.act(at, () => {
       trace?.(`* ${act}`)
@@ -86,7 +99,13 @@ export async function chaosRun({ seed, isAlwaysStale = false, ...given }: RunOpt
 }
 
 /** Nothing happens any more but what follows from what has happened. */
-async function settle(clock: ChaosClock, world: World, lockstep: Lockstep, truth: Truth, trace: RunOptions['trace']): Promise<void> {
+async function settle(
+  clock: ChaosClock,
+  world: World,
+  lockstep: Lockstep,
+  truth: Truth,
+  trace: RunOptions['trace'],
+): Promise<void> {
   trace?.('* calm')
   world.calm()
   lockstep.calm()

@@ -11,7 +11,7 @@ export const fates = [
   'loud ghost', // its process dies, and the container is started again
   'silent ghost', // its pod fails, or is gone
   'half taken', // it dies with a part of its lock
-  'lost machine', // its node falls silent, and was dead
+  'lost machine', // its node falls silent, and is dead
   'silent machine', // its node falls silent, and comes back
   'hidden', // the same, and its pod is deleted by force: the API knows of nothing, and it works on
   'orphan', // it works on without its controller
@@ -125,7 +125,7 @@ function fateOf(fate: Fate, dies: number, random: Random): Doing[] {
       ]
     case 'lost machine':
       return [
-        { at: dies, act: 'the node of the runner falls silent' },
+        { at: dies, act: 'the machine of the runner dies' },
         { at: dies + random.between(1, 8) * minute, act: 'silent machines are lost' },
       ]
     case 'silent machine':

@@ -36,6 +36,8 @@ interface Field {
   wanted: unknown
   /** When somebody else last decided on it. */
   theirsAt: number
+  /** As it was when the last intent was written down. */
+  atIntent: unknown
   /** The unlock that has made it another one than it was, and has not put it back. */
   alteredBy: string | undefined
 }
@@ -79,7 +81,9 @@ export class Truth {
   begin(objects: readonly (readonly [string, KubernetesObject])[]): void {
     for (const [key, object] of objects) {
       for (const [field, value] of fieldsOf(key, object)) {
-        this.fields.set(field, { value, wanted: value, theirsAt: Number.NEGATIVE_INFINITY, alteredBy: undefined })
+        this.fields.set(field, {
+          ...{ value, wanted: value, atIntent: value, theirsAt: Number.NEGATIVE_INFINITY, alteredBy: undefined },
+        })
       }
     }
   }
@@ -160,7 +164,10 @@ export class Truth {
 
   private lockstepWrote(name: string, field: Field, value: unknown, unlock: string | undefined): void {
     const since = this.intended?.at ?? Number.POSITIVE_INFINITY
-    if (field.theirsAt > since) {
+    // What is as it was then may be changed, whoever has set it there and back.
+    const isAsThen = field.alteredBy === undefined && isDeepStrictEqual(field.value, field.atIntent)
+    if (isAsThen) field.theirsAt = Number.NEGATIVE_INFINITY
+    else if (field.theirsAt > since) {
       const [was, is] = [JSON.stringify(field.value), JSON.stringify(value)]
       this.wrong('somebody overridden', `${name}: ${was} became ${is}`)
     }
@@ -181,6 +188,7 @@ export class Truth {
     const unlock = unlockIn(metadata.annotations?.[unlockAnnotation])
     if (unlock === undefined || this.intended?.unlock === unlock) return
     this.intended = { unlock, at: this.options.now() }
+    for (const field of this.fields.values()) field.atIntent = field.value
   }
 }
 

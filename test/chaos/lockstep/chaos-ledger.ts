@@ -5,16 +5,32 @@ import type { UnlockRun } from '../../../functions/lib/unlock/unlock-run.ts'
 import { MemoryLedger } from '../../fixtures/memory-ledger.ts'
 import type { Truth } from '../truth.ts'
 
+export interface ChaosLedgerOptions {
+  readonly truth: Truth
+  readonly isAlwaysStale: boolean
+  readonly trace?: ((line: string) => void) | undefined
+}
+
 /** The ledger, which tells the truth what is in it. */
 export class ChaosLedger extends MemoryLedger {
   private readonly truth: Truth
   private readonly isAlwaysStale: boolean
+  private readonly trace: ChaosLedgerOptions['trace']
 
   /** `isAlwaysStale`: a double of the judge, for whom every holder is dead. */
-  constructor(clock: Clock, truth: Truth, isAlwaysStale: boolean) {
+  constructor(clock: Clock, { truth, isAlwaysStale, trace }: ChaosLedgerOptions) {
     super(clock)
     this.truth = truth
     this.isAlwaysStale = isAlwaysStale
+    this.trace = trace
+  }
+
+  override async writeObservation(observation: Observation): Promise<boolean> {
+    const { judgement, evidence } = observation
+    this.trace?.(
+      `    ${judgement.verdict} (${judgement.rule}): ${evidence.lock.record?.id}, ${judgement.reasons.join('; ')}`,
+    )
+    return super.writeObservation(observation)
   }
 
   override async appendAudit(record: AuditRecord): Promise<boolean> {

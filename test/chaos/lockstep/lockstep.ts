@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
+import { step as judge } from '../../../functions/judge/handler.ts'
 import { type Fleet, parseFleet } from '../../../functions/lib/fleet.ts'
 import { silentLog } from '../../../functions/lib/log.ts'
 import { bindStep, type LockPorts, type Step } from '../../../functions/lib/step.ts'
-import { step as judge } from '../../../functions/judge/handler.ts'
 import { step as unlockAct } from '../../../functions/unlock-act/handler.ts'
 import { step as unlockAssess } from '../../../functions/unlock-assess/handler.ts'
 import { step as unlockBackUp } from '../../../functions/unlock-back-up/handler.ts'
@@ -97,9 +97,9 @@ export class Lockstep {
   private isCalm = false
 
   constructor(options: LockstepOptions) {
-    const { clock, truth, world, isAlwaysStale } = options
+    const { clock, world } = options
     this.options = options
-    this.ledger = new ChaosLedger(clock, truth, isAlwaysStale)
+    this.ledger = new ChaosLedger(clock, options)
     this.states = new ChaosStates(world.state, clock)
     this.interpreter = this.newInterpreter()
   }
@@ -170,7 +170,6 @@ export class Lockstep {
   async restartHost(): Promise<void> {
     for (const invocation of this.invocations) invocation.kill()
     await this.interpreter.close()
-    this.scanning = 0
     this.interpreter = this.newInterpreter()
   }
 

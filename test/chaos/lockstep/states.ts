@@ -1,8 +1,13 @@
-import type { StateEvidence } from '../../../functions/lib/locks/evidence.ts'
-import type { StateAddress } from '../../../functions/lib/locks/backends/lock-place.ts'
-import type { StateReader } from '../../../functions/lib/locks/states/state-reader.ts'
-import { type StateBackup, type StateKeeper, type StateWrite, stateMoved } from '../../../functions/lib/unlock/state-backup.ts'
 import type { Clock } from '../../../functions/lib/clock.ts'
+import type { StateAddress } from '../../../functions/lib/locks/backends/lock-place.ts'
+import type { StateEvidence } from '../../../functions/lib/locks/evidence.ts'
+import type { StateReader } from '../../../functions/lib/locks/states/state-reader.ts'
+import {
+  type StateBackup,
+  type StateKeeper,
+  type StateWrite,
+  stateMoved,
+} from '../../../functions/lib/unlock/state-backup.ts'
 import { stateBucket, stateKey } from '../world/lock-place.ts'
 import type { State } from '../world/state.ts'
 
@@ -26,7 +31,14 @@ export class ChaosStates implements StateReader, StateKeeper {
     const { version, serial, lineage } = this.state.newest
     if (version !== expected) throw stateMoved(address)
     return {
-      ...{ kind: 's3-version', region: 'us-east-1', bucket: stateBucket, key: stateKey, versionId: version, etag: version },
+      ...{
+        kind: 's3-version',
+        region: 'us-east-1',
+        bucket: stateBucket,
+        key: stateKey,
+        versionId: version,
+        etag: version,
+      },
       ...{ serial, lineage, md5: version, sizeBytes: 9, at: this.clock.now() },
     }
   }

@@ -5,11 +5,11 @@ import type { Random } from '../random.ts'
 import type { Truth } from '../truth.ts'
 import { type Api, timeText } from './api.ts'
 import type { LockPlace } from './lock-place.ts'
-import type { Nodes } from './nodes.ts'
 import { database, runnerKey, type TerraformKey, vpc } from './names.ts'
+import type { Nodes } from './nodes.ts'
 import type { Pods, Program } from './pods.ts'
 import type { State } from './state.ts'
-import { type Operation, type TofuEnd, TofuProcess } from './tofu-process.ts'
+import { type DiesTaking, type Operation, type TofuEnd, TofuProcess } from './tofu-process.ts'
 
 const manager = 'tf-controller'
 
@@ -31,8 +31,8 @@ export interface Work {
   process: TofuProcess | undefined
   /** The UID of that runner. */
   pod: string | undefined
-  /** The next process dies when it has taken so many parts of its lock. */
-  diesTaking: number | undefined
+  /** What becomes of the next apply. */
+  dies: DiesTaking | undefined
 }
 
 export interface ControllerOptions {
@@ -75,7 +75,8 @@ export class ControllerProcess implements Program {
 
   constructor(options: ControllerOptions) {
     this.options = options
-    for (const key of [vpc, database] as const) this.later(options.random.between(100, 2_000), () => this.reconcile(key))
+    for (const key of [vpc, database] as const)
+      this.later(options.random.between(100, 2_000), () => this.reconcile(key))
   }
 
   /** Something about an object has changed. */
@@ -162,7 +163,7 @@ export class ControllerProcess implements Program {
       if (tries > 40) return this.fail(run, 'RunnerCreationFailed', 'it gets no runner')
       const labels = { 'app.kubernetes.io/name': 'tf-runner', 'infra.contrib.fluxcd.io/terraform': 'flux-system' }
       run.pod = pods.create(key, manager, {
-        ...{ labels, container: 'tf-runner', graceSeconds: 30 },
+        ...{ labels, container: 'tf-runner', graceSeconds: 30, node: 'node-1' },
         start: () => this.runner(run.key),
       })
     }
@@ -198,7 +199,7 @@ export class ControllerProcess implements Program {
     const stored = status?.plan?.pending
     if (!stored) return this.plan(run)
     const { plannedAt = Number.NEGATIVE_INFINITY } = this.options.work[run.key]
-    truth.appliesStored(run.key, plannedAt)
+    if (run.key === vpc) truth.appliesStored(run.key, plannedAt)
     this.apply(run)
   }
 
@@ -253,12 +254,20 @@ export class ControllerProcess implements Program {
       // It cannot be written down now: the call is answered as soon as it can.
       this.go(run, 100, done)
     }
-    const diesTaking = operation === 'OperationTypeApply' ? ours.diesTaking : undefined
+    const dies = operation === 'OperationTypeApply' ? ours.dies : undefined
     ours.pod = run.pod
     ours.process = new TofuProcess({
-      ...{ ...options, operation,  forMs, onEnd, place: place.of(run.key), state: ours.state, timeThere: () => nodes.timeOn(node) },
+      ...{
+        ...options,
+        operation,
+        forMs,
+        onEnd,
+        place: place.of(run.key),
+        state: ours.state,
+        timeThere: () => nodes.timeOn(node),
+      },
       who: `runner@${runnerKey(run.key).split('/')[2]}`,
-      ...(diesTaking !== undefined && { diesTaking }),
+      dies,
     })
   }
 

@@ -1,7 +1,7 @@
 import type { ChaosClock } from '../chaos-clock.ts'
 import type { Random } from '../random.ts'
 import type { Api } from './api.ts'
-import { ControllerProcess, type ControllerOptions } from './controller-process.ts'
+import { type ControllerOptions, ControllerProcess } from './controller-process.ts'
 import { deployment, type TerraformKey } from './names.ts'
 import type { NodeName, Nodes } from './nodes.ts'
 import type { Pods, Program } from './pods.ts'
@@ -85,7 +85,7 @@ export class Controllers {
     }
     for (let missing = wanted - there.length; missing > 0; missing--) {
       const key = `Pod/flux-system/tofu-controller-${++this.count}`
-      const options = { labels: podLabels, container: 'manager', graceSeconds }
+      const options = { labels: podLabels, container: 'manager', graceSeconds, node: 'node-2' as const }
       const uid = pods.create(key, 'kube-controller-manager', { ...options, start: (pod) => this.started(pod.uid) })
       this.pods.set(uid, key)
     }

@@ -46,7 +46,10 @@ export class Flux {
 
   applyRoot(): void {
     const { declaresSuspend, deployedBy } = this.shape
-    const labels = { 'kustomize.toolkit.fluxcd.io/name': 'flux-system', 'kustomize.toolkit.fluxcd.io/namespace': 'flux-system' }
+    const labels = {
+      'kustomize.toolkit.fluxcd.io/name': 'flux-system',
+      'kustomize.toolkit.fluxcd.io/namespace': 'flux-system',
+    }
     const suspend = declaresSuspend ? { suspend: false } : {}
     this.apply(root, git, { labels, spec: { interval: '10m', prune: true } })
     if (deployedBy === 'helm') this.apply(release, git, { labels, spec: { interval: '10m', ...suspend } })
@@ -58,13 +61,19 @@ export class Flux {
 
   private applyRelease(): void {
     if (this.shape.deployedBy !== 'helm') return
-    const labels = { 'helm.toolkit.fluxcd.io/name': 'tofu-controller', 'helm.toolkit.fluxcd.io/namespace': 'flux-system' }
+    const labels = {
+      'helm.toolkit.fluxcd.io/name': 'tofu-controller',
+      'helm.toolkit.fluxcd.io/namespace': 'flux-system',
+    }
     this.applyDeployment(helm, labels)
   }
 
   private applyDeployment(manager: string, labels: object): void {
     const { declaresReplicas, replicas } = this.shape
-    this.apply(deployment, manager, { labels: { ...labels, ...deploymentLabels }, spec: { ...deploymentSpec, ...(declaresReplicas && { replicas }) } })
+    this.apply(deployment, manager, {
+      labels: { ...labels, ...deploymentLabels },
+      spec: { ...deploymentSpec, ...(declaresReplicas && { replicas }) },
+    })
   }
 
   private apply(key: string, manager: string, content: { labels: object; spec: object }): void {

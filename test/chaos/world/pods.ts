@@ -30,7 +30,8 @@ export interface PodOptions {
   /** The container's name. */
   readonly container: string
   readonly graceSeconds: number
-  readonly node?: NodeName
+  /** Where it goes when it can; seldom it goes elsewhere. */
+  readonly node: NodeName
   /** Its container runs: what is in it. */
   readonly start: (pod: RunningPod) => Program
 }
@@ -62,7 +63,7 @@ export class Pods {
 
   /** Creates a pod; some seconds later it runs. Answers its UID. */
   create(key: string, manager: string, options: PodOptions): string {
-    const node = options.node ?? this.random.pick(nodeNames.filter((name) => !this.nodes.isSilent(name)))
+    const node = this.nodeFor(options)
     const { container, graceSeconds, labels } = options
     const spec = { nodeName: node, terminationGracePeriodSeconds: graceSeconds, containers: [{ name: container }] }
     const made = this.api.create(key, manager, { labels, spec })
@@ -110,6 +111,15 @@ export class Pods {
     this.show(pod, 'Failed')
   }
 
+  /** Everything on a machine ends at once, and nobody is told. */
+  killAll(name: NodeName): void {
+    for (const pod of this.pods.values()) {
+      if (pod.node !== name) continue
+      pod.program?.kill()
+      pod.program = undefined
+    }
+  }
+
   /** The machine has no power any more: all that ran there is dead. Another one comes, and its pods are forgotten. */
   loseNode(name: NodeName): void {
     for (const pod of this.pods.values()) {
@@ -129,6 +139,11 @@ export class Pods {
       if (object?.metadata.uid !== pod.uid) this.ended(pod)
       else if (object.metadata.deletionTimestamp) this.terminate(pod, object)
     }
+  }
+
+  private nodeFor({ node }: PodOptions): NodeName {
+    const there = nodeNames.filter((name) => !this.nodes.isSilent(name))
+    return there.includes(node) && this.random.chance(0.85) ? node : this.random.pick(there.length > 0 ? there : [node])
   }
 
   private changed({ type, object, previous }: StoreEvent): void {

@@ -21,8 +21,14 @@ export interface TofuOptions {
   readonly timeThere: () => number
   /** Told once: how it ended. Not told where the process is killed. */
   readonly onEnd: (end: TofuEnd) => void
-  /** It dies when it has taken so many parts of its lock. */
-  readonly diesTaking?: number
+  readonly dies?: DiesTaking | undefined
+}
+
+/** Its process is killed in the middle of taking its lock. */
+export interface DiesTaking {
+  /** Of the lock's parts, how many it has by then. */
+  readonly parts: number
+  readonly then: () => void
 }
 
 export type TofuEnd = { readonly is: 'done' | 'interrupted' } | { readonly is: 'locked'; readonly by: string }
@@ -61,18 +67,18 @@ export class TofuProcess implements Holder {
   }
 
   private begin(): void {
-    const { clock, place, operation, who, timeThere, forMs, random, diesTaking } = this.options
+    const { clock, place, operation, who, timeThere, forMs, random, dies } = this.options
     const raw = JSON.stringify({
       ...{ ID: this.id, Operation: operation, Info: '', Who: who, Version: '1.12.1' },
       ...{ Created: new Date(timeThere()).toISOString(), Path: '' },
     })
-    const other = place.take(this.id, raw, clock.now(), diesTaking)
+    const other = place.take(this.id, raw, clock.now(), dies?.parts)
     if (other !== undefined) {
       this.kill()
       this.options.onEnd({ is: 'locked', by: other })
       return
     }
-    if (diesTaking !== undefined) return
+    if (dies) return dies.then()
     if (operation === 'OperationTypeApply' && random.chance(0.5)) {
       this.after(forMs * random.next(), () => this.options.state.write(this.id))
     }

@@ -29,9 +29,20 @@ export interface Beginning {
 
 export const acts = [
   ...['the runner dies, and is started again', 'the runner dies, and its pod fails', 'the runner dies with its pod'],
-  ...['the runner is deleted by force', 'the node of the runner falls silent', 'silent nodes answer again'],
+  ...[
+    'the machine of the runner dies',
+    'the runner is deleted by force',
+    'the node of the runner falls silent',
+    'silent nodes answer again',
+  ],
   ...['silent machines are lost', 'the controller crashes', 'the controller vanishes', 'the controller is restarted'],
-  ...['a person scales', 'a person suspends', 'a person resumes', 'a person there and back', 'a person removes the lock'],
+  ...[
+    'a person scales',
+    'a person suspends',
+    'a person resumes',
+    'a person there and back',
+    'a person removes the lock',
+  ],
   ...['a person takes the lock', 'a person releases', 'a person sets forceUnlock', 'a person removes the annotation'],
   ...['the object is made again', 'Git is applied', 'the chart is applied', 'an autoscaler scales', 'a new commit'],
   ...['a run is asked for', 'the other runs', 'a rollout gates', 'the API server goes', 'the API server comes'],
@@ -111,6 +122,13 @@ export class World {
           this.nodes.fallSilent(node)
           if (this.controllers.node === node) this.controllers.process?.vanish()
         })
+      case 'the machine of the runner dies':
+        return this.withRunner((uid) => {
+          const node = this.pods.nodeOf(uid)
+          if (node === undefined) return
+          this.pods.killAll(node)
+          this.nodes.fallSilent(node)
+        })
       case 'silent nodes answer again':
         for (const name of nodeNames) if (this.nodes.isSilent(name)) this.pods.reconnect(name)
         return
@@ -172,9 +190,17 @@ export class World {
     }
   }
 
-  /** Whoever takes part of the lock next dies before it has all of it. */
-  dieTakingTheLock(parts: number): void {
-    this.work[vpc].diesTaking = parts
+  /** The next apply of the object dies with a part of its lock. */
+  dieTakingTheLock(): void {
+    const act = this.random.pick([
+      'the runner dies, and is started again',
+      'the runner dies, and its pod fails',
+    ] as const)
+    const then = () => {
+      this.work[vpc].dies = undefined
+      this.act(act)
+    }
+    this.work[vpc].dies = { parts: 1, then }
   }
 
   /** Whether somebody works on the state. */
@@ -191,12 +217,13 @@ export class World {
     for (const key of [vpc, database] as const) {
       this.work[key].process?.interrupt()
       this.work[key].applyMs = 20_000
-      this.work[key].diesTaking = undefined
+      this.work[key].dies = undefined
     }
   }
 
   private install({ flux, suspend, forceUnlock }: Beginning): void {
-    const suspended = (key: string) => (suspend[key] === null || suspend[key] === undefined ? {} : { suspend: suspend[key] })
+    const suspended = (key: string) =>
+      suspend[key] === null || suspend[key] === undefined ? {} : { suspend: suspend[key] }
     this.api.create(root, 'flux', { spec: { interval: '10m', ...suspended(root) } })
     this.api.create(release, 'flux', { spec: { interval: '10m', ...suspended(release) } })
     this.api.create(deployment, flux.deployedBy === 'helm' ? 'helm-controller' : 'kubectl', {
@@ -217,7 +244,9 @@ export class World {
       if (key !== runnerKey(vpc) || !isAsked || !this.api.isLockstep || !this.work[vpc].process?.alive) return
       if (this.work[vpc].pod === object.metadata.uid) this.truth.wrong('live run interrupted', `${key} is deleted`)
     })
-    this.truth.begin(held.flatMap((key) => [[key, this.api.get(key)] as const]).flatMap(([key, o]) => (o ? [[key, o] as const] : [])))
+    this.truth.begin(
+      held.flatMap((key) => [[key, this.api.get(key)] as const]).flatMap(([key, o]) => (o ? [[key, o] as const] : [])),
+    )
   }
 
   private backendConfig(key: TerraformKey): object {
@@ -226,7 +255,13 @@ export class World {
     const table = key === vpc && (backend === 'dynamodb' || backend === 'both') ? 'dynamodb_table = "locks"' : ''
     const lockfile = key === database || backend === 's3' || backend === 'both'
     const at = key === vpc ? stateKey : 'database.tfstate'
-    const lines = [`bucket = "${stateBucket}"`, `key = "${at}"`, 'region = "us-east-1"', table, `use_lockfile = ${lockfile}`]
+    const lines = [
+      `bucket = "${stateBucket}"`,
+      `key = "${at}"`,
+      'region = "us-east-1"',
+      table,
+      `use_lockfile = ${lockfile}`,
+    ]
     return { customConfiguration: `backend "s3" {\n${lines.join('\n')}\n}` }
   }
 
@@ -334,7 +369,7 @@ export class World {
   }
 }
 
-const noWork = { plannedAt: undefined, process: undefined, pod: undefined, diesTaking: undefined, changes: false }
+const noWork = { plannedAt: undefined, process: undefined, pod: undefined, dies: undefined, changes: false }
 
 const gitLabels = {
   'kustomize.toolkit.fluxcd.io/name': 'flux-system',
