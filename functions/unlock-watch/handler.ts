@@ -1,6 +1,6 @@
 import * as z from 'zod'
-import { serveClusters } from '../lib/serve-clusters.ts'
-import { defineClusterStep } from '../lib/step.ts'
+import { serveLocks } from '../lib/serve-locks.ts'
+import { defineLockStep } from '../lib/step.ts'
 import { restoreEnded, sweep } from './unlock-watch.ts'
 
 /** EventBridge's "Step Functions Execution Status Change", as far as it is needed. */
@@ -14,7 +14,7 @@ const statusChangeSchema = z.object({
 })
 
 /** Puts back what guarded unlocks have left behind: told of the end of one, or by a look at a cluster. */
-export const step = defineClusterStep({
+export const step = defineLockStep({
   name: 'unlock-watch',
   input: z.union([statusChangeSchema, z.object({ cluster: z.string().min(1) })]),
   output: z.object({ unlock: z.string().optional(), undone: z.number().int(), left: z.number().int() }),
@@ -25,4 +25,4 @@ export const step = defineClusterStep({
   },
 })
 
-export const handler = serveClusters(step)
+export const handler = serveLocks(step)

@@ -1,6 +1,8 @@
 import { LockstepError } from '../lib/errors.ts'
-import type { ClusterPorts } from '../lib/step.ts'
+import type { LockPorts } from '../lib/step.ts'
 import { type Restored, restoreAbandoned } from '../lib/unlock/restore.ts'
+import { unlockEventOf } from '../lib/unlock/unlock-event.ts'
+import type { UnlockRun } from '../lib/unlock/unlock-run.ts'
 
 /** What became of what an unlock left behind: how many fields were put back, and how many left to who changed them. */
 export interface Watched {
@@ -22,11 +24,12 @@ export class UnlockNotRestored extends LockstepError {
   }
 }
 
-type WatchPorts = Pick<ClusterPorts, 'clusters' | 'ledger' | 'clock' | 'log'>
+type WatchPorts = Pick<LockPorts, 'clusters' | 'ledger' | 'clock' | 'log' | 'events'>
 
 /**
  * Puts back what an execution left behind that has ended, however it has, and ends its unlock as failed unless it had ended
- * by itself. Throws UnlockNotRestored; ClusterError, LedgerUnavailable and UnlockMoved for what can pass.
+ * by itself. The cluster's turn is not free before a later `sweep` has found that nothing of it has come after that. Throws
+ * UnlockNotRestored; ClusterError, LedgerUnavailable, EventsUnavailable and UnlockMoved for what can pass.
  */
 export async function restoreEnded(unlock: string, why: string, ports: WatchPorts): Promise<Watched> {
   const { ledger } = ports
@@ -55,16 +58,19 @@ async function restoreIn(cluster: string, { clusters, ledger, clock, log }: Watc
   if (restored.failed.length > 0) throw new UnlockNotRestored(cluster, restored)
   const { unlock, undone, left } = restored
   const watched = { unlock, undone: undone.length, left: left.length }
-  log.warn('put back what an unlock had left', { cluster, ...watched })
+  if (undone.length + left.length > 0) log.warn('put back what an unlock had left', { cluster, ...watched })
   return watched
 }
 
-async function endRun(unlock: string, why: string, { ledger, clock }: WatchPorts): Promise<void> {
-  const run = await ledger.readUnlockRun(unlock)
-  if (!run || run.value.outcome !== undefined) return
+async function endRun(unlock: string, why: string, { ledger, clock, events }: WatchPorts): Promise<void> {
+  const stored = await ledger.readUnlockRun(unlock)
+  if (!stored || stored.value.outcome !== undefined) return
   const at = clock.now()
+  const run: UnlockRun = { ...stored.value, outcome: 'failed', why, endedAt: at }
   await ledger.appendAudit({ unlock, id: 'given up', at, what: 'given up', by: 'restore', detail: { why } })
-  await ledger.writeUnlockRun({ ...run.value, outcome: 'failed', why, endedAt: at }, run.version)
+  // Once it has ended nobody tells of it any more.
+  await events.publishUnlock(unlockEventOf(run))
+  await ledger.writeUnlockRun(run, stored.version)
 }
 
 const nothing: Watched = { undone: 0, left: 0 }

@@ -4,14 +4,26 @@ import { Construct } from 'constructs'
 import type { Fleet } from '../../functions/lib/fleet.ts'
 import type { HandlerFunction } from './handler-function.ts'
 
-/** The groups that infra/cluster/rbac.yaml gives its rights to: all functions, and the one that judges locks besides. */
+/** The groups that infra/cluster gives its rights to: all functions, and those that judge locks besides. */
 export const clusterGroup = 'lockstep'
 export const locksGroup = 'lockstep-locks'
+/** The group of infra/cluster/unlock: functions that unlock, and that put back what an unlock has changed. */
+export const unlockGroup = 'lockstep-unlock'
+
+/** What a function does in clusters. Each does what the one before it does, too. */
+export type ClusterWork = 'orders' | 'judges' | 'unlocks'
+
+const groupsOf: Readonly<Record<ClusterWork, string[]>> = {
+  orders: [clusterGroup],
+  judges: [clusterGroup, locksGroup],
+  unlocks: [clusterGroup, locksGroup, unlockGroup],
+}
 
 /**
  * Who may reach the fleet's clusters. In AWS: eks:DescribeCluster on exactly these. In each cluster: an access entry
  * that puts the function's role into the group `lockstep`, and the group's RBAC from infra/cluster. Who judges locks is in
- * `lockstep-locks` too, and nobody else can read a Secret.
+ * `lockstep-locks` too, and nobody else can read a Secret; who unlocks is in `lockstep-unlock` besides, which has no
+ * rights before infra/cluster/unlock is applied.
  *
  * Every function keeps a role of its own, so that a cluster's audit log tells which of them did what. That is one
  * entry per function and cluster: EKS has room for far more, and this stack (500 resources) for some 50 clusters.
@@ -30,7 +42,7 @@ export class ClusterAccess extends Construct {
     )
   }
 
-  grant(to: HandlerFunction, { locks = false }: { readonly locks?: boolean } = {}): void {
+  grant(to: HandlerFunction, work: ClusterWork): void {
     const stack = Stack.of(this)
     to.allow(
       ['eks:DescribeCluster'],
@@ -44,7 +56,7 @@ export class ClusterAccess extends Construct {
         clusterName: eks,
         principalArn: to.role.roleArn,
         type: 'STANDARD',
-        kubernetesGroups: locks ? [clusterGroup, locksGroup] : [clusterGroup],
+        kubernetesGroups: groupsOf[work],
       })
     }
   }

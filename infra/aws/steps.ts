@@ -2,7 +2,7 @@ import { Duration, Stack } from 'aws-cdk-lib'
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam'
 import { Construct } from 'constructs'
 import { eventSource } from '../../functions/lib/events.ts'
-import type { ClusterAccess } from './cluster-access.ts'
+import type { ClusterAccess, ClusterWork } from './cluster-access.ts'
 import { HandlerFunction } from './handler-function.ts'
 import type { Ledger } from './ledger.ts'
 import type { LockStores } from './lock-stores.ts'
@@ -10,7 +10,7 @@ import type { LockStores } from './lock-stores.ts'
 interface Plan {
   readonly does: string
   readonly ledger: boolean
-  readonly clusters: boolean
+  readonly clusters?: ClusterWork
   readonly minutes: number
   /** Reads locks, or the states beside them as well, and tells of them. */
   readonly reads?: 'locks' | 'locks and states'
@@ -18,25 +18,25 @@ interface Plan {
 
 // A step that waits answers after 10 minutes; Lambda's limit of 15 leaves room for its last requests.
 const plans = {
-  waves: { does: 'orders the clusters of a push', ledger: false, clusters: false, minutes: 1 },
-  claim: { does: 'claims a cluster for a push', ledger: true, clusters: false, minutes: 1 },
-  plan: { does: 'orders the objects of a cluster', ledger: true, clusters: true, minutes: 1 },
-  gate: { does: 'holds the later layers', ledger: true, clusters: true, minutes: 5 },
-  fetch: { does: 'has the source fetched', ledger: true, clusters: true, minutes: 15 },
-  open: { does: 'opens a layer', ledger: true, clusters: true, minutes: 5 },
-  wait: { does: 'waits for a layer', ledger: true, clusters: true, minutes: 15 },
-  hold: { does: 'keeps what a failure holds', ledger: true, clusters: true, minutes: 15 },
-  report: { does: 'sums up a rollout', ledger: true, clusters: false, minutes: 1 },
-  release: { does: 'gives up the claim and its gates', ledger: true, clusters: true, minutes: 5 },
-  restore: { does: 'puts back what an ended execution left', ledger: true, clusters: true, minutes: 5 },
+  waves: { does: 'orders the clusters of a push', ledger: false, minutes: 1 },
+  claim: { does: 'claims a cluster for a push', ledger: true, minutes: 1 },
+  plan: { does: 'orders the objects of a cluster', ledger: true, clusters: 'orders', minutes: 1 },
+  gate: { does: 'holds the later layers', ledger: true, clusters: 'orders', minutes: 5 },
+  fetch: { does: 'has the source fetched', ledger: true, clusters: 'orders', minutes: 15 },
+  open: { does: 'opens a layer', ledger: true, clusters: 'orders', minutes: 5 },
+  wait: { does: 'waits for a layer', ledger: true, clusters: 'orders', minutes: 15 },
+  hold: { does: 'keeps what a failure holds', ledger: true, clusters: 'orders', minutes: 15 },
+  report: { does: 'sums up a rollout', ledger: true, minutes: 1 },
+  release: { does: 'gives up the claim and its gates', ledger: true, clusters: 'orders', minutes: 5 },
+  restore: { does: 'puts back what an ended execution left', ledger: true, clusters: 'orders', minutes: 5 },
   judge: {
     does: "judges the locks of a cluster's objects",
     ledger: true,
-    clusters: true,
+    clusters: 'judges',
     minutes: 5,
     reads: 'locks and states',
   },
-  'judge-others': { does: 'judges the locks of no object', ledger: true, clusters: false, minutes: 5, reads: 'locks' },
+  'judge-others': { does: 'judges the locks of no object', ledger: true, minutes: 5, reads: 'locks' },
 } as const satisfies Record<string, Plan>
 
 export type StepName = keyof typeof plans
@@ -66,7 +66,7 @@ export class Steps extends Construct {
         bundled: { LOCKSTEP_FLEET: fleet },
       })
       if (plan.ledger) ledger.grant(made)
-      if (plan.clusters) clusters.grant(made, { locks: plan.reads !== undefined })
+      if (plan.clusters) clusters.grant(made, plan.clusters)
       if (plan.reads) {
         lockStores.grant(made, { states: plan.reads === 'locks and states' })
         this.allowEvents(made)

@@ -27,9 +27,18 @@ const roleSchema = z.object({
   ),
 })
 
-/** Everything that rbac.yaml, beside this file, lets Lockstep do. */
+/** Everything that rbac.yaml, beside this file, lets Lockstep do: to put rollouts in order, and to judge locks. */
 export function readPermissions(): Permission[] {
-  const documents = parseAllDocuments(readFileSync(new URL('rbac.yaml', import.meta.url), 'utf8'))
+  return permissionsIn('rbac.yaml')
+}
+
+/** What unlock/rbac.yaml lets it do besides: to unlock. */
+export function readUnlockPermissions(): Permission[] {
+  return permissionsIn('unlock/rbac.yaml')
+}
+
+function permissionsIn(file: string): Permission[] {
+  const documents = parseAllDocuments(readFileSync(new URL(file, import.meta.url), 'utf8'))
   return documents.flatMap((document) => {
     const role = roleSchema.safeParse(document.toJS())
     return role.success ? permissionsOf(role.data) : []

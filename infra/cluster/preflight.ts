@@ -3,7 +3,7 @@ import { LockstepError } from '../../functions/lib/errors.ts'
 import type { Kind } from '../../functions/lib/kubernetes/cluster.ts'
 import type { KubernetesClient } from '../../functions/lib/kubernetes/kubernetes-client.ts'
 import { takeSnapshot } from '../../functions/lib/rollout/snapshot.ts'
-import { readPermissions } from './permissions.ts'
+import { readPermissions, readUnlockPermissions } from './permissions.ts'
 import { judge } from './requirements.ts'
 import { type Survey, surveyCluster } from './survey.ts'
 
@@ -31,16 +31,17 @@ export interface PreflightOptions {
 const progressAfterMs = 1_000
 
 /**
- * Looks whether a cluster has what Lockstep needs: the CRDs, versions, and everything that rbac.yaml grants. Changes
- * nothing. Throws ClusterUnsuitable with all that is missing, and ClusterError where the cluster does not answer or
- * does not know the credentials.
+ * Looks whether a cluster has what Lockstep needs: the CRDs, versions, and everything that rbac.yaml grants; and says
+ * what it will leave out where unlock/rbac.yaml was not applied. Changes nothing. Throws ClusterUnsuitable with all that
+ * is missing, and ClusterError where the cluster does not answer or does not know the credentials.
  */
 export async function preflight({ client, clock, say }: PreflightOptions): Promise<Survey> {
   const { name, connection } = client
   const progress = () => say(`Waiting for cluster ${name} (${connection.server}) to tell what it has …`)
   const cancel = clock.after(progressAfterMs, progress)
   try {
-    const survey = await surveyCluster(connection, readPermissions())
+    const permissions = { permissions: readPermissions(), unlockPermissions: readUnlockPermissions() }
+    const survey = await surveyCluster(connection, permissions)
     const { problems, warnings } = judge(survey, await kindsNeeded(client, survey))
     if (problems.length > 0) throw new ClusterUnsuitable(survey, problems)
     for (const warning of warnings) say(`warning: ${name}: ${warning}`)

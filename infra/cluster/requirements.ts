@@ -1,7 +1,7 @@
 import { LockstepError } from '../../functions/lib/errors.ts'
 import { type Kind, resources } from '../../functions/lib/kubernetes/cluster.ts'
 import { resourceText } from './permissions.ts'
-import type { Survey } from './survey.ts'
+import type { Answered, Survey } from './survey.ts'
 
 /** What is wrong with a cluster, and what Lockstep will leave out there. */
 export interface Verdict {
@@ -70,7 +70,7 @@ export function judge(survey: Survey, needed: ReadonlyMap<Kind, readonly string[
   const warnings = missing
     .filter((requirement) => !unmet.includes(requirement))
     .map(({ kind, from, without }) => `The CRD ${crdOf(kind)} (${from}) is not installed: ${without}.`)
-  return { problems: problems.flatMap((problem) => problem ?? []), warnings }
+  return { problems: problems.flatMap((problem) => problem ?? []), warnings: [...warnings, ...unlockWarning(survey)] }
 }
 
 function kubernetesProblem({ kubernetes }: Survey): LockstepError | undefined {
@@ -123,20 +123,33 @@ function unsupportedProblem(
 }
 
 function permissionsProblem({ user, permissions }: Survey): LockstepError | undefined {
-  const refused = new Map<string, string[]>()
-  for (const { permission, allowed } of permissions) {
-    if (allowed) continue
-    const resource = resourceText(permission)
-    refused.set(resource, [...(refused.get(resource) ?? []), permission.verb])
-  }
-  if (refused.size === 0) return undefined
+  const what = refusedOf(permissions)
+  if (what === '') return undefined
   const who = user ? `${user.name} (groups: ${shortened(user.groups, ', ') || 'none'})` : 'These credentials'
-  const what = [...refused].map(([resource, verbs]) => `${verbs.join(', ')} ${resource}`).join('; ')
   return new LockstepError(
     'PermissionsMissing',
     `${who} may not ${what}.`,
     'Have an admin run kubectl apply -k infra/cluster, and come in as a member of the groups lockstep and lockstep-locks (EKS: by an access entry).',
   )
+}
+
+function unlockWarning({ unlockPermissions }: Survey): string[] {
+  const what = refusedOf(unlockPermissions)
+  if (what === '') return []
+  const next =
+    'To have them unlocked, run kubectl apply -k infra/cluster/unlock, and come in as group lockstep-unlock too.'
+  return [`Locks are judged, and none is unlocked: these credentials may not ${what}. ${next}`]
+}
+
+/** `get, patch deployments.apps; delete pods`; empty where everything is allowed. */
+function refusedOf(answers: readonly Answered[]): string {
+  const refused = new Map<string, string[]>()
+  for (const { permission, allowed } of answers) {
+    if (allowed) continue
+    const resource = resourceText(permission)
+    refused.set(resource, [...(refused.get(resource) ?? []), permission.verb])
+  }
+  return [...refused].map(([resource, verbs]) => `${verbs.join(', ')} ${resource}`).join('; ')
 }
 
 const shownAtMost = 5

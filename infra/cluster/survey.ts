@@ -17,10 +17,17 @@ export interface Survey {
   readonly user: { readonly name: string; readonly groups: readonly string[] } | undefined
   /** The versions that each kind is served at: none where its CRD is not installed. */
   readonly kinds: Readonly<Record<Kind, readonly string[]>>
-  readonly permissions: readonly { readonly permission: Permission; readonly allowed: boolean }[]
+  readonly permissions: readonly Answered[]
+  /** Those that only unlocks need. */
+  readonly unlockPermissions: readonly Answered[]
   /** Undefined where the credentials may not read it, or where nothing says it. */
   readonly flux: string | undefined
   readonly tofuController: string | undefined
+}
+
+export interface Answered {
+  readonly permission: Permission
+  readonly allowed: boolean
 }
 
 /** How many questions are asked at once: each may need a connection of its own. */
@@ -31,19 +38,23 @@ const questionsAtOnce = 8
  * user has: https://kubernetes.io/docs/reference/access-authn-authz/rbac/#discovery-roles
  * Throws ClusterError, and NotAnApiServer.
  */
-export async function surveyCluster(connection: ApiConnection, permissions: readonly Permission[]): Promise<Survey> {
+export async function surveyCluster(
+  connection: ApiConnection,
+  asked: { readonly permissions: readonly Permission[]; readonly unlockPermissions: readonly Permission[] },
+): Promise<Survey> {
   const asking = new Asking(connection)
   // Alone: where nobody answers, or the credentials are not known, nothing else needs to be tried.
   const kubernetes = await asking.version()
-  const [user, kinds, allowed, flux, tofuController] = await Promise.all([
+  const [user, kinds, permissions, unlockPermissions, flux, tofuController] = await Promise.all([
     asking.user(),
     asking.kinds(),
-    asking.mayDo(permissions),
+    asking.mayDo(asked.permissions),
+    asking.mayDo(asked.unlockPermissions),
     asking.fluxVersion(),
     asking.tofuControllerVersion(),
   ])
   const { name: cluster, server } = connection
-  return { cluster, server, kubernetes, user, kinds, permissions: allowed, flux, tofuController }
+  return { cluster, server, kubernetes, user, kinds, permissions, unlockPermissions, flux, tofuController }
 }
 
 /** What goes to a terminal may hold nothing that moves its cursor. */
@@ -120,7 +131,7 @@ class Asking {
     return Object.fromEntries(kinds) as Record<Kind, string[]>
   }
 
-  async mayDo(permissions: readonly Permission[]): Promise<Survey['permissions']> {
+  async mayDo(permissions: readonly Permission[]): Promise<Answered[]> {
     const answers = new Map<Permission, boolean>()
     await each(permissions, questionsAtOnce, async (permission) => {
       answers.set(permission, await this.mayDoOne(permission))

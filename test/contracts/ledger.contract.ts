@@ -236,6 +236,7 @@ export function ledgerContract(name: string, setup: () => Promise<{ ledger: Ledg
       expect(await takes('unlock8', 'a')).toBe(false)
       expect(await ledger.writeIntent(intent)).toBe(false)
       expect(await ledger.closeIntent('unlock8', 'a')).toBe(true)
+      expect(await takes('unlock8', 'a')).toBe(false)
       expect(await takes('unlock8', 'b')).toBe(true)
     })
 

@@ -1,5 +1,6 @@
 /**
- * infra/cluster as it is shipped, on a real API server: Lockstep needs all of it, and may do nothing else.
+ * infra/cluster and infra/cluster/unlock as they are shipped, on a real API server: Lockstep needs all of it, and may do
+ * nothing else.
  */
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -7,17 +8,17 @@ import { afterAll, afterEach, beforeAll, describe, expect, inject, test, vi } fr
 import * as z from 'zod'
 import { systemClock } from '../../functions/lib/clock.ts'
 import type { KubernetesClient } from '../../functions/lib/kubernetes/kubernetes-client.ts'
-import { type Permission, readPermissions } from '../../infra/cluster/permissions.ts'
+import { type Permission, readPermissions, readUnlockPermissions } from '../../infra/cluster/permissions.ts'
 import { preflight } from '../../infra/cluster/preflight.ts'
 import { kubeconfigClusters } from '../../infra/local/kubernetes/kubeconfig-clusters.ts'
 import { type RunningCluster, startCluster } from './cluster/cluster.ts'
 import { applyCrds } from './cluster/crds.ts'
-import { Grants, permissionText } from './rbac/grants.ts'
+import { allPermissions, Grants, permissionText } from './rbac/grants.ts'
 import { ObedientControllers } from './rbac/obedient-controllers.ts'
 import { RolloutSteps, StepFailed, type StepName } from './rbac/rollout-steps.ts'
 import { applyTerraformCrd } from './rbac/terraform-crd.ts'
 
-/** The step of a rollout, or the look at its locks, that fails without a permission: a new rule of rbac.yaml needs a line here. */
+/** The step of a rollout, the look at its locks, or the unlock that fails without a permission: a new rule needs a line here. */
 const neededBy: Record<string, StepName> = {
   'list gitrepositories.source.toolkit.fluxcd.io': 'plan',
   'watch gitrepositories.source.toolkit.fluxcd.io': 'fetch',
@@ -45,8 +46,16 @@ const neededBy: Record<string, StepName> = {
   'get nodes': 'look',
   'list nodes': 'look',
   'list deployments.apps': 'look',
+  'list horizontalpodautoscalers.autoscaling': 'look',
   'get secrets': 'look',
   'get configmaps': 'look',
+  'get deployments.apps': 'unlock',
+  'patch deployments.apps': 'unlock',
+  'patch deployments/scale.apps': 'unlock',
+  'patch terraforms/status.infra.contrib.fluxcd.io': 'unlock',
+  'delete pods': 'unlock',
+  'patch leases.coordination.k8s.io': 'unlock',
+  'create secrets': 'unlock',
 }
 
 let cluster: RunningCluster
@@ -69,7 +78,7 @@ async function lacks(who = client): Promise<Record<string, string>> {
   const said: string[] = []
   try {
     await preflight({ client: who, clock: systemClock, say: (line) => said.push(line) })
-    return Object.fromEntries(said.map((line) => ['said', line]))
+    return said.length === 0 ? {} : { said: said.join('\n') }
   } catch (error) {
     const { problems = [error] } = error as { problems?: Error[] }
     return Object.fromEntries(problems.map((problem) => [(problem as Error).name, (problem as Error).message]))
@@ -82,7 +91,7 @@ describe('a cluster that is being set up is told what it lacks, step by step', (
     expect(Object.keys(problems)).toEqual(['FluxMissing', 'PermissionsMissing'])
     expect(problems.FluxMissing).toContain('kustomizations.kustomize.toolkit.fluxcd.io')
     expect(problems.PermissionsMissing).toMatch(
-      /^lockstep \(groups: lockstep, lockstep-locks, system:authenticated\) may not .*patch gitrepositories\.source/,
+      /^lockstep \(groups: lockstep, lockstep-locks, lockstep-unlock, system:authenticated\) may not .*patch gitrepositories\.source/,
     )
   })
 
@@ -96,18 +105,28 @@ describe('a cluster that is being set up is told what it lacks, step by step', (
   })
 
   test('nothing that matters, once infra/cluster is applied: tofu-controller is not needed yet', async () => {
-    await grants.grantAll()
+    await grants.grantNoUnlock()
     // For about a second after a CRD is installed its objects cannot be listed.
     await vi.waitFor(
       async () => {
-        expect(await lacks()).toEqual({ said: expect.stringContaining('no Terraform object is put in order') })
+        expect(await lacks()).toEqual({
+          said: expect.stringMatching(/no Terraform object is put in order.*\n.*none is unlocked/),
+        })
       },
       { timeout: 240_000, interval: 200 },
     )
   })
 
-  test('nothing at all, once tofu-controller is there', async () => {
+  test('what unlocks need, once tofu-controller is there', async () => {
     await applyTerraformCrd(cluster.api, inject('tofuController'))
+    const said = await lacks()
+    expect(said).toEqual({ said: expect.stringContaining('none is unlocked') })
+    for (const { verb, resource } of readUnlockPermissions())
+      expect(said.said).toMatch(new RegExp(`${verb}.* ${resource}`))
+  })
+
+  test('nothing at all, once infra/cluster/unlock is applied', async () => {
+    await grants.grantAll()
     expect(await lacks()).toEqual({})
   })
 })
@@ -141,7 +160,7 @@ describe('a kubeconfig that does not get in is told why', () => {
   })
 })
 
-describe('a rollout, and a look at the locks', () => {
+describe('a rollout, a look at the locks, and an unlock', () => {
   let controllers: ObedientControllers
   let steps: RolloutSteps | undefined
 
@@ -160,14 +179,14 @@ describe('a rollout, and a look at the locks', () => {
     return started
   }
 
-  test('needs no more than what infra/cluster grants, and leaves nothing behind', async () => {
+  test('need no more than what both bases grant, and leave nothing behind', async () => {
     await grants.grantAll()
     const rollout = await start()
     await rollout.run()
     expect(await rollout.leftovers()).toEqual([])
   })
 
-  for (const permission of readPermissions()) {
+  for (const permission of allPermissions()) {
     const text = permissionText(permission)
     const step = neededBy[text]
     const title = step ? `is refused at its step ${step}` : 'is not known to fail: name its step, or remove the rule'
@@ -177,11 +196,11 @@ describe('a rollout, and a look at the locks', () => {
         () => undefined,
         (error: StepFailed) => error,
       )
-      if (!failure) throw new Error(`Nothing needs "${text}": remove it from infra/cluster/rbac.yaml`)
+      if (!failure) throw new Error(`Nothing needs "${text}": remove it from infra/cluster`)
       expect(failure).toBeInstanceOf(StepFailed)
       expect({ step: failure.step, error: failure.cause.name }).toEqual({ step, error: 'ClusterForbidden' })
       expect(failure.cause.message).toContain(
-        `User "lockstep" cannot ${permission.verb} resource "${permission.resource}" in API group "${permission.group}"`,
+        `User "lockstep" cannot ${permission.verb} resource "${pathOf(permission)}" in API group "${permission.group}"`,
       )
       expect(failure.cause.message).toContain('apply infra/cluster')
       expect(JSON.stringify(failure.cause) + failure.cause.stack).not.toContain(await token())
@@ -189,17 +208,17 @@ describe('a rollout, and a look at the locks', () => {
   }
 
   test('has a step for each permission, and no other', () => {
-    expect(Object.keys(neededBy).sort()).toEqual(readPermissions().map(permissionText).sort())
+    expect(Object.keys(neededBy).sort()).toEqual(allPermissions().map(permissionText).sort())
   })
 })
+
+const pathOf = ({ resource, subresource }: Permission) => [resource, ...(subresource ? [subresource] : [])].join('/')
 
 async function token(): Promise<string> {
   return /token: (\S+)/.exec(await readFile(cluster.kubeconfigs.lockstep, 'utf8'))?.[1] ?? ''
 }
 
 describe('everything else is forbidden', () => {
-  beforeAll(() => grants.grantAll())
-
   /** What every authenticated user may do (system:basic-user): ask about themselves. */
   const everybody = [
     'create selfsubjectreviews.authentication.k8s.io',
@@ -207,55 +226,80 @@ describe('everything else is forbidden', () => {
     'create selfsubjectrulesreviews.authorization.k8s.io',
   ]
 
-  test('of all verbs on all resources that the API server has, those of infra/cluster are allowed', async () => {
-    const all = await everyPermission()
-    expect(all.length).toBeGreaterThan(500)
-    const allowed = (await grants.allowedOf(all)).map(permissionText)
-    expect(allowed.sort()).toEqual([...readPermissions().map(permissionText), ...everybody].sort())
-  })
+  const grantings: Readonly<Record<string, { grant: () => Promise<void>; permissions: () => Permission[] }>> = {
+    'infra/cluster': { grant: () => grants.grantNoUnlock(), permissions: readPermissions },
+    'infra/cluster and infra/cluster/unlock': { grant: () => grants.grantAll(), permissions: allPermissions },
+  }
+  test.each(Object.entries(grantings))(
+    'of all verbs on all resources that the API server has, those of %s are allowed',
+    async (_, { grant, permissions }) => {
+      await grant()
+      const all = await everyPermission()
+      expect(all.length).toBeGreaterThan(500)
+      const allowed = (await grants.allowedOf(all)).map(permissionText)
+      expect(allowed.sort()).toEqual([...permissions().map(permissionText), ...everybody].sort())
+    },
+  )
 
   const flux = '/apis/kustomize.toolkit.fluxcd.io/v1/namespaces/flux-system/kustomizations'
   const rbac = '/apis/rbac.authorization.k8s.io/v1'
   const core = '/api/v1/namespaces/flux-system'
   const deployment = '/apis/apps/v1/namespaces/flux-system/deployments/kustomize-controller'
-  test.each([
-    ['reading Secrets', 'GET', `${core}/secrets`],
-    ['reading Secrets of all namespaces', 'GET', '/api/v1/secrets'],
-    ['watching Secrets', 'GET', '/api/v1/secrets?watch=true'],
-    ['changing a Secret', 'PATCH', `${core}/secrets/tfstate-default-vpc`],
-    ['deleting a Secret', 'DELETE', `${core}/secrets/tfstate-default-vpc`],
-    ['listing ConfigMaps', 'GET', '/api/v1/namespaces/kube-system/configmaps'],
-    ['watching pods', 'GET', `${core}/pods?watch=true`],
-    ["reading a pod's log", 'GET', `${core}/pods/runner/log`],
-    ['deleting a pod', 'DELETE', `${core}/pods/runner`],
-    ['running a command in a pod', 'POST', `${core}/pods/runner/exec?command=sh`],
-    ['making a token of a service account', 'POST', `${core}/serviceaccounts/kustomize-controller/token`],
-    ['scaling a controller', 'PATCH', `${deployment}/scale`],
-    ['patching a controller', 'PATCH', deployment],
-    ['listing namespaces', 'GET', '/api/v1/namespaces'],
-    ['deleting a node', 'DELETE', '/api/v1/nodes/node-1'],
-    ['cordoning a node', 'PATCH', '/api/v1/nodes/node-1'],
-    ['taking a Lease', 'PATCH', '/apis/coordination.k8s.io/v1/namespaces/flux-system/leases/lock-tfstate'],
-    ['deleting a Lease', 'DELETE', '/apis/coordination.k8s.io/v1/namespaces/flux-system/leases/lock-tfstate'],
-    ['creating a Kustomization', 'POST', flux],
-    ['replacing a Kustomization', 'PUT', `${flux}/apps`],
-    ['deleting a Kustomization', 'DELETE', `${flux}/apps`],
-    ['deleting all Kustomizations', 'DELETE', flux],
-    ["patching a Kustomization's status", 'PATCH', `${flux}/apps/status`],
-    ['deleting a source', 'DELETE', '/apis/source.toolkit.fluxcd.io/v1/namespaces/flux-system/gitrepositories/fleet'],
-    ['reading CRDs', 'GET', '/apis/apiextensions.k8s.io/v1/customresourcedefinitions'],
-    ['giving itself a role', 'POST', `${rbac}/clusterrolebindings`],
-    ['giving itself a role in a namespace', 'POST', `${rbac}/namespaces/flux-system/rolebindings`],
-    ['widening its own role', 'PATCH', `${rbac}/clusterroles/lockstep`],
-    ['asking what others may do', 'POST', '/apis/authorization.k8s.io/v1/subjectaccessreviews'],
-    ['asking whom a token belongs to', 'POST', '/apis/authentication.k8s.io/v1/tokenreviews'],
-    ['asking for a certificate', 'POST', '/apis/certificates.k8s.io/v1/certificatesigningrequests'],
-    ['reading metrics', 'GET', '/metrics'],
-  ])('%s', async (_what, method, path) => {
+  async function expectForbidden(method: string, path: string): Promise<void> {
     const contentType = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json'
     const body = method === 'GET' || method === 'DELETE' ? {} : { body: {} }
     const { status } = await cluster.lockstep.request(method, path, { contentType, ...body })
     expect(status).toBe(403)
+  }
+
+  describe('where infra/cluster/unlock is not applied', () => {
+    beforeAll(() => grants.grantNoUnlock())
+    test.each([
+      ['deleting a pod', 'DELETE', `${core}/pods/runner`],
+      ['scaling a controller', 'PATCH', `${deployment}/scale`],
+      ['patching a controller', 'PATCH', deployment],
+      ['taking a Lease', 'PATCH', '/apis/coordination.k8s.io/v1/namespaces/flux-system/leases/lock-tfstate'],
+      ['making a Secret', 'POST', `${core}/secrets`],
+    ])('%s', (_what, method, path) => expectForbidden(method, path))
+  })
+
+  describe('where both are', () => {
+    beforeAll(() => grants.grantAll())
+    test.each([
+      ['reading Secrets', 'GET', `${core}/secrets`],
+      ['reading Secrets of all namespaces', 'GET', '/api/v1/secrets'],
+      ['watching Secrets', 'GET', '/api/v1/secrets?watch=true'],
+      ['changing a Secret', 'PATCH', `${core}/secrets/tfstate-default-vpc`],
+      ['deleting a Secret', 'DELETE', `${core}/secrets/tfstate-default-vpc`],
+      ['listing ConfigMaps', 'GET', '/api/v1/namespaces/kube-system/configmaps'],
+      ['watching pods', 'GET', `${core}/pods?watch=true`],
+      ["reading a pod's log", 'GET', `${core}/pods/runner/log`],
+      ['deleting all pods', 'DELETE', `${core}/pods`],
+      ['running a command in a pod', 'POST', `${core}/pods/runner/exec?command=sh`],
+      ['making a token of a service account', 'POST', `${core}/serviceaccounts/kustomize-controller/token`],
+      ['deleting a controller', 'DELETE', deployment],
+      ['making a controller', 'POST', '/apis/apps/v1/namespaces/flux-system/deployments'],
+      ["changing a controller's status", 'PATCH', `${deployment}/status`],
+      ['listing namespaces', 'GET', '/api/v1/namespaces'],
+      ['deleting a node', 'DELETE', '/api/v1/nodes/node-1'],
+      ['cordoning a node', 'PATCH', '/api/v1/nodes/node-1'],
+      ['replacing a Lease', 'PUT', '/apis/coordination.k8s.io/v1/namespaces/flux-system/leases/lock-tfstate'],
+      ['deleting a Lease', 'DELETE', '/apis/coordination.k8s.io/v1/namespaces/flux-system/leases/lock-tfstate'],
+      ['creating a Kustomization', 'POST', flux],
+      ['replacing a Kustomization', 'PUT', `${flux}/apps`],
+      ['deleting a Kustomization', 'DELETE', `${flux}/apps`],
+      ['deleting all Kustomizations', 'DELETE', flux],
+      ["patching a Kustomization's status", 'PATCH', `${flux}/apps/status`],
+      ['deleting a source', 'DELETE', '/apis/source.toolkit.fluxcd.io/v1/namespaces/flux-system/gitrepositories/fleet'],
+      ['reading CRDs', 'GET', '/apis/apiextensions.k8s.io/v1/customresourcedefinitions'],
+      ['giving itself a role', 'POST', `${rbac}/clusterrolebindings`],
+      ['giving itself a role in a namespace', 'POST', `${rbac}/namespaces/flux-system/rolebindings`],
+      ['widening its own role', 'PATCH', `${rbac}/clusterroles/lockstep`],
+      ['asking what others may do', 'POST', '/apis/authorization.k8s.io/v1/subjectaccessreviews'],
+      ['asking whom a token belongs to', 'POST', '/apis/authentication.k8s.io/v1/tokenreviews'],
+      ['asking for a certificate', 'POST', '/apis/certificates.k8s.io/v1/certificatesigningrequests'],
+      ['reading metrics', 'GET', '/metrics'],
+    ])('%s', (_what, method, path) => expectForbidden(method, path))
   })
 
   test('being somebody else', async () => {

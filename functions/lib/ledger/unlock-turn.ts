@@ -12,7 +12,7 @@ export const unlockTurnSchema = z.object({
   leaseUntil: z.number(),
   /** There from before the first change until all of it is put back. While it is there nobody else gets the turn. */
   intent: intentSchema.optional(),
-  /** Since when somebody puts back what the unlock left behind, in milliseconds since the epoch: it may change nothing more. */
+  /** Since when what the unlock left behind is put back, in milliseconds since the epoch: it may never change anything more. */
   restoring: z.number().optional(),
 })
 export type UnlockTurn = z.infer<typeof unlockTurnSchema>
@@ -56,9 +56,9 @@ export function restoringOf(unlock: string, now: number): TurnMove {
 export function closing(unlock: string): TurnMove {
   return ownMove(unlock, (turn) => {
     if (!turn.intent) return turn
-    const { intent: _, restoring, ...rest } = turn
-    // An unlock that others had to put back is over.
-    return { ...rest, version: turn.version + 1, ...(restoring !== undefined && { leaseUntil: 0 }) }
+    const { intent: _, ...rest } = turn
+    // An unlock that was put back is over, and stays so: a step of it that still works somewhere gets no turn again.
+    return { ...rest, version: turn.version + 1, ...(turn.restoring !== undefined && { leaseUntil: 0 }) }
   })
 }
 

@@ -27,10 +27,13 @@ export interface ApiServer {
   readonly auditLog: string
 }
 
-/** `admin` may do everything; `lockstep` is in the group lockstep, and may do what the cluster grants to that. */
+/** `admin` may do everything; `lockstep` is in all groups of Lockstep, and may do what the cluster grants to them. */
 export type User = 'admin' | 'lockstep'
 
-const groups: Readonly<Record<User, string>> = { admin: 'system:masters', lockstep: 'lockstep,lockstep-locks' }
+const groups: Readonly<Record<User, string>> = {
+  admin: 'system:masters',
+  lockstep: 'lockstep,lockstep-locks,lockstep-unlock',
+}
 
 /** What needs controllers, Secrets or nodes that these clusters do not have. */
 const pluginsWithoutUse = [

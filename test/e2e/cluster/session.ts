@@ -53,7 +53,7 @@ export async function runSession({ demo, webhook, report, signal }: SessionOptio
 async function keepUp(cluster: RunningCluster, { demo, webhook, report, signal }: SessionOptions): Promise<void> {
   const { api, directory, git } = cluster
   await grantLockstep(api)
-  report.step('Lockstep may do what infra/cluster grants')
+  report.step('Lockstep may do what infra/cluster and infra/cluster/unlock grant')
   const told = await startLockstepWebhook({
     ...{ git, directory, url: webhook },
     waiting: demo ? await startDemo(cluster, report) : undefined,

@@ -1,14 +1,24 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { each } from '../../../functions/lib/each.ts'
-import { type Permission, readPermissions, resourceText } from '../../../infra/cluster/permissions.ts'
+import {
+  type Permission,
+  readPermissions,
+  readUnlockPermissions,
+  resourceText,
+} from '../../../infra/cluster/permissions.ts'
 import type { Api } from '../cluster/api.ts'
 import type { RunningCluster } from '../cluster/cluster.ts'
 import { grantLockstep } from '../cluster/grant-lockstep.ts'
 
 export const permissionText = (permission: Permission) => `${permission.verb} ${resourceText(permission)}`
 
-/** What the API server lets the group lockstep do: infra/cluster as it is shipped, or with one permission less. */
+/** Both bases, in the order in which they are installed. */
+export const allPermissions = () => [...readPermissions(), ...readUnlockPermissions()]
+
+const role = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole' }
+
+/** What the API server lets Lockstep do: infra/cluster as it is shipped and infra/cluster/unlock, or less than that. */
 export class Grants {
   private readonly cluster: Pick<RunningCluster, 'api' | 'lockstep'>
 
@@ -18,21 +28,28 @@ export class Grants {
 
   async grantAll(): Promise<void> {
     await grantLockstep(this.cluster.api)
+    await this.until(allPermissions())
+  }
+
+  /** infra/cluster without infra/cluster/unlock. */
+  async grantNoUnlock(): Promise<void> {
+    await grantLockstep(this.cluster.api)
+    await this.cluster.api.apply({ ...role, metadata: { name: 'lockstep-unlock' }, rules: [] })
     await this.until(readPermissions())
   }
 
   /** The same, written out permission by permission in one ClusterRole, without one of them. */
   async grantAllBut(withheld: Permission): Promise<void> {
-    const granted = readPermissions().filter((permission) => !isDeepStrictEqual(permission, withheld))
+    const granted = allPermissions().filter((permission) => !isDeepStrictEqual(permission, withheld))
     const rules = granted.map(({ verb, group, resource, subresource, name }) => ({
       apiGroups: [group],
       resources: [subresource === undefined ? resource : `${resource}/${subresource}`],
       verbs: [verb],
       ...(name !== undefined && { resourceNames: [name] }),
     }))
-    const role = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole' }
     await this.cluster.api.apply({ ...role, metadata: { name: 'lockstep' }, rules })
-    await this.cluster.api.apply({ ...role, metadata: { name: 'lockstep-locks' }, rules: [] })
+    for (const name of ['lockstep-locks', 'lockstep-unlock'])
+      await this.cluster.api.apply({ ...role, metadata: { name }, rules: [] })
     await this.until(granted)
   }
 
@@ -49,7 +66,7 @@ export class Grants {
   private async until(granted: readonly Permission[]): Promise<void> {
     const wanted = granted.map(permissionText)
     for (let looks = 0; looks < 500; looks++) {
-      const allowed = (await this.allowedOf(readPermissions())).map(permissionText)
+      const allowed = (await this.allowedOf(allPermissions())).map(permissionText)
       if (isDeepStrictEqual(allowed, wanted)) return
       await pause(20)
     }

@@ -21,12 +21,13 @@ import { BusyCluster } from './busy-cluster.ts'
 import { type EveryKind, everyKind, layers } from './every-kind.ts'
 import { lookAtLocks } from './look-at-locks.ts'
 import type { ObedientControllers } from './obedient-controllers.ts'
+import { unlockInCluster } from './unlock-in-cluster.ts'
 
 const clusterName = 'staging'
 
 const steps = { claim, plan, gate, fetch, open, wait, report, release, restore }
-/** `look` is what a scan of locks reads. */
-export type StepName = keyof typeof steps | 'look'
+/** `look` is what a scan of locks reads, `unlock` what a guarded unlock changes. */
+export type StepName = keyof typeof steps | 'look' | 'unlock'
 
 /** A step that failed: the rollout ends there. */
 export class StepFailed extends Error {
@@ -90,14 +91,16 @@ export class RolloutSteps {
   }
 
   /**
-   * A push that is rolled out, a second one whose rollout is aborted and restored, and a look at the locks. Throws
-   * StepFailed.
+   * A push that is rolled out, a second one whose rollout is aborted and restored, a look at the locks, and an unlock.
+   * Throws StepFailed.
    */
   async run(): Promise<void> {
     await this.rollOut()
     await this.abort()
     const { cluster, api } = this.options
-    await failingAs('look', () => lookAtLocks({ cluster, api, namespace: this.world.namespace }))
+    const { namespace } = this.world
+    await failingAs('look', () => lookAtLocks({ cluster, api, namespace }))
+    await failingAs('unlock', () => unlockInCluster({ cluster, api, namespace }))
   }
 
   /** Everything that is suspended or carries a gate's mark. */

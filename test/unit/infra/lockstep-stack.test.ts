@@ -6,7 +6,7 @@ import { AwsSolutionsChecks } from 'cdk-nag'
 import { describe, expect, it } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
 import { parseFleet } from '../../../functions/lib/fleet.ts'
-import { clusterGroup, locksGroup } from '../../../infra/aws/cluster-access.ts'
+import { clusterGroup, locksGroup, unlockGroup } from '../../../infra/aws/cluster-access.ts'
 import { LockstepStack } from '../../../infra/aws/lockstep-stack.ts'
 import { type FleetFile, readFleet } from '../../../infra/fleet.ts'
 
@@ -162,12 +162,14 @@ describe('access to clusters', () => {
     Annotations.fromStack(stack).hasInfo('*', Match.stringLikeRegexp('in eu-central-1. Create those of there by hand'))
   })
 
-  it('is what the RBAC in infra/cluster binds, and no more than it needs', () => {
-    const { resources } = parse(readFileSync('infra/cluster/kustomization.yaml', 'utf8'))
+  /** The groups that a kustomize base gives a role to, and what the roles allow. */
+  function baseIn(folder: string) {
+    const { resources } = parse(readFileSync(`${folder}/kustomization.yaml`, 'utf8'))
     expect(resources).toEqual(['rbac.yaml'])
-    const documents = parseAllDocuments(readFileSync('infra/cluster/rbac.yaml', 'utf8')).map((each) => each.toJS())
+    const documents = parseAllDocuments(readFileSync(`${folder}/rbac.yaml`, 'utf8')).map((each) => each.toJS())
+    const groups = documents.flatMap(({ kind, metadata }) => (kind === 'ClusterRole' ? metadata.name : []))
     expect(documents.map(({ kind, metadata }) => `${kind} ${metadata.name}`)).toEqual([
-      ...[clusterGroup, locksGroup].flatMap((name) => [`ClusterRole ${name}`, `ClusterRoleBinding ${name}`]),
+      ...groups.flatMap((name) => [`ClusterRole ${name}`, `ClusterRoleBinding ${name}`]),
     ])
     for (const { metadata, roleRef, subjects } of documents.filter(({ kind }) => kind === 'ClusterRoleBinding')) {
       expect(roleRef).toEqual({ apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: metadata.name })
@@ -178,6 +180,12 @@ describe('access to clusters', () => {
     const rights = rules.flatMap(({ apiGroups, resources: kinds, verbs }: Record<string, string[]>) =>
       kinds?.map((kind) => `${[kind, ...(apiGroups ?? [])].filter(Boolean).join('.')}: ${verbs?.join()}`),
     )
+    return { groups, rights }
+  }
+
+  it('is what the RBAC in infra/cluster binds, and no more than it needs', () => {
+    const { groups, rights } = baseIn('infra/cluster')
+    expect(groups).toEqual([clusterGroup, locksGroup])
     expect(rights).toEqual([
       'gitrepositories.source.toolkit.fluxcd.io: list,watch,patch',
       'ocirepositories.source.toolkit.fluxcd.io: list,watch',
@@ -189,8 +197,22 @@ describe('access to clusters', () => {
       'pods: get,list',
       'nodes: get,list',
       'deployments.apps: list',
+      'horizontalpodautoscalers.autoscaling: list',
       'secrets: get',
       'configmaps: get',
+    ])
+  })
+
+  it('for unlocks is granted apart, and takes only what they change', () => {
+    const { groups, rights } = baseIn('infra/cluster/unlock')
+    expect(groups).toEqual([unlockGroup])
+    expect(rights).toEqual([
+      'deployments.apps: get,patch',
+      'deployments/scale.apps: patch',
+      'terraforms/status.infra.contrib.fluxcd.io: patch',
+      'pods: delete',
+      'leases.coordination.k8s.io: patch',
+      'secrets: create',
     ])
   })
 })

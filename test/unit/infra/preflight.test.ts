@@ -1,6 +1,11 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { type Kind, resources } from '../../../functions/lib/kubernetes/cluster.ts'
-import { type Permission, readPermissions, resourceText } from '../../../infra/cluster/permissions.ts'
+import {
+  type Permission,
+  readPermissions,
+  readUnlockPermissions,
+  resourceText,
+} from '../../../infra/cluster/permissions.ts'
 import { ClusterUnsuitable, preflight } from '../../../infra/cluster/preflight.ts'
 import type { ApiServerOptions } from '../../../infra/local/kubernetes/api-server.ts'
 import { builtinResources } from '../../../infra/local/kubernetes/builtin-resources.ts'
@@ -12,7 +17,7 @@ let said: string[]
 const authorizeAllBut =
   (withheld: (permission: Permission) => boolean): NonNullable<ApiServerOptions['authorize']> =>
   (_user, { verb, resource: { group, plural }, subresource, namespace }) =>
-    readPermissions().some(
+    [...readPermissions(), ...readUnlockPermissions()].some(
       (granted) =>
         !withheld(granted) &&
         granted.verb === verb.toLowerCase() &&
@@ -22,7 +27,7 @@ const authorizeAllBut =
         (granted.namespace === undefined || granted.namespace === namespace),
     )
 
-/** A cluster with everything, and exactly the permissions of rbac.yaml. */
+/** A cluster with everything, and exactly the permissions of both rbac.yaml. */
 async function start(options: Partial<ApiServerOptions> = {}): Promise<void> {
   standIn = await standInCluster({ authorize: authorizeAllBut(() => false), ...options })
   standIn.store.register(resources.OCIRepository)
@@ -71,9 +76,33 @@ describe('a cluster that can work', () => {
       kinds: { Terraform: ['v1alpha2'], OCIRepository: ['v1'] },
       ...{ flux: undefined, tofuController: undefined },
     })
-    expect(survey.permissions).toEqual(readPermissions().map((permission) => ({ permission, allowed: true })))
+    const allowed = (permissions: Permission[]) => permissions.map((permission) => ({ permission, allowed: true }))
+    expect(survey.permissions).toEqual(allowed(readPermissions()))
+    expect(survey.unlockPermissions).toEqual(allowed(readUnlockPermissions()))
     expect(said).toEqual([])
   })
+
+  const isOf = (permissions: Permission[], { verb, group, resource, subresource }: Permission) =>
+    permissions.some(
+      (one) => one.verb === verb && one.group === group && one.resource === resource && one.subresource === subresource,
+    )
+
+  it('may be without what unlocks need, and is told that none is unlocked', async () => {
+    await start({ authorize: authorizeAllBut((granted) => isOf(readUnlockPermissions(), granted)) })
+    await look()
+    expect(said).toEqual([
+      'warning: staging: Locks are judged, and none is unlocked: these credentials may not get, patch deployments.apps; patch deployments/scale.apps; patch terraforms/status.infra.contrib.fluxcd.io; delete pods; patch leases.coordination.k8s.io; create secrets. To have them unlocked, run kubectl apply -k infra/cluster/unlock, and come in as group lockstep-unlock too.',
+    ])
+  })
+
+  it.each(readUnlockPermissions())(
+    'or with a part of it only: without $verb $resource $subresource',
+    async (withheld) => {
+      await start({ authorize: authorizeAllBut((granted) => isOf([withheld], granted)) })
+      await look()
+      expect(said).toEqual([expect.stringContaining(`may not ${withheld.verb} ${resourceText(withheld)}. To have`)])
+    },
+  )
 
   it('may lack tofu-controller where nothing needs it, and is told what will not be put in order', async () => {
     await start()

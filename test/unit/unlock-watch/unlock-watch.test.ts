@@ -1,11 +1,14 @@
 import { beforeEach, describe, expect, test } from 'vitest'
+import type { UnlockEvent } from '../../../functions/lib/events.ts'
 import { type Cluster, ClusterError } from '../../../functions/lib/kubernetes/cluster.ts'
 import { silentLog } from '../../../functions/lib/log.ts'
-import { bindStep, type ClusterPorts } from '../../../functions/lib/step.ts'
+import { bindStep, type LockPorts } from '../../../functions/lib/step.ts'
 import { makeChange } from '../../../functions/lib/unlock/change.ts'
 import { writeOnDeployment } from '../../../functions/lib/unlock/deployment-intent.ts'
+import { stragglerMs } from '../../../functions/lib/unlock/restore.ts'
 import type { UnlockRun } from '../../../functions/lib/unlock/unlock-run.ts'
 import { step } from '../../../functions/unlock-watch/handler.ts'
+import { noLocks } from '../../../infra/local/host.ts'
 import { MemoryLedger } from '../../fixtures/memory-ledger.ts'
 import {
   applier,
@@ -52,7 +55,11 @@ async function begun({ changes = true } = {}): Promise<void> {
 
 /** Patches that the cluster refuses, by the key of their object. */
 const refused = new Set<string>()
-beforeEach(() => refused.clear())
+const told: UnlockEvent[] = []
+beforeEach(() => {
+  refused.clear()
+  told.length = 0
+})
 
 function watch(input: object): Promise<unknown> {
   const { cluster } = world
@@ -69,11 +76,13 @@ function watch(input: object): Promise<unknown> {
   const ports = {
     ...{ ledger, clock: { ...still, now: () => now }, log: silentLog, sliceMs: 0, fleet: {} as never },
     clusters: { connect: async () => guarded },
-  } satisfies ClusterPorts
+    events: { publish: async () => {}, publishUnlock: async (event) => void told.push(event) },
+    ...{ locks: noLocks, metrics: { locks: () => {} } },
+  } satisfies LockPorts
   return bindStep(step, () => ports)(input)
 }
 
-const told = (name = unlock, more: object = {}) => watch({ detail: { name, status: 'ABORTED', ...more } })
+const ended = (name = unlock, more: object = {}) => watch({ detail: { name, status: 'ABORTED', ...more } })
 const left = { undone: 0, left: 0 }
 
 function fields() {
@@ -91,56 +100,72 @@ describe('told of the end of an execution', () => {
     await begun()
     expect(fields()).toEqual(after)
     now = 2_000
-    expect(await told()).toEqual({ unlock, undone: 5, left: 0 })
+    expect(await ended()).toEqual({ unlock, undone: 5, left: 0 })
     expect(fields()).toEqual(before)
     const why = 'its execution has ended as ABORTED'
     expect((await ledger.readUnlockRun(unlock))?.value).toEqual({ ...run, outcome: 'failed', why, endedAt: 2_000 })
     expect(await ledger.listAudit(unlock)).toContainEqual(
       expect.objectContaining({ what: 'given up', detail: { why } }),
     )
-    const next = { cluster: 'staging', unlock: 'unlock-2', leaseUntil: 9_000 }
-    expect(await ledger.takeUnlock(next)).toBe(true)
+    expect(told).toEqual([expect.objectContaining({ id: `${unlock}/failed`, unlock, what: 'failed', why })])
+  })
+
+  test('has the turn free once nothing of it can arrive any more, but never for itself', async () => {
+    const takes = (unlock: string) => ledger.takeUnlock({ cluster: 'staging', unlock, leaseUntil: now + 9_000 })
+    await begun()
+    await ended()
+    now += stragglerMs - 1
+    await watch({ cluster: 'staging' })
+    expect(await takes('unlock-2')).toBe(false)
+    // What was on its way when it died.
+    for (const change of world.intent('targeted').changes) await makeChange(world.cluster, change)
+    now += 1
+    expect(await watch({ cluster: 'staging' })).toEqual({ unlock, undone: 1, left: 0 })
+    expect(fields()).toEqual(before)
+    expect(await takes(unlock)).toBe(false)
+    expect(await takes('unlock-2')).toBe(true)
   })
 
   test('does nothing the second time', async () => {
     await begun()
-    await told()
+    await ended()
     const run = await ledger.readUnlockRun(unlock)
-    expect(await told()).toEqual(left)
+    expect(await ended()).toEqual({ unlock, ...left })
     expect(await ledger.readUnlockRun(unlock)).toEqual(run)
+    expect(told).toHaveLength(1)
   })
 
   test('says by which error', async () => {
     await begun()
-    await told(unlock, { status: 'FAILED', error: 'ClusterForbidden', cause: 'what is not kept' })
+    await ended(unlock, { status: 'FAILED', error: 'ClusterForbidden', cause: 'what is not kept' })
     const stored = await ledger.readUnlockRun(unlock)
     expect(stored?.value.why).toBe('its execution has ended as FAILED (ClusterForbidden)')
   })
 
   test('lets the outcome be of one that had ended by itself', async () => {
-    const ended = { ...run, outcome: 'refused', why: 'the lock changed', endedAt: 1_500 } as const
-    await ledger.writeUnlockRun(ended, 0)
-    expect(await told(unlock, { status: 'FAILED' })).toEqual(left)
-    expect((await ledger.readUnlockRun(unlock))?.value).toEqual(ended)
+    const conclusion = { ...run, outcome: 'refused', why: 'the lock changed', endedAt: 1_500 } as const
+    await ledger.writeUnlockRun(conclusion, 0)
+    expect(await ended(unlock, { status: 'FAILED' })).toEqual(left)
+    expect((await ledger.readUnlockRun(unlock))?.value).toEqual(conclusion)
     expect(await ledger.listAudit(unlock)).toEqual([])
   })
 
   test('gives back the turn of one that had changed nothing yet', async () => {
     await begun({ changes: false })
-    expect(await told()).toEqual(left)
+    expect(await ended()).toEqual(left)
     expect(await ledger.takeUnlock({ cluster: 'staging', unlock: 'unlock-2', leaseUntil: 9_000 })).toBe(true)
   })
 
   test('knows nothing of one that never wrote itself down', async () => {
     await begun()
-    expect(await told('another')).toEqual(left)
+    expect(await ended('another')).toEqual(left)
     expect(fields()).toEqual(after)
   })
 
   test('lets another unlock of the cluster be', async () => {
     await begun()
     await ledger.writeUnlockRun({ ...run, unlock: 'unlock-0' }, 0)
-    expect(await told('unlock-0')).toEqual(left)
+    expect(await ended('unlock-0')).toEqual(left)
     expect(fields()).toEqual(after)
     expect((await ledger.readUnlockRun('unlock-0'))?.value.outcome).toBe('failed')
     expect((await ledger.readUnlockRun(unlock))?.value.outcome).toBeUndefined()
@@ -150,19 +175,19 @@ describe('told of the end of an execution', () => {
   test('is not done before everything is back', async () => {
     await begun()
     refused.add(applier)
-    await expect(told()).rejects.toMatchObject({
+    await expect(ended()).rejects.toMatchObject({
       name: 'UnlockNotRestored',
       message: expect.stringMatching(`Unlock ${unlock} .* cluster staging: ${applier} suspend \\(.*is refused`),
     })
     expect((await ledger.readUnlockRun(unlock))?.value.outcome).toBeUndefined()
     refused.clear()
-    expect(await told()).toEqual({ unlock, undone: 1, left: 0 })
+    expect(await ended()).toEqual({ unlock, undone: 1, left: 0 })
     expect(fields()).toEqual(before)
     expect((await ledger.readUnlockRun(unlock))?.value.outcome).toBe('failed')
   })
 
   test('takes no other end', async () => {
-    await expect(told(unlock, { status: 'SUCCEEDED' })).rejects.toMatchObject({ name: 'StepInputInvalid' })
+    await expect(ended(unlock, { status: 'SUCCEEDED' })).rejects.toMatchObject({ name: 'StepInputInvalid' })
   })
 })
 
@@ -182,7 +207,10 @@ describe('asked for a cluster', () => {
     expect(await asked()).toEqual({ unlock, undone: 5, left: 0 })
     expect(fields()).toEqual(before)
     expect((await ledger.readUnlockRun(unlock))?.value).toMatchObject({ outcome: 'failed', endedAt: leaseUntil })
+    now += stragglerMs
+    expect(await asked()).toEqual({ unlock, ...left })
     expect(await asked()).toEqual(left)
+    expect(told).toHaveLength(1)
   })
 
   test('knows it from the Deployment alone', async () => {

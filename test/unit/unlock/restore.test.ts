@@ -8,7 +8,7 @@ import {
   writeOnDeployment,
 } from '../../../functions/lib/unlock/deployment-intent.ts'
 import { annotationOf, type Intent, IntentUnreadable } from '../../../functions/lib/unlock/intent.ts'
-import { restore, restoreAbandoned } from '../../../functions/lib/unlock/restore.ts'
+import { restore, restoreAbandoned, stragglerMs } from '../../../functions/lib/unlock/restore.ts'
 import { MemoryLedger } from '../../fixtures/memory-ledger.ts'
 import {
   applier,
@@ -236,6 +236,11 @@ describe('an abandoned unlock', () => {
     expect(await restoreAbandoned(ports(), { ended: 'another' })).toBeUndefined()
     expect(replicas()).toBe(0)
     expect((await restoreAbandoned(ports(world.cluster, 5_000)))?.failed).toEqual([])
+    expect(replicas()).toBe(2)
+    // What it had sent may still arrive.
+    expect(await ledger.takeUnlock({ cluster: 'staging', unlock: 'next', leaseUntil: 9_000 })).toBe(false)
+    for (const change of intent.changes) await makeChange(world.cluster, change)
+    expect((await restoreAbandoned(ports(world.cluster, 5_000 + stragglerMs)))?.failed).toEqual([])
     expect(replicas()).toBe(2)
     expect(await ledger.takeUnlock({ cluster: 'staging', unlock: 'next', leaseUntil: 9_000 })).toBe(true)
   })
