@@ -213,6 +213,7 @@ it('says that a port is taken', async () => {
   const clock = { now: () => 0, after: () => () => {} }
   const webhook = host.webhook
   const again = {
+    ...host.unlockRoutes,
     webhook,
     live,
     interpreter,

@@ -1,6 +1,6 @@
 import { afterEach, expect, it } from 'vitest'
-import { builtinResources } from '../../infra/local/kubernetes/builtin-resources.ts'
 import { unlockRequest } from '../../functions/lib/unlock/unlock-request.ts'
+import { builtinResources } from '../../infra/local/kubernetes/builtin-resources.ts'
 import { fleetObjects } from '../contracts/fleet-objects.ts'
 import { World } from './world.ts'
 
@@ -25,7 +25,12 @@ const key = (name: string) => `Terraform/flux-system/${name}`
 const pass = (ms: number) => new Promise<void>((resolve) => world.clock.after(ms, resolve))
 
 it('a silent ghost is unlocked by quiescing, and its object goes on', async () => {
-  const locks = { dynamodb: ['locks'], s3: ['states'], every: '4m', policy: { staging: { apply: 'auto', plan: 'auto' } } }
+  const locks = {
+    dynamodb: ['locks'],
+    s3: ['states'],
+    every: '4m',
+    policy: { staging: { apply: 'auto', plan: 'auto' } },
+  }
   world = await World.start([gitRepository(url), onS3('vpc', table), onS3('other', table)], {}, { locks })
   world.simulation.faults.hang(key('vpc'))
   world.change()
@@ -43,7 +48,14 @@ it('a silent ghost is unlocked by quiescing, and its object goes on', async () =
   console.log(observations.map((o) => [o.key, o.judgement.verdict, o.judgement.rule]))
   const stale = observations.find((o) => o.judgement.verdict === 'stale')
   if (stale) {
-    const request = unlockRequest({ place: stale.key, lock: stale.evidence.lock.record?.id ?? '', cluster: 'staging', requestedBy: 'x', reason: 'y', attempt: 0 })
+    const request = unlockRequest({
+      place: stale.key,
+      lock: stale.evidence.lock.record?.id ?? '',
+      cluster: 'staging',
+      requestedBy: 'x',
+      reason: 'y',
+      attempt: 0,
+    })
     world.host.interpreter.start({ machine: 'guarded-unlock', ...request })
   }
   await pass(60 * minute)
@@ -51,10 +63,19 @@ it('a silent ghost is unlocked by quiescing, and its object goes on', async () =
   for (const { name } of world.host.interpreter.list({ machine: 'guarded-unlock' })) {
     const executionArn = `arn:aws:states:us-east-1:000000000000:execution:guarded-unlock:${name}`
     const events = world.host.interpreter.history(executionArn)
-    console.log(events.map((e: any) => e.stateEnteredEventDetails?.name ?? e.taskFailedEventDetails?.cause ?? '').filter(Boolean).join('\n'))
+    console.log(
+      events
+        .map((e: any) => e.stateEnteredEventDetails?.name ?? e.taskFailedEventDetails?.cause ?? '')
+        .filter(Boolean)
+        .join('\n'),
+    )
   }
   console.log(JSON.stringify(runs, null, 1))
-  console.log(JSON.stringify(world.simulation.store.get(builtinResources.Deployment, 'flux-system', 'tofu-controller')?.spec.replicas))
+  console.log(
+    JSON.stringify(
+      world.simulation.store.get(builtinResources.Deployment, 'flux-system', 'tofu-controller')?.spec.replicas,
+    ),
+  )
   console.log(JSON.stringify(world.object(key('vpc')).status, null, 1))
   expect(runs[0]?.outcome).toBe('unlocked')
 })
