@@ -1,7 +1,7 @@
 import type { Clock } from '../../../functions/lib/clock.ts'
 import { LockstepError } from '../../../functions/lib/errors.ts'
 import type { Ledger } from '../../../functions/lib/ledger/ledger.ts'
-import { unlockInputSchema, unlockRequest } from '../../../functions/lib/unlock/unlock-request.ts'
+import { placeOf, unlockInputSchema, unlockRequest } from '../../../functions/lib/unlock/unlock-request.ts'
 import type { UnlockRun } from '../../../functions/lib/unlock/unlock-run.ts'
 import type { Interpreter } from '../states/interpreter.ts'
 import { StatesRefusal } from '../states/states-refusal.ts'
@@ -83,7 +83,13 @@ export class UnlockRuns {
     const { ledger, interpreter, approvals } = this.options
     const execution = findExecution(interpreter, unlockMachine, unlock)
     if (!execution) return undefined
-    const [stored, approval] = await Promise.all([ledger.readUnlockRun(unlock), approvals.get(unlock)])
+    const [stored, approval, observation] = await Promise.all([
+      ledger.readUnlockRun(unlock),
+      approvals.get(unlock),
+      ledger.readObservation(placeOf(unlock)),
+    ])
+    // One that is refused at once has not written down whose lock it is.
+    const object = stored?.value.object ?? observation?.evidence.owner?.object
     const { status, startDate, error, cause } = execution
     return {
       ...{
@@ -92,7 +98,7 @@ export class UnlockRuns {
         startedAt: Date.parse(startDate),
         steps: stepsOf(interpreter.history(execution.executionArn)),
       },
-      ...(stored && { run: shownOf(stored.value) }),
+      ...(stored && { run: shownOf({ ...stored.value, object }) }),
       ...(approval?.outcome === 'open' && status === 'RUNNING' && { approval }),
       ...(error !== undefined && { error }),
       ...(cause !== undefined && { cause }),
