@@ -53,7 +53,7 @@ const plans = {
   },
   'unlock-delete': {
     ...{ does: 'deletes a lock that is exactly what was judged', ledger: 'unlocks', clusters: 'unlocks', minutes: 15 },
-    stores: 'deletes locks',
+    stores: 'reads states and deletes locks',
   },
   'unlock-put-back': { does: 'puts back what an unlock changed', ledger: 'unlocks', clusters: 'unlocks', minutes: 15 },
   'unlock-verify': {

@@ -429,6 +429,17 @@ describe('unlocks', () => {
     expect(deletes[0]?.Action).toBe('s3:DeleteObject')
   })
 
+  it('read states where they back up, delete and verify', () => {
+    const readers = statementsOf('s3:GetObject').filter(({ id }) => id.startsWith('StepsUnlock'))
+    for (const { Resource } of readers) expect(JSON.stringify(Resource)).toMatch(/:s3:::my-tfstate-bucket\/\*"/)
+    expect(readers.map(({ id }) => id.replace('StepsUnlock', '')).sort()).toEqual([
+      'Assess',
+      'BackUp',
+      'Delete',
+      'Verify',
+    ])
+  })
+
   it('delete items in lock tables only, by one function', () => {
     const deletes = statementsOf('dynamodb:DeleteItem')
     expect(deletes.map(({ id }) => id)).toEqual(['StepsUnlockDelete'])
