@@ -4,7 +4,7 @@ import type { Faults } from './lockstep/fault.ts'
 import { Lockstep } from './lockstep/lockstep.ts'
 import { RandomFaults } from './lockstep/random-faults.ts'
 import { Random } from './random.ts'
-import { type Scenario, scenarioOf } from './scenario.ts'
+import { isAt, type Scenario, scenarioOf } from './scenario.ts'
 import { Truth, type Wrong } from './truth.ts'
 import { deployment } from './world/names.ts'
 import { World } from './world/world.ts'
@@ -43,8 +43,7 @@ export async function chaosRun({ seed, isAlwaysStale = false, ...given }: RunOpt
   const clock = new ChaosClock(start)
   const told = given.trace
   const trace = told && ((line: string) => told(`${new Date(clock.now()).toISOString().slice(11, 23)} ${line}`))
-  let lockstep: Lockstep | undefined
-  const truth = new Truth({ now: clock.now, writer: () => lockstep?.writer })
+  const truth = new Truth({ now: clock.now, writer: () => host.writer })
   const world = new World({ clock, random: random.fork(), truth, begin: scenario.begin })
   if (trace)
     world.api.follow((key, { type, object, previous }) => {
@@ -65,16 +64,18 @@ export async function chaosRun({ seed, isAlwaysStale = false, ...given }: RunOpt
       const [b, a] = [brief(previous), brief(object)]
       if (a !== b) trace(`      ${world.api.isLockstep ? 'LOCKSTEP' : ''} ${type} ${key} ${a}`)
     })
-  const atCalls = new Map(scenario.doingsAtCalls.map(({ call, act }) => [call, act]))
-  lockstep = new Lockstep({
+  const host: Lockstep = new Lockstep({
     ...{ clock, random: random.fork(), truth, world, isAlwaysStale, trace },
-    faults: given.faults ?? new RandomFaults(random.fork(), scenario.faultRate),
+    faults: given.faults ?? new RandomFaults(random.fork(), scenario),
     eventsLost: scenario.eventsLost,
-    beforeCall: ({ index }) => {
-      const act = atCalls.get(index)
-      if (act === undefined) return
-      trace?.(`* at call ${index}: ${act}`)
-      world.act(act)
+    beforeCall: (call) => {
+      if (scenario.stops.some((when) => isAt(when, call))) host.stopAnExecution()
+      if (scenario.restarts.some((when) => isAt(when, call))) void host.restartHost()
+      for (const { when, act } of scenario.doingsAtCalls) {
+        if (!isAt(when, call)) continue
+        trace?.(`* at a call: ${act}`)
+        world.act(act)
+      }
     },
   })
   if (scenario.fate === 'half taken') world.dieTakingTheLock()
@@ -84,11 +85,9 @@ export async function chaosRun({ seed, isAlwaysStale = false, ...given }: RunOpt
       world.act(act)
     })
   }
-  const host = lockstep
-  for (const at of scenario.stops) clock.act(at, () => host.stopAnExecution())
-  for (const at of scenario.restarts) clock.after(at, () => void host.restartHost())
+  for (const at of scenario.asks) clock.after(at, () => void host.ask())
   for (const at of scenario.extraScans) clock.after(at, () => void host.scan())
-  lockstep.start()
+  host.start()
   await clock.until(() => false, start + scenario.until)
   await settle(clock, world, host, truth, trace)
   truth.end()

@@ -1,3 +1,4 @@
+import type { Call } from './lockstep/fault.ts'
 import type { Random } from './random.ts'
 import type { Backend } from './world/lock-place.ts'
 import { database, release, root, vpc } from './world/names.ts'
@@ -27,10 +28,12 @@ export interface Doing {
   readonly act: Act
 }
 
-/** Something that somebody does right before a call of Lockstep's. */
+/** Right before a call that an execution of the unlock makes: the so many-th one, or the so many-th that changes something. */
+export type AtCall = { readonly call: number } | { readonly change: number }
+
+/** Something that somebody does right before a call. */
 export interface DoingAtCall {
-  /** The call's number. */
-  readonly call: number
+  readonly when: AtCall
   readonly act: Act
 }
 
@@ -42,9 +45,12 @@ export interface Scenario {
   /** How often calls go wrong, from 0 to 1. */
   readonly faultRate: number
   readonly eventsLost: number
-  /** When executions are stopped, and when the host is started again. Milliseconds after the beginning. */
-  readonly stops: readonly number[]
-  readonly restarts: readonly number[]
+  /** When the execution of the unlock is stopped; the function goes on, and takes its time. */
+  readonly stops: readonly AtCall[]
+  /** When the host is killed and started again. */
+  readonly restarts: readonly AtCall[]
+  /** When a person asks for an unlock. Milliseconds after the beginning. */
+  readonly asks: readonly number[]
   readonly extraScans: readonly number[]
   /** When the last thing has happened. */
   readonly until: number
@@ -75,20 +81,30 @@ export function scenarioOf(random: Random): Scenario {
     doings.push({ at, act: 'the API server goes' }, { at: at + down, act: 'the API server comes' })
   }
   const doingsAtCalls: DoingAtCall[] = []
-  for (let left = random.pick([0, 0, 1, 2]); left > 0; left--) {
-    doingsAtCalls.push({ call: random.between(60, 500), act: random.pick(anybody) })
+  for (let left = random.pick([0, 1, 2, 4]); left > 0; left--) {
+    doingsAtCalls.push({ when: atCall(random), act: random.pick(anybody) })
   }
   const times = (probability: number) => (random.chance(probability) ? [random.between(6 * minute, until)] : [])
   return {
     begin: beginningOf(random, fate),
     ...{ fate, doings, doingsAtCalls },
-    faultRate: random.pick([0, 0, 0.003, 0.01, 0.03]),
+    faultRate: random.pick([0, 0, 0.005, 0.02, 0.06]),
     eventsLost: random.pick([0, 0, 1]),
-    stops: times(0.15),
-    restarts: times(0.1),
+    stops: random.chance(0.3) ? [atCall(random)] : [],
+    restarts: random.chance(0.15) ? [atCall(random)] : [],
+    asks: times(0.4),
     extraScans: [...times(0.3), ...times(0.3)],
     until: Math.max(until, ...doings.map(({ at }) => at)),
   }
+}
+
+function atCall(random: Random): AtCall {
+  return random.chance(0.5) ? { call: random.between(0, 260) } : { change: random.between(0, 16) }
+}
+
+/** Whether a call is the one that is meant. */
+export function isAt(when: AtCall, { ofUnlock, change }: Pick<Call, 'ofUnlock' | 'change'>): boolean {
+  return 'call' in when ? when.call === ofUnlock : when.change === change
 }
 
 function beginningOf(random: Random, fate: Fate): Beginning {

@@ -2,6 +2,10 @@
 export interface Call {
   /** Counts the calls of a run, from 0. */
   readonly index: number
+  /** Counts those that executions of the unlock make, from 0; undefined for a scan's, or the watchdog's. */
+  readonly ofUnlock: number | undefined
+  /** Counts those of them that change the cluster or a lock, from 0. */
+  readonly change: number | undefined
   readonly port: PortName
   readonly method: string
   /** It may change something. */
@@ -10,7 +14,9 @@ export interface Call {
   readonly by: string
 }
 
-export type PortName = 'cluster' | 'ledger' | 'locks' | 'states' | 'events'
+export type Counts = 'index' | 'ofUnlock' | 'change'
+
+export type PortName = 'cluster' | 'ledger' | 'locks' | 'states' | 'events' | 'tasks'
 
 /**
  * What goes wrong at one call:

@@ -2,13 +2,13 @@ import { ClusterError } from '../../../functions/lib/kubernetes/cluster.ts'
 import { LedgerUnavailable } from '../../../functions/lib/ledger/ledger.ts'
 import { LockStoreError } from '../../../functions/lib/locks/stores/lock-store.ts'
 import type { ChaosClock } from '../chaos-clock.ts'
-import type { Call, Fault, PortName } from './fault.ts'
+import type { Call, Counts, Fault, PortName } from './fault.ts'
 
 /** What an invocation needs of the run that it is in. */
 export interface Surroundings {
   readonly clock: ChaosClock
   /** Counts the call, lets others act, and says what goes wrong. */
-  fault(call: Omit<Call, 'index'>): Fault
+  fault(call: Omit<Call, Counts>): Fault
   /** Runs the effect of a call as Lockstep's, for the one unlock or scan. Everything that it does it does at once. */
   as<T>(invocation: Invocation, effect: () => T): T
 }
@@ -143,5 +143,7 @@ export function failureOf(port: PortName): Error {
       return new LockStoreError('LockStoreUnavailable', 'the store', 'it did not answer.', 'It is tried again.')
     case 'events':
       return named('EventsUnavailable')
+    case 'tasks':
+      return named('TaskTokensUnavailable')
   }
 }

@@ -2,8 +2,12 @@ import { readFileSync } from 'node:fs'
 import { step as judge } from '../../../functions/judge/handler.ts'
 import { type Fleet, parseFleet } from '../../../functions/lib/fleet.ts'
 import { silentLog } from '../../../functions/lib/log.ts'
-import { bindStep, type LockPorts, type Step } from '../../../functions/lib/step.ts'
+import { type ApprovalPorts, bindStep, type LockPorts, type Step } from '../../../functions/lib/step.ts'
+import { readLink } from '../../../functions/lib/unlock/approval-link.ts'
+import { recordDecision } from '../../../functions/lib/unlock/record-decision.ts'
+import { unlockRequest } from '../../../functions/lib/unlock/unlock-request.ts'
 import { step as unlockAct } from '../../../functions/unlock-act/handler.ts'
+import { step as unlockAsk } from '../../../functions/unlock-ask/handler.ts'
 import { step as unlockAssess } from '../../../functions/unlock-assess/handler.ts'
 import { step as unlockBackUp } from '../../../functions/unlock-back-up/handler.ts'
 import { step as unlockBegin } from '../../../functions/unlock-begin/handler.ts'
@@ -13,6 +17,7 @@ import { step as unlockFence } from '../../../functions/unlock-fence/handler.ts'
 import { step as unlockPutBack } from '../../../functions/unlock-put-back/handler.ts'
 import { step as unlockVerify } from '../../../functions/unlock-verify/handler.ts'
 import { step as unlockWatch } from '../../../functions/unlock-watch/handler.ts'
+import { InterpreterTaskTokens } from '../../../infra/local/interpreter-task-tokens.ts'
 import { loadDefinition } from '../../../infra/local/states/definition.ts'
 import { MemoryExecutionStore } from '../../../infra/local/states/execution-store.ts'
 import { Interpreter, type StatusEvent, type TaskHandler } from '../../../infra/local/states/interpreter.ts'
@@ -22,14 +27,17 @@ import type { Random } from '../random.ts'
 import type { Truth } from '../truth.ts'
 import type { World } from '../world/world.ts'
 import { ChaosLedger } from './chaos-ledger.ts'
-import type { Call, Faults } from './fault.ts'
+import { type Call, type Counts, type Fault, type Faults, noFault } from './fault.ts'
 import { Invocation } from './invocation.ts'
 import { ChaosStates } from './states.ts'
 
+type AllPorts = LockPorts & ApprovalPorts
+
 // biome-ignore lint/suspicious/noExplicitAny: steps of all inputs and outputs
-const steps: Readonly<Record<string, Step<any, any, LockPorts>>> = {
+const steps: Readonly<Record<string, Step<any, any, AllPorts>>> = {
   judge,
   'unlock-act': unlockAct,
+  'unlock-ask': unlockAsk,
   'unlock-assess': unlockAssess,
   'unlock-back-up': unlockBackUp,
   'unlock-begin': unlockBegin,
@@ -40,6 +48,11 @@ const steps: Readonly<Record<string, Step<any, any, LockPorts>>> = {
   'unlock-verify': unlockVerify,
   'unlock-watch': unlockWatch,
 }
+
+/** Those that the state machine calls. */
+const machineFunctions = new Set(
+  Object.keys(steps).filter((name) => !['judge', 'unlock-act', 'unlock-watch'].includes(name)),
+)
 
 const machine = loadDefinition(
   readFileSync(new URL('../../../statemachines/guarded-unlock.asl.json', import.meta.url), 'utf8'),
@@ -63,8 +76,11 @@ const fleet: Fleet = parseFleet({
   locks: {
     ...{ dynamodb: ['locks'], s3: ['states'], minimumAge: { plan: '2m', apply: '5m' }, quietWindow: '3m', every: '2m' },
     policy: { staging: { plan: 'auto', apply: 'auto' } },
+    ...{ approvers: ['ana', 'bea'], approvalFor: '30m' },
   },
 })
+
+const linkSecrets = { current: 'a secret of the tests, which is long enough' }
 
 export interface LockstepOptions {
   readonly clock: ChaosClock
@@ -86,9 +102,12 @@ export class Lockstep {
   readonly ledger: ChaosLedger
   /** Calls of ports so far. */
   calls = 0
+  private unlockCalls = 0
+  private changes = 0
   private readonly options: LockstepOptions
   private readonly store = new MemoryExecutionStore()
   private readonly states: ChaosStates
+  private readonly tasks = new InterpreterTaskTokens(() => this.interpreter)
   private interpreter: Interpreter
   private writing: Invocation | undefined
   private readonly invocations = new Set<Invocation>()
@@ -176,7 +195,7 @@ export class Lockstep {
   private newInterpreter(): Interpreter {
     const { clock, random } = this.options
     const handlers: Record<string, TaskHandler> = {}
-    for (const name of [...Object.keys(steps), 'unlock-ask']) {
+    for (const name of Object.keys(steps)) {
       handlers[name] = (payload, { signal }) => this.invoke(name, payload, signal)
     }
     const interpreter = new Interpreter({
@@ -229,10 +248,17 @@ export class Lockstep {
     }
   }
 
-  private fault(call: Omit<Call, 'index'>): ReturnType<Faults['at']> {
-    const whole = { ...call, index: this.calls++ }
+  private fault(call: Omit<Call, Counts>): Fault {
+    const isOfUnlock = machineFunctions.has(call.by)
+    const isChange = isOfUnlock && call.writes && (call.port === 'cluster' || call.port === 'locks')
+    const whole: Call = {
+      ...call,
+      index: this.calls++,
+      ofUnlock: isOfUnlock ? this.unlockCalls++ : undefined,
+      change: isChange ? this.changes++ : undefined,
+    }
     if (!this.isCalm) this.options.beforeCall(whole)
-    const fault = this.isCalm ? ({ kind: 'none' } as const) : this.options.faults.at(whole)
+    const fault = this.isCalm ? noFault : this.options.faults.at(whole)
     if (fault.kind !== 'none') this.options.trace?.(`    ${whole.index} ${call.port}.${call.method}: ${fault.kind}`)
     return fault
   }
@@ -250,7 +276,7 @@ export class Lockstep {
     }
   }
 
-  private portsOf(invocation: Invocation): LockPorts {
+  private portsOf(invocation: Invocation): AllPorts {
     const { clock, world } = this.options
     const cluster = invocation.port('cluster', world.api.cluster)
     const stores = [world.place.table, world.place.files].map((store) => invocation.port('locks', store))
@@ -262,6 +288,36 @@ export class Lockstep {
       locks: { stores, states, keeper: states },
       events: invocation.port('events', { publish: async () => {}, publishUnlock: async () => {} }),
       metrics: { locks: () => {} },
+      tasks: invocation.port('tasks', this.tasks),
+      approvers: { send: async ({ approver, link }) => this.askPerson(approver, link) },
+      linkSecrets: async () => linkSecrets,
+      approvalUrl: 'https://lockstep.example/approve/',
+    }
+  }
+
+  /** A person who is asked decides some time later, or not at all. */
+  private askPerson(by: string, link: string): void {
+    const { clock, random, trace } = this.options
+    const decision = random.pick(['approve', 'approve', 'approve', 'deny', undefined] as const)
+    const read = readLink(link.slice(link.lastIndexOf('/') + 1), linkSecrets, clock.now())
+    if (decision === undefined || typeof read === 'string') return
+    const { unlock, judged } = read
+    clock.after(random.between(1_000, 4 * minute), () => {
+      trace?.(`* ${by}: ${decision} ${unlock}`)
+      const ports = { ledger: this.ledger, tasks: this.tasks, clock, fleet, log: silentLog }
+      recordDecision({ unlock, judged, by, decision }, ports).catch(() => {})
+    })
+  }
+
+  /** A person asks for the unlock of whatever is locked, dead or alive. */
+  async ask(): Promise<void> {
+    for (const { key, evidence } of await this.ledger.listObservations('staging')) {
+      const lock = evidence.lock.record?.id
+      if (lock === undefined) continue
+      const attempt = Math.floor(this.options.clock.now() / minute)
+      const asked = { place: key, lock, cluster: 'staging', requestedBy: 'ana', reason: 'it hangs', attempt }
+      const { name, input } = unlockRequest(asked)
+      this.startUnlock(name, input)
     }
   }
 }

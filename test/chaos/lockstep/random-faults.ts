@@ -1,19 +1,32 @@
 import type { Random } from '../random.ts'
+import { isAt, type Scenario } from '../scenario.ts'
 import { type Call, type Fault, type Faults, faultKinds, noFault } from './fault.ts'
+
+/** How many calls of a function whose execution was stopped take long: all in all longer than the watchdog. */
+const slowCalls = 30
 
 /** Calls that go wrong by chance. */
 export class RandomFaults implements Faults {
   private readonly random: Random
-  private readonly rate: number
+  private readonly scenario: Pick<Scenario, 'faultRate' | 'stops'>
+  private slow = 0
 
-  /** `rate`: how many of the calls, from 0 to 1. */
-  constructor(random: Random, rate: number) {
+  constructor(random: Random, scenario: Pick<Scenario, 'faultRate' | 'stops'>) {
     this.random = random
-    this.rate = rate
+    this.scenario = scenario
   }
 
-  at({ port }: Call): Fault {
-    const { random, rate } = this
+  at(call: Call): Fault {
+    const { random } = this
+    const { faultRate, stops } = this.scenario
+    if (stops.some((stop) => isAt(stop, call))) {
+      this.slow = slowCalls
+      // What was asked for just before may arrive when everything is put back already.
+      if (call.change !== undefined && random.chance(0.5)) return { kind: 'late effect', ms: random.between(1, 60_000) }
+    }
+    const { port, ofUnlock } = call
+    if (ofUnlock !== undefined && this.slow-- > 0) return { kind: 'slow', ms: random.between(0, 25_000) }
+    const rate = ofUnlock === undefined ? faultRate / 5 : faultRate
     if (rate === 0 || !random.chance(rate)) return noFault
     const kind = random.pick(faultKinds)
     switch (kind) {

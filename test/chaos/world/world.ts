@@ -104,83 +104,107 @@ export class World {
   act(act: Act): void {
     switch (act) {
       case 'the runner dies, and is started again':
-        return this.restartRunner()
+        this.restartRunner()
+        return
       case 'the runner dies, and its pod fails':
-        return this.withRunner((uid) => this.pods.fail(uid))
+        this.withRunner((uid) => this.pods.fail(uid))
+        return
       case 'the runner dies with its pod':
-        return this.withRunner((uid) => {
+        this.withRunner((uid) => {
           this.pods.fail(uid)
           this.api.remove(runnerKey(vpc), 0)
         })
+        return
       case 'the runner is deleted by force':
         // A kubelet that hears of it ends the process.
-        return this.withRunner(() => this.api.remove(runnerKey(vpc), 0))
+        this.withRunner(() => this.api.remove(runnerKey(vpc), 0))
+        return
       case 'the node of the runner falls silent':
-        return this.withRunner((uid) => {
+        this.withRunner((uid) => {
           const node = this.pods.nodeOf(uid)
           if (node === undefined) return
           this.nodes.fallSilent(node)
           if (this.controllers.node === node) this.controllers.process?.vanish()
         })
+        return
       case 'the machine of the runner dies':
-        return this.withRunner((uid) => {
+        this.withRunner((uid) => {
           const node = this.pods.nodeOf(uid)
           if (node === undefined) return
           this.pods.killAll(node)
           this.nodes.fallSilent(node)
         })
+        return
       case 'silent nodes answer again':
         for (const name of nodeNames) if (this.nodes.isSilent(name)) this.pods.reconnect(name)
         return
       case 'silent machines are lost':
-        return this.loseSilent()
+        this.loseSilent()
+        return
       case 'the controller crashes':
-        return this.controllers.crash()
+        this.controllers.crash()
+        return
       case 'the controller vanishes':
-        return this.controllers.vanish()
+        this.controllers.vanish()
+        return
       case 'the controller is restarted':
-        return this.restartController()
+        this.restartController()
+        return
       case 'a person scales':
-        return this.scale('kubectl', [this.random.between(0, 3)])
+        this.scale('kubectl', [this.random.between(0, 3)])
+        return
       case 'a person suspends':
-        return this.suspend(this.anyObject(), [true])
+        this.suspend(this.anyObject(), [true])
+        return
       case 'a person resumes':
-        return this.suspend(this.anyObject(), [false])
+        this.suspend(this.anyObject(), [false])
+        return
       case 'a person there and back':
-        return this.thereAndBack()
+        this.thereAndBack()
+        return
       case 'a person removes the lock':
         for (const id of this.place.ids()) this.place.release(id)
         return
       case 'a person takes the lock':
-        return this.takeByHand()
+        this.takeByHand()
+        return
       case 'a person releases':
         this.laptop?.interrupt()
         return
       case 'a person sets forceUnlock':
-        return this.setForceUnlock()
+        this.setForceUnlock()
+        return
       case 'a person removes the annotation':
-        return this.person(deployment, ({ metadata }) => delete metadata.annotations?.[unlockAnnotation])
+        this.person(deployment, ({ metadata }) => delete metadata.annotations?.[unlockAnnotation])
+        return
       case 'the object is made again':
-        return this.makeAgain()
+        this.makeAgain()
+        return
       case 'Git is applied':
-        return this.flux.reconcile(root)
+        this.flux.reconcile(root)
+        return
       case 'the chart is applied':
-        return this.flux.reconcile(release)
+        this.flux.reconcile(release)
+        return
       case 'an autoscaler scales':
         if ((this.api.get(deployment)?.spec?.replicas ?? 0) === 0) return
-        return this.scale('horizontal-pod-autoscaler', [this.random.between(1, 3)])
+        this.scale('horizontal-pod-autoscaler', [this.random.between(1, 3)])
+        return
       case 'a new commit':
         this.revision++
         this.work[vpc].changes = this.random.chance(0.7)
         for (const key of [vpc, database] as const) this.controllers.process?.notice(key)
         return
       case 'a run is asked for':
-        return this.ask(vpc)
+        this.ask(vpc)
+        return
       case 'the other runs':
         this.work[database].changes = true
-        return this.ask(database)
+        this.ask(database)
+        return
       case 'a rollout gates':
-        return this.gate()
+        this.gate()
+        return
       case 'the API server goes':
         this.api.down = true
         return
