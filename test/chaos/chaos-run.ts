@@ -1,4 +1,6 @@
 import { unlockAnnotation } from '../../functions/lib/flux/annotations.ts'
+import type { Rung } from '../../functions/lib/unlock/rung.ts'
+import type { UnlockOutcome } from '../../functions/lib/unlock/unlock-run.ts'
 import { ChaosClock } from './chaos-clock.ts'
 import type { Faults } from './lockstep/fault.ts'
 import { Lockstep } from './lockstep/lockstep.ts'
@@ -19,6 +21,8 @@ export interface RunReport {
   readonly unlocks: number
   readonly calls: number
   readonly fate: Scenario['fate']
+  /** Of the executions, by which way each of them was to unlock, and how it ended. */
+  readonly ways: readonly { readonly rung: Rung | undefined; readonly outcome: UnlockOutcome | undefined }[]
 }
 
 export interface RunOptions {
@@ -91,9 +95,15 @@ export async function chaosRun({ seed, isAlwaysStale = false, ...given }: RunOpt
   await clock.until(() => false, start + scenario.until)
   await settle(clock, world, host, truth, trace)
   truth.end()
+  const unlocks = await host.ledger.listUnlockRuns('staging', 100)
   return {
     ...{ seed, wrongs: truth.wrongs, unlocked: truth.unlocked },
-    ...{ unlocks: host.outcomes().length, calls: host.calls, fate: scenario.fate },
+    ...{
+      unlocks: host.outcomes().length,
+      calls: host.calls,
+      fate: scenario.fate,
+      ways: unlocks.map(({ rung, outcome }) => ({ rung, outcome })),
+    },
   }
 }
 

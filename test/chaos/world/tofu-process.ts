@@ -78,7 +78,10 @@ export class TofuProcess implements Holder {
       this.options.onEnd({ is: 'locked', by: other })
       return
     }
-    if (dies) return dies.then()
+    if (dies) {
+      dies.then()
+      return
+    }
     if (operation === 'OperationTypeApply' && random.chance(0.5)) {
       this.after(forMs * random.next(), () => this.options.state.write(this.id))
     }
