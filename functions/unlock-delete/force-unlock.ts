@@ -43,7 +43,7 @@ export async function forceUnlock(unlock: string, ports: LockPorts): Promise<boo
       new UnlockStopped(
         'NotReleased',
         `tofu-controller has not released the lock of ${intent.locked.object} within ${releaseMs / 60_000} minutes.`,
-        'It is unlocked by the next rung.',
+        'Asked for again, it is unlocked by the next rung.',
       ),
   })
   if (released) await underWay.note({ deletedAt: ports.clock.now() })
