@@ -188,12 +188,12 @@ describe('access to clusters', () => {
     ])
   })
 
-  it('leaves room in the stack for ten clusters', () => {
-    const names = Array.from({ length: 10 }, (_, index) => `cluster-${index}`)
+  it('leaves room in the stack for eighteen clusters', () => {
+    const names = Array.from({ length: 18 }, (_, index) => `cluster-${index}`)
     const written = {
       repositories: [{ name: 'my-org/fleet-infra', branches: ['main'] }],
       clusters: names.map((name) => ({ name, eks: name, region: 'eu-west-1', environment: 'test' })),
-      locks: { approvers: names.map((name) => ({ name, email: `${name}@example.com` })) },
+      locks: { approvers: ['ana', 'bob'].map((name) => ({ name, email: `${name}@example.com` })) },
     }
     const { Resources } = Template.fromStack(stackOf({ written, fleet: parseFleet(written) })).toJSON()
     // https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
