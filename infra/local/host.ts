@@ -47,6 +47,7 @@ import { MemoryExecutionStore } from './states/execution-store.ts'
 import { Interpreter } from './states/interpreter.ts'
 import { startStepFunctionsServer } from './states/step-functions-server.ts'
 import type { Activity } from './virtual-clock.ts'
+import { type BadEnd, Watchdog } from './watchdog.ts'
 
 const account = '000000000000'
 const region = 'us-east-1'
@@ -99,7 +100,6 @@ export async function startHost(options: HostOptions): Promise<Host> {
     ...{ locks: options.locks ?? noLocks, events, metrics: { locks: () => {} } },
   }
 
-  const restoreLeftovers = bindStep(restore, () => ports)
   const interpreter = new Interpreter({
     clock,
     activity,
@@ -109,17 +109,16 @@ export async function startHost(options: HostOptions): Promise<Host> {
     handlers: handlersOf(ports),
     store: directory ? new DirectoryExecutionStore(join(directory, 'executions')) : new MemoryExecutionStore(),
   })
-  const restoreAfter = ({ name, status }: { name: string; status: string }) => {
-    if (!['ABORTED', 'TIMED_OUT', 'FAILED'].includes(status)) return
-    restoreLeftovers({ detail: { name, status } }).catch((error: Error) =>
-      log.warn('restore failed', { execution: name, error: error.name }),
-    )
-  }
-  // What the EventBridge rule does on AWS (infra/aws/restore-rule.ts).
+  const watching = { clock, activity, log, signal: closing.signal }
+  const rollouts = new Watchdog({ ...watching, restore: bindStep(restore, () => ports) })
+  const unlocks = new Watchdog({ ...watching, restore: bindStep(unlockWatch, () => ports) })
+  // What the EventBridge rules do on AWS (infra/aws/restore-rule.ts).
   interpreter.onStatus(({ detail }) => {
-    if (detail.stateMachineArn === machineArn('rollout')) restoreAfter(detail)
+    if (detail.stateMachineArn === machineArn('rollout')) rollouts.told(detail)
+    if (detail.stateMachineArn === machineArn('guarded-unlock')) unlocks.told(detail)
   })
-  for (const left of await abandonedRollouts(ledger, interpreter, fleet)) restoreAfter(left)
+  for (const left of await abandonedRollouts(ledger, interpreter, fleet)) rollouts.told(left)
+  for (const left of await abandonedUnlocks({ ledger, interpreter, fleet, clock })) unlocks.told(left)
   const server = await startStepFunctionsServer({ interpreter, activity })
   const states = new SFNClient({ endpoint: server.url, region, credentials: localCredentials })
   const endScans = options.locks
@@ -169,6 +168,23 @@ async function abandonedRollouts(ledger: Ledger, interpreter: Interpreter, fleet
   const claims = await Promise.all(fleet.clusters.map(({ name }) => ledger.listClaims(name)))
   const holders = new Set(claims.flat().map(({ holder }) => holder?.rollout))
   return interpreter.list({ machine: 'rollout' }).filter(({ name }) => holders.has(name))
+}
+
+/** Unlocks that have, or may have, left something although their execution is over, or lost: nobody else ends their turn. */
+async function abandonedUnlocks({ ledger, interpreter, fleet, clock }: Abandoning): Promise<BadEnd[]> {
+  const turns = await Promise.all(fleet.clusters.map(({ name }) => ledger.readUnlock(name)))
+  const running = new Set(interpreter.list({ machine: 'guarded-unlock', status: 'RUNNING' }).map(({ name }) => name))
+  return turns.flatMap((turn) => {
+    const isOpen = turn?.intent !== undefined || (turn?.leaseUntil ?? 0) > clock.now()
+    return turn && isOpen && !running.has(turn.unlock) ? [{ name: turn.unlock, status: 'ABORTED' }] : []
+  })
+}
+
+interface Abandoning {
+  readonly ledger: Ledger
+  readonly interpreter: Interpreter
+  readonly fleet: Fleet
+  readonly clock: Clock
 }
 
 /** Steps that are under way when the host closes cannot be stopped, in Lambda neither: they find the ledger gone. */
