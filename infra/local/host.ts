@@ -228,7 +228,11 @@ function placeholder(name: string): string {
 /** The state machines as they are deployed, with the local functions' names filled in. */
 export function readMachines(): Record<string, Definition> {
   const functions = functionNames.map((name) => [placeholder(name), name])
-  const substitutions = { ...Object.fromEntries(functions), RolloutStateMachine: machineArn('rollout') }
+  const substitutions = {
+    ...Object.fromEntries(functions),
+    RolloutStateMachine: machineArn('rollout'),
+    GuardedUnlockStateMachine: machineArn('guarded-unlock'),
+  }
   const load = (name: string) =>
     loadDefinition(readFileSync(new URL(`${name}.asl.json`, statemachines), 'utf8'), substitutions)
   return {

@@ -31,8 +31,8 @@ function descendants(parent: RecordedExecution, all: readonly RecordedExecution[
 const startedBy = (trail: readonly Visit[]): string[] => callsOf(trail).flatMap(nestedIn)
 
 /** The ARN of the execution that a call has started, if it did. */
-export function nestedIn({ submitted }: Call): string[] {
-  const arn = (submitted as { ExecutionArn?: unknown } | undefined)?.ExecutionArn
+export function nestedIn({ submitted, result }: Call): string[] {
+  const arn = ((submitted ?? result) as { ExecutionArn?: unknown } | null | undefined)?.ExecutionArn
   return typeof arn === 'string' ? [arn] : []
 }
 
