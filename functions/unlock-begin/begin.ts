@@ -1,3 +1,4 @@
+import { UnlockMoved } from '../lib/ledger/ledger.ts'
 import type { LockPorts } from '../lib/step.ts'
 import { writeOnDeployment } from '../lib/unlock/deployment-intent.ts'
 import type { Intent } from '../lib/unlock/intent.ts'
@@ -67,7 +68,11 @@ async function writeDown(intent: Intent, underWay: UnderWay, { ledger }: LockPor
     ...{ object, field, from: JSON.stringify(from), to: JSON.stringify(to) },
   }))
   await underWay.record('intent', 'writing down what will be changed', { changes })
-  if (!(await ledger.writeIntent(intent))) await underWay.renewTurn()
+  if (!(await ledger.writeIntent(intent))) {
+    await underWay.renewTurn()
+    // An earlier try that goes on somewhere has written another one.
+    throw new UnlockMoved(intent.unlock)
+  }
   if (await writeOnDeployment(await underWay.cluster(), intent)) return
   throw new UnlockStopped(
     'ChangedMeanwhile',

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
@@ -18,13 +19,15 @@ import type { LockAccess } from '../../functions/lib/locks/scan/lock-access.ts'
 import { noStateOf } from '../../functions/lib/locks/states/state-reader.ts'
 import type { Log } from '../../functions/lib/log.ts'
 import type { Push } from '../../functions/lib/push.ts'
-import { bindStep, type Invocation, type LockPorts } from '../../functions/lib/step.ts'
+import { type ApprovalPorts, bindStep, type Invocation, type LockPorts } from '../../functions/lib/step.ts'
 import { step as open } from '../../functions/open/handler.ts'
 import { step as plan } from '../../functions/plan/handler.ts'
 import { step as release } from '../../functions/release/handler.ts'
 import { step as report } from '../../functions/report/handler.ts'
 import { step as restore } from '../../functions/restore/handler.ts'
 import { step as unlockAct } from '../../functions/unlock-act/handler.ts'
+import { approve } from '../../functions/unlock-approve/approve.ts'
+import { step as unlockAsk } from '../../functions/unlock-ask/handler.ts'
 import { step as unlockAssess } from '../../functions/unlock-assess/handler.ts'
 import { step as unlockBackUp } from '../../functions/unlock-back-up/handler.ts'
 import { step as unlockBegin } from '../../functions/unlock-begin/handler.ts'
@@ -39,6 +42,8 @@ import { step as waves } from '../../functions/waves/handler.ts'
 import type { WebhookRequest } from '../../functions/webhook/delivery.ts'
 import { type WebhookResponse, webhook } from '../../functions/webhook/webhook.ts'
 import { localCredentials, startDynamoDb } from './dynamodb.ts'
+import { InterpreterTaskTokens } from './interpreter-task-tokens.ts'
+import { MemoryApprovers } from './memory-approvers.ts'
 import { MemoryEvents } from './memory-events.ts'
 import { startSchedule } from './schedule.ts'
 import { type Definition, loadDefinition } from './states/definition.ts'
@@ -46,6 +51,9 @@ import { DirectoryExecutionStore } from './states/directory-execution-store.ts'
 import { MemoryExecutionStore } from './states/execution-store.ts'
 import { Interpreter } from './states/interpreter.ts'
 import { startStepFunctionsServer } from './states/step-functions-server.ts'
+import type { UnlockRoutes } from './unlock-routes.ts'
+import { ApprovalViews, approvalPath } from './views/approval-view.ts'
+import { UnlockRuns } from './views/unlock-run-view.ts'
 import type { Activity } from './virtual-clock.ts'
 import { type BadEnd, Watchdog } from './watchdog.ts'
 
@@ -78,6 +86,10 @@ export interface Host {
   readonly interpreter: Interpreter
   /** Changes of verdicts on locks. */
   readonly events: MemoryEvents
+  /** Tells what people are asked. Links are paths of the console. */
+  readonly approvers: MemoryApprovers
+  /** What people do about unlocks, over HTTP. */
+  readonly unlockRoutes: UnlockRoutes
   /** Endpoint for @aws-sdk/client-sfn. */
   readonly stepFunctionsUrl: string
   /** The webhook function, as API Gateway calls it. */
@@ -95,12 +107,17 @@ export async function startHost(options: HostOptions): Promise<Host> {
   const closing = new AbortController()
   const ledger = untilClosed(new DynamoDbLedger({ client: documents, table, clock }), closing.signal)
   const events = new MemoryEvents()
+  const approvers = new MemoryApprovers()
+  // An earlier run's links are not good any more: the console has new ones.
+  const linkSecret = { current: randomBytes(32).toString('hex') }
+  const linkSecrets = async () => linkSecret
   const ports = {
     ...{ fleet, clock, ledger, clusters: options.clusters, log, sliceMs: options.sliceMs ?? 10 * 60_000 },
     ...{ locks: options.locks ?? noLocks, events, metrics: { locks: () => {} } },
+    ...{ approvers, linkSecrets, approvalUrl: approvalPath, tasks: new InterpreterTaskTokens(() => interpreter) },
   }
 
-  const interpreter = new Interpreter({
+  const interpreter: Interpreter = new Interpreter({
     clock,
     activity,
     account,
@@ -125,8 +142,11 @@ export async function startHost(options: HostOptions): Promise<Host> {
     ? startSchedule(clock, fleet.locks.every, () => startScan(interpreter, fleet))
     : () => {}
 
+  const approvals = new ApprovalViews(ports)
+  const unlockRuns = new UnlockRuns({ interpreter, ledger, approvals, clock })
   return {
-    ...{ ledger, interpreter, events },
+    ...{ ledger, interpreter, events, approvers },
+    unlockRoutes: { approvals, unlockRuns, approve: approve(ports) },
     stepFunctionsUrl: server.url,
     webhook: webhook({
       fleet,
@@ -244,7 +264,7 @@ export function readMachines(): Record<string, Definition> {
 }
 
 /** The functions by the names under which the state machines know them. */
-export function handlersOf(ports: LockPorts): Record<string, Invocation> {
+export function handlersOf(ports: LockPorts & ApprovalPorts): Record<string, Invocation> {
   const bind = () => ports
   return {
     waves: bindStep(waves, bind),
@@ -263,7 +283,7 @@ export function handlersOf(ports: LockPorts): Record<string, Invocation> {
     'unlock-act': bindStep(unlockAct, bind),
     'unlock-assess': bindStep(unlockAssess, bind),
     'unlock-back-up': bindStep(unlockBackUp, bind),
-    'unlock-ask': async () => Promise.reject(new Error('nobody can be asked yet')),
+    'unlock-ask': bindStep(unlockAsk, bind),
     'unlock-begin': bindStep(unlockBegin, bind),
     'unlock-conclude': bindStep(unlockConclude, bind),
     'unlock-delete': bindStep(unlockDelete, bind),

@@ -6,16 +6,19 @@ import type { Clock } from '../../functions/lib/clock.ts'
 import { LockstepError } from '../../functions/lib/errors.ts'
 import type { Ledger } from '../../functions/lib/ledger/ledger.ts'
 import { requestRelease } from '../../functions/lib/rollout/request-release.ts'
-import { largestBody, type WebhookRequest } from '../../functions/webhook/delivery.ts'
+import type { WebhookRequest } from '../../functions/webhook/delivery.ts'
 import type { WebhookResponse } from '../../functions/webhook/webhook.ts'
+import { type Answer, headersOf, isRead, json, Refused, readBody } from './http-answer.ts'
 import type { Interpreter } from './states/interpreter.ts'
+import { approvalRoute, approvePage, startUnlock, type UnlockRoutes, unlockRoute } from './unlock-routes.ts'
+import { approvalPath } from './views/approval-view.ts'
 import { executionLines, executionView, findExecution } from './views/execution-view.ts'
 import type { LiveRollouts } from './views/live-rollouts.ts'
 import type { LockViews } from './views/lock-view.ts'
 import type { RolloutView } from './views/rollout-view.ts'
 import type { UnlockViews } from './views/unlock-view.ts'
 
-export interface HttpServerOptions {
+export interface HttpServerOptions extends UnlockRoutes {
   readonly webhook: (request: WebhookRequest) => Promise<WebhookResponse>
   readonly live: LiveRollouts
   readonly interpreter: Interpreter
@@ -79,22 +82,6 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   }
 }
 
-interface Answer {
-  readonly status: number
-  readonly headers?: Readonly<Record<string, string>>
-  readonly body: string | Buffer
-}
-
-/** A request that is refused; the message is for whoever sent it. */
-class Refused extends Error {
-  readonly status: number
-
-  constructor(status: number, message: string) {
-    super(message)
-    this.status = status
-  }
-}
-
 const securityHeaders = {
   'content-security-policy':
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; " +
@@ -110,6 +97,8 @@ function requestHandler(options: HttpServerOptions, streams: Set<ServerResponse>
     try {
       const { pathname } = new URL(request.url ?? '/', 'http://localhost')
       if (pathname === '/webhook') return send(response, await webhook(request, options))
+      if (pathname.startsWith(approvalPath))
+        return send(response, await approvePage(request, decode(pathname.slice(approvalPath.length)), options))
       refuseForeign(request)
       if (pathname === '/api/events' && isRead(request)) return stream(response, streams)
       send(response, await route(request, pathname, options))
@@ -130,19 +119,11 @@ function send(response: ServerResponse, { status, headers, body }: Answer): void
 function failure(error: unknown): Answer {
   if (error instanceof Refused) return json(error.status, { error: error.message })
   if (!(error instanceof LockstepError)) return json(500, { error: 'The local host failed on this request.' })
-  const status = { NothingToRelease: 409, ReleaseBusy: 503, LedgerUnavailable: 503 }[error.name] ?? 500
-  return json(status, { error: error.message })
+  const status = { NothingToRelease: 409, NothingToUnlock: 409, ReleaseBusy: 503, LedgerUnavailable: 503 }[error.name]
+  return json(status ?? 500, { error: error.message })
 }
 
-const json = (status: number, body: unknown): Answer => ({
-  status,
-  headers: { 'content-type': 'application/json; charset=utf-8' },
-  body: JSON.stringify(body),
-})
-
-const isRead = ({ method }: IncomingMessage) => method === 'GET' || method === 'HEAD'
-
-/** The webhook is for the world, by its signature. A page of another site, or a name bound to us, may not do the rest. */
+/** The webhook and approvals are for the world, by their signatures. A page of another site, or a name bound to us, may not do the rest. */
 function refuseForeign(request: IncomingMessage): void {
   const { host = '', origin } = request.headers
   const name = host.replace(/:\d+$/, '')
@@ -157,30 +138,12 @@ function refuseForeign(request: IncomingMessage): void {
 async function webhook(request: IncomingMessage, options: HttpServerOptions): Promise<Answer> {
   if (request.method !== 'POST') throw new Refused(405, 'Deliveries come by POST.')
   const body = await readBody(request)
-  const headers: Record<string, string | undefined> = {}
-  for (const [name, value] of Object.entries(request.headers)) headers[name] = value?.toString()
-  const answer = await options.webhook({ headers, body: body.toString('base64'), isBase64Encoded: true })
-  return { status: answer.statusCode, headers: answer.headers, body: answer.body }
-}
-
-/** Throws Refused as soon as the body is known to be too large: the rest is not kept. */
-async function readBody(request: IncomingMessage): Promise<Buffer> {
-  const tooLarge = new Refused(413, 'The body is larger than 6 MB.')
-  if (Number(request.headers['content-length'] ?? 0) > largestBody) throw tooLarge
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = []
-    let size = 0
-    request.on('data', (chunk: Buffer) => {
-      size += chunk.length
-      if (size <= largestBody) chunks.push(chunk)
-      else {
-        chunks.length = 0
-        reject(tooLarge)
-      }
-    })
-    request.on('end', () => resolve(Buffer.concat(chunks)))
-    request.on('error', () => reject(new Refused(400, 'The body did not arrive whole.')))
+  const answer = await options.webhook({
+    headers: headersOf(request),
+    body: body.toString('base64'),
+    isBase64Encoded: true,
   })
+  return { status: answer.statusCode, headers: answer.headers, body: answer.body }
 }
 
 const mostStreams = 64
@@ -212,6 +175,9 @@ async function route(request: IncomingMessage, pathname: string, options: HttpSe
   if (root === 'api' && what === 'rollouts') return rolloutRoute(request, names, options)
   if (root === 'api' && what === 'executions') return executionRoute(request, names, options)
   if (root === 'api' && what === 'locks') return lockRoute(request, names, options)
+  const time = { now: options.clock.now(), speed: options.speed }
+  if (root === 'api' && what === 'approvals') return approvalRoute(request, names, options, time)
+  if (root === 'api' && what === 'unlocks') return unlockRoute(request, names, options, time)
   throw new Refused(404, 'There is nothing here.')
 }
 
@@ -274,8 +240,10 @@ function executionRoute(request: IncomingMessage, names: string[], options: Http
 
 async function lockRoute(request: IncomingMessage, names: string[], options: HttpServerOptions): Promise<Answer> {
   const { locks, unlocks, clock, speed } = options
-  if (!isRead(request)) throw new Refused(405, 'Locks can only be read.')
   const [key, what, ...more] = names
+  if (request.method === 'POST' && key !== undefined && what === 'unlock' && more.length === 0)
+    return startUnlock(request, key, options)
+  if (!isRead(request)) throw new Refused(405, 'Locks can only be read, or unlocked by POST.')
   const time = { now: clock.now(), speed }
   if (key === undefined) return json(200, { ...time, ...(await locks.list()) })
   if (more.length > 0 || (what !== undefined && what !== 'unlock')) throw new Refused(404, 'There is nothing here.')

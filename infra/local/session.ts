@@ -91,8 +91,12 @@ export async function runSession(session: SessionOptions): Promise<number> {
     const webhook = world.git ? withSimulatedPushes(host.webhook, { git: world.git, fleet, secret }) : host.webhook
     const server = await listen(options, display, {
       ...{ webhook, live, interpreter, ledger, locks, unlocks, clock, speed: options.speed, person: session.person },
+      ...host.unlockRoutes,
     })
     closing.push(() => server.close())
+    host.approvers.onMessage(({ approver, link, summary }) =>
+      display.say(`${summary}. ${approver} decides at ${server.url}${link}`),
+    )
 
     const concluded = conclusions(display)
     const tracker = new PushTracker({ interpreter, live, fleet, display: concluded.display })

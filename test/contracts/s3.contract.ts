@@ -412,6 +412,34 @@ export function s3Contract(name: string, setup: () => Promise<S3Setup>, differs:
         expect(seen.map((line) => line.split(' ')[0]).toSorted()).toEqual(['a', 'b', 'b', 'b', 'c', 'c'])
         expect(new Set(seen).size).toBe(6)
       })
+
+      check('where none were ever kept are the one that is there, as null', async () => {
+        for (const body of ['first', 'second']) await put('state', body)
+        const { Versions = [], DeleteMarkers = [] } = await versions('state')
+        expect(Versions).toMatchObject([{ Key: 'state', VersionId: 'null', IsLatest: true }])
+        expect(DeleteMarkers).toEqual([])
+        expect(await text('state', 'null')).toBe('second')
+        await remove('state')
+        expect((await versions('state')).Versions ?? []).toEqual([])
+      })
+
+      check('of one key come in pages, the newest first, and before those of longer keys', async () => {
+        await keepVersions()
+        const written: (string | undefined)[] = []
+        for (const body of ['1', '2', '3', '4', '5']) {
+          written.unshift((await put('state', body)).VersionId)
+          await put('state.tflock', body)
+        }
+        const seen: (string | undefined)[] = []
+        let markers: { KeyMarker?: string | undefined; VersionIdMarker?: string | undefined } = {}
+        do {
+          const command = new ListObjectVersionsCommand({ Bucket, Prefix: 'state', MaxKeys: 2, ...markers })
+          const page = await client.send(command)
+          seen.push(...(page.Versions ?? []).flatMap(({ Key, VersionId }) => (Key === 'state' ? [VersionId] : [])))
+          markers = { KeyMarker: page.NextKeyMarker, VersionIdMarker: page.NextVersionIdMarker }
+        } while (markers.KeyMarker === 'state')
+        expect(seen).toEqual(written)
+      })
     })
 
     describe('lists', () => {

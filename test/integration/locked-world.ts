@@ -145,12 +145,16 @@ export class LockedWorld {
     return this.until('an unlock', () => this.world.host.interpreter.list({ machine: 'guarded-unlock' })[0]?.name)
   }
 
-  /** Waits until an unlock's execution has entered a state. */
-  async reaches(unlock: string, state: string): Promise<void> {
-    await this.world.until(`state ${state}`, () => {
-      const states = this.states(unlock)
-      if (states.at(-1) !== state && this.describe(unlock)?.status !== 'RUNNING') throw new Error(states.join(', '))
-      return states.at(-1) === state
+  /** Resolves in the moment in which an unlock enters a state, with the unlock's id. Calls `act` before anything goes on. */
+  enters(state: string, act: () => void = () => {}): Promise<string> {
+    const { interpreter } = this.world.host
+    return new Promise((resolve) => {
+      const end = interpreter.onEvent((arn, { stateEnteredEventDetails }) => {
+        if (!arn.includes(':guarded-unlock:') || stateEnteredEventDetails?.name !== state) return
+        end()
+        act()
+        resolve(arn.slice(arn.lastIndexOf(':') + 1))
+      })
     })
   }
 
@@ -211,6 +215,10 @@ export class LockedWorld {
     for (const kind of [simulatedKinds.Kustomization, simulatedKinds.Terraform]) watch(kind, 'suspend')
     watch(builtinResources.Deployment, 'replicas')
     return seen
+  }
+
+  deployment(): KubernetesObject | undefined {
+    return this.world.simulation.store.get(builtinResources.Deployment, 'flux-system', 'tofu-controller')
   }
 
   /** What a person does with kubectl. */

@@ -72,6 +72,7 @@ export class ServedHost {
     const server = await startHttpServer({
       ...{ locks, unlocks },
       ...{ webhook, live, interpreter, ledger, clock, speed, person: 'ana', port: 0 },
+      ...host.unlockRoutes,
     })
     return new ServedHost({ host, live, server, locks, unlocks, simulated, states })
   }

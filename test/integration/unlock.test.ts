@@ -1,4 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest'
+import type { LockAccess } from '../../functions/lib/locks/scan/lock-access.ts'
+import type { FoundLock } from '../../functions/lib/locks/stores/lock-store.ts'
 import { newLockRecord } from '../../infra/local/simulation/tofu/lock-record.ts'
 import { appliedState, emptyState } from '../../infra/local/simulation/tofu/state-backend.ts'
 import { fleetObjects } from '../contracts/fleet-objects.ts'
@@ -13,14 +15,12 @@ async function start(...objects: readonly object[]): Promise<void> {
   locked = await LockedWorld.start(objects)
 }
 
-/** A silent ghost of `vpc`, whose unlock has reached a state. Answers the unlock's id, and how all was before it. */
+/** A silent ghost of `vpc`, whose unlock has come to a state. Answers the unlock's id, and how all was before it. */
 async function quiescingUpTo(state: string, ...others: readonly object[]) {
   await start(onS3('vpc', [table]), ...others)
   await locked.silentGhost('vpc')
   const before = locked.fields()
-  const unlock = await locked.begun()
-  await locked.reaches(unlock, state)
-  return { unlock, before }
+  return { unlock: await locked.enters(state), before }
 }
 
 const holder = async () => locked.read(async () => (await locked.stateOf('vpc').holder())?.Who)
@@ -48,7 +48,7 @@ describe('a silent ghost is unlocked by quiescing', () => {
     await locked.silentGhost('vpc')
     const before = locked.fields()
     const { status, run, states, transitions } = await locked.ended(await locked.begun())
-    expect([status, run.outcome, run.rung]).toEqual(['SUCCEEDED', 'unlocked', 'quiesce'])
+    expect([status, run.outcome, run.rung, run.why]).toEqual(['SUCCEEDED', 'unlocked', 'quiesce', undefined])
     expect(locked.fields()).toEqual(before)
     expect(Math.max(states.length, transitions)).toBeLessThanOrEqual(30)
     await locked.verdict('vpc', 'free')
@@ -67,7 +67,9 @@ describe('a silent ghost is unlocked by quiescing', () => {
   })
 
   test('and what applies it is suspended first, and resumed last', async () => {
-    locked = await LockedWorld.start([kustomization('infra')], { files: { 'infra/vpc.yaml': [onS3('vpc', [table])] } })
+    locked = await LockedWorld.start([kustomization('infra')], {
+      files: { 'infra/vpc.yaml': [onS3('vpc', [table], { suspend: false })] },
+    })
     await locked.silentGhost('vpc')
     const before = locked.fields()
     const seen = locked.changesSeen()
@@ -76,7 +78,7 @@ describe('a silent ghost is unlocked by quiescing', () => {
     expect(seen.map(({ object, value }) => `${object} ${value}`)).toEqual([
       ...['Kustomization/flux-system/infra true', 'Terraform/flux-system/vpc true'],
       ...['Deployment/flux-system/tofu-controller 0', 'Deployment/flux-system/tofu-controller 1'],
-      ...['Terraform/flux-system/vpc undefined', 'Kustomization/flux-system/infra undefined'],
+      ...['Terraform/flux-system/vpc false', 'Kustomization/flux-system/infra undefined'],
     ])
   })
 
@@ -92,11 +94,19 @@ describe('a silent ghost is unlocked by quiescing', () => {
       const isMade = field === 'suspend' ? value === true : value === 0
       expect(at(`${isMade ? 'change' : 'undo'}/${object}/${field}`)).toBeLessThanOrEqual(changedAt)
     }
-    expect(audit.map(({ what }) => what).filter((what) => !/^(changing|putting back)$/.test(what))).toEqual([
-      ...['an unlock is asked for', 'judged', 'planned', 'writing down what will be changed', 'judged again'],
+    const times = [
+      ...[
+        'an unlock is asked for',
+        'judged',
+        'planned',
+        'writing down what will be changed',
+        'changing',
+        'judged again',
+      ],
       ...['the state is backed up', 'deleting the lock', 'having the plan forgotten that was made before the unlock'],
-      ...['asking for a fresh plan', 'the fresh plan', 'put back', 'the unlock has ended'],
-    ])
+      ...['putting back', 'asking for a fresh plan', 'the fresh plan', 'put back', 'the unlock has ended'],
+    ].map((wanted) => audit.find(({ what }) => what === wanted)?.at)
+    expect(times).toEqual(times.filter((time) => time !== undefined).toSorted((a, b) => a - b))
     expect(audit.find(({ what }) => what === 'deleting the lock')?.detail.lock).toContain('vpc-tf-runner')
   })
 })
@@ -146,39 +156,58 @@ describe('is refused, with everything as it was', () => {
     await start(onS3('vpc', [table]))
     await locked.applying('vpc')
     await locked.pass(20 * minute)
-    const before = locked.world.simulation.store
-    void before
     const fields = locked.fields()
     const seen = locked.changesSeen()
     const { status, run, states } = await locked.ended(await locked.ask('vpc'))
     expect([status, run.outcome]).toEqual(['SUCCEEDED', 'refused'])
-    expect(run.why).toMatch(/its pod .*runs/)
+    expect(run.why).toMatch(/^its pod and its container run/)
     expect(states).toEqual(['Assess', 'Conclude', 'Outcome', 'Done'])
     expect([locked.fields(), seen, await holder()]).toEqual([fields, [], 'runner@vpc-tf-runner'])
     await locked.pass(5 * minute)
     expect(locked.world.host.interpreter.list({ machine: 'guarded-unlock' })).toHaveLength(1)
   })
 
-  test.each(['StopController', 'BackUpState', 'DeleteLock'])(
-    'one that somebody else holds by now, at %s',
-    async (at) => {
-      const { unlock, before } = await quiescingUpTo(at)
-      await takeOver()
-      const { run } = await locked.ended(unlock)
-      expect(run.outcome).toBe('refused')
-      expect([await holder(), locked.fields()]).toEqual(['ana@laptop', before])
-      const audit = await locked.read(() => locked.world.host.ledger.listAudit(unlock))
-      expect(audit.map(({ what }) => what)).not.toContain('deleting the lock')
-    },
-  )
-
-  test('one whose state somebody has written since it was judged', async () => {
-    const { unlock, before } = await quiescingUpTo('BackUpState')
-    await locked.read(async () => {
-      const state = locked.stateOf('vpc')
-      await state.write(appliedState((await state.read()) ?? emptyState(), 'another'))
-    })
+  test('one that somebody else holds by now', async () => {
+    const { unlock, before } = await quiescingUpTo('StopController')
+    await takeOver()
     const { run } = await locked.ended(unlock)
+    expect([run.outcome, await holder(), locked.fields()]).toEqual(['refused', 'ana@laptop', before])
+  })
+
+  test('one that somebody else takes just before it would be deleted', async () => {
+    const storesTaken = (stores: LockAccess['stores']) =>
+      stores.map((store) => ({
+        ...{ name: store.name, list: store.list.bind(store), read: store.read.bind(store) },
+        deleteIfUnchanged: async (found: FoundLock) => {
+          await takeOver()
+          return store.deleteIfUnchanged(found)
+        },
+      }))
+    const around = (access: LockAccess) => ({ ...access, stores: storesTaken(access.stores) })
+    locked = await LockedWorld.start([onS3('vpc', [table])], { around })
+    await locked.silentGhost('vpc')
+    const before = locked.fields()
+    const { run, states } = await locked.ended(await locked.begun())
+    expect(states).toContain('DeleteLock')
+    expect([run.outcome, await holder(), locked.fields()]).toEqual(['refused', 'ana@laptop', before])
+  })
+
+  test('one whose state is written just before its lock would be deleted', async () => {
+    const around = (access: LockAccess): LockAccess => ({
+      ...access,
+      keeper: {
+        writesSince: access.keeper.writesSince.bind(access.keeper),
+        backUp: async (...asked) => {
+          const state = locked.stateOf('vpc')
+          await state.write(appliedState((await state.read()) ?? emptyState(), 'another'))
+          return access.keeper.backUp(...asked)
+        },
+      },
+    })
+    locked = await LockedWorld.start([onS3('vpc', [table])], { around })
+    await locked.silentGhost('vpc')
+    const before = locked.fields()
+    const { run } = await locked.ended(await locked.begun())
     expect([run.outcome, await holder(), locked.fields()]).toEqual(['refused', 'runner@vpc-tf-runner', before])
   })
 
@@ -230,16 +259,57 @@ describe('an API server that is away in the middle', () => {
     expect([run.outcome, locked.fields()]).toEqual(['unlocked', before])
   })
 
-  test.each(['SuspendAppliers', 'StopController', 'DeleteLock', 'PutBack'])(
-    'for more than an hour ends it, and then all is put back, from %s on',
-    async (at) => {
-      const { unlock, before } = await quiescingUpTo(at, onS3('other', [table]))
-      apiIsAway()
+  test.each(['StopController', 'DeleteLock', 'PutBack'])(
+    'for more than an hour: all is put back after it, from %s on',
+    async (state) => {
+      await start(onS3('vpc', [table]), onS3('other', [table]))
+      await locked.silentGhost('vpc')
+      const before = locked.fields()
+      const unlock = await locked.enters(state, apiIsAway)
       await locked.pass(65 * minute)
       apiIsBack()
       const { run } = await locked.ended(unlock)
-      expect(run.outcome).toBe(at === 'PutBack' ? 'unlocked' : 'failed')
+      expect(run.outcome).toBe(state === 'PutBack' ? 'unlocked' : 'failed')
       expect(locked.fields()).toEqual(before)
     },
   )
 })
+
+describe('an execution that is aborted', () => {
+  test.each(['SuspendAppliers', 'StopController', 'DeleteLock', 'WaitForPlan'])(
+    'at %s: all is put back',
+    async (state) => {
+      await start(onS3('vpc', [table]), onS3('other', [table]))
+      await locked.silentGhost('vpc')
+      const before = locked.fields()
+      const unlock = await locked.enters(state, abortNow)
+      await locked.pass(10_000)
+      expect(locked.deployment()).toMatchObject({ spec: { replicas: 1 } })
+      const { run, status } = await locked.ended(unlock)
+      expect([status, run.outcome]).toEqual(['ABORTED', 'failed'])
+      // The cluster is free for others once nothing of it can arrive any more.
+      await locked.pass(3 * minute)
+      expect(locked.fields()).toEqual(before)
+      const turn = await locked.read(() => locked.world.host.ledger.readUnlock('staging'))
+      expect([turn?.intent, turn?.leaseUntil]).toEqual([undefined, 0])
+    },
+  )
+
+  test('while the API server is away for an hour: all is put back after it', async () => {
+    const { before } = await quiescingUpTo('StopController', onS3('other', [table]))
+    await locked.pass(10_000)
+    apiIsAway()
+    abortNow()
+    await locked.pass(65 * minute)
+    apiIsBack()
+    await locked.pass(2 * minute)
+    expect(locked.fields()).toEqual(before)
+  })
+})
+
+function abortNow(): void {
+  const { interpreter } = locked.world.host
+  for (const { executionArn } of interpreter.list({ machine: 'guarded-unlock', status: 'RUNNING' })) {
+    interpreter.stop(executionArn)
+  }
+}

@@ -42,7 +42,8 @@ export interface Restored {
  * The order keeps the plan that was stored before the unlock from being applied: nobody may force a lock open any more;
  * the stored plan is forgotten; the controller comes back; objects are resumed, what was suspended last first.
  *
- * A field that the API server refuses does not keep the others from being put back. Throws ClusterError and
+ * A field that the API server refuses does not keep the others from being put back. Once somebody else has put back all of
+ * it nothing more is touched: what is held then is the next unlock's. Throws ClusterError and
  * LedgerUnavailable for what can pass: call again.
  */
 export async function restore(
@@ -53,7 +54,7 @@ export async function restore(
   const { cluster, ledger, clock } = ports
   const restoring = new Restoring(intent, ports)
   const restored = await restoring.run()
-  if (restored.failed.length > 0 || keepOpen) return restored
+  if (restored.failed.length > 0 || keepOpen || restoring.isOver) return restored
   const { unlock } = intent
   const detail = { left: restored.left.map((each) => ({ ...each })) }
   await ledger.appendAudit({ unlock, id: 'restored', at: clock.now(), what: 'put back', by, detail })
@@ -120,6 +121,8 @@ class Restoring {
   private readonly undone: Of[] = []
   private readonly left: (Of & { why: string })[] = []
   private readonly failed: (Of & { why: string })[] = []
+  /** Somebody else has put back everything meanwhile. */
+  isOver = false
 
   constructor(intent: Intent, ports: RestorePorts) {
     this.intent = intent
@@ -140,9 +143,13 @@ class Restoring {
   }
 
   private async undo(change: Change): Promise<void> {
+    if (this.isOver) return
     const { object, field, from, to } = change
     const detail = { object, field, from: JSON.stringify(to), to: JSON.stringify(from) }
-    const beforehand = () => this.record(`undo/${object}/${field}`, 'putting back', detail)
+    const beforehand = async () => {
+      await this.checkOpen()
+      await this.record(`undo/${object}/${field}`, 'putting back', detail)
+    }
     const standing = await this.tried(change, () => undoChange(this.ports.cluster, change, beforehand))
     if (standing?.is === 'ours') this.undone.push({ object, field })
     if (standing?.is === 'theirs' || standing?.is === 'gone') this.left.push({ object, field, why: standing.why })
@@ -159,9 +166,10 @@ class Restoring {
     const { object } = this.intent.locked
     const of = { object, field: 'plan' } as const
     let wasPending = false
-    const beforehand = ({ plan, lock }: Pending) => {
+    const beforehand = async ({ plan, lock }: Pending) => {
+      await this.checkOpen()
       wasPending = true
-      return this.record(`clear/${object}`, 'clearing what is pending', { object, plan, lock })
+      await this.record(`clear/${object}`, 'clearing what is pending', { object, plan, lock })
     }
     const cleared = await this.tried(of, async () => {
       await clearPending(cluster, this.intent, beforehand)
@@ -180,11 +188,24 @@ class Restoring {
     return undefined
   }
 
+  /**
+   * What the unlock has changed looks the same when the next one has done it. That one does not begin before this intent is
+   * closed: in the ledger, or where that has lost it, on the cluster.
+   */
+  private async checkOpen(): Promise<void> {
+    const { cluster, ledger } = this.ports
+    const { unlock } = this.intent
+    const open = (await ledger.readUnlock(cluster.name))?.intent ?? (await readFromDeployment(cluster))
+    if (open?.unlock !== unlock) throw new RestoreOver(unlock)
+  }
+
   /** Undefined where it was refused: that is told, and the others go on. */
   private async tried<T extends Standing | true>(of: Of, work: () => Promise<T>): Promise<T | undefined> {
     try {
       return await work()
     } catch (error) {
+      if (error instanceof RestoreOver) this.isOver = true
+      if (this.isOver) return undefined
       if (!(error instanceof LockstepError) || !isRefusal(error)) throw error
       this.fail(of, oneLine(error.message))
       return undefined
@@ -199,6 +220,13 @@ class Restoring {
   private async record(id: string, what: string, detail: Parameters<Ledger['appendAudit']>[0]['detail']) {
     const { ledger, clock } = this.ports
     await ledger.appendAudit({ unlock: this.intent.unlock, id, at: clock.now(), what, by, detail })
+  }
+}
+
+/** Everything is put back already. */
+class RestoreOver extends LockstepError {
+  constructor(unlock: string) {
+    super('RestoreOver', `What unlock ${unlock} had changed is put back already.`, 'Nothing is to be done.')
   }
 }
 

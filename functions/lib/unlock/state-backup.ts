@@ -90,3 +90,17 @@ export function noBackupOf(address: StateAddress, { kind }: StateBackup): LockSt
   const next = 'Ask the keeper that has made it.'
   return new LockStoreError('LockStoreRejected', stateText(address), `a backup of kind ${kind} is not of it.`, next)
 }
+
+/** Where the state can be had again, for people. */
+export function backupText(backup: StateBackup): string {
+  switch (backup.kind) {
+    case 'none':
+      return 'no backup, as there was no state'
+    case 's3-version':
+      return `version ${backup.versionId} of s3://${backup.bucket}/${backup.key}`
+    case 's3-copy':
+      return `s3://${backup.bucket}/${backup.copyKey}`
+    case 'secret-copy':
+      return `Secret/${backup.namespace}/${backup.copy} in ${backup.cluster}`
+  }
+}

@@ -34,7 +34,7 @@ export function executionLines(interpreter: Interpreter): ExecutionLine[] {
 }
 
 /** Undefined when there is no such execution. */
-export function findExecution(interpreter: Interpreter, machine: string, name: string) {
+export function findExecution(interpreter: Pick<Interpreter, 'list'>, machine: string, name: string) {
   return interpreter.list().find((execution) => execution.machine === machine && execution.name === name)
 }
 

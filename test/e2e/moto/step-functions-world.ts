@@ -8,6 +8,7 @@ import type { Push } from '../../../functions/lib/push.ts'
 import type { Invocation } from '../../../functions/lib/step.ts'
 import { localCredentials } from '../../../infra/local/dynamodb.ts'
 import { type Host, handlersOf, noLocks, startHost } from '../../../infra/local/host.ts'
+import { InterpreterTaskTokens } from '../../../infra/local/interpreter-task-tokens.ts'
 import type { KubernetesObject } from '../../../infra/local/kubernetes/object-store.ts'
 import { startSimulatedFleet } from '../../../infra/local/simulated-fleet.ts'
 import { noActivity } from '../../../infra/local/virtual-clock.ts'
@@ -54,6 +55,9 @@ export async function startRealTimeWorld(): Promise<RealTimeWorld> {
     handlers: handlersOf({
       ...{ fleet, clock, ledger, clusters, log: silentLog, sliceMs: 10 * 60_000 },
       ...{ locks: noLocks, events: host.events, metrics: { locks: () => {} } },
+      // Nobody is asked here.
+      ...{ approvers: host.approvers, approvalUrl: '', linkSecrets: async () => ({ current: 'of the tests' }) },
+      tasks: new InterpreterTaskTokens(() => host.interpreter),
     }),
     push: {
       repository: { name: 'my-org/fleet-infra', host: 'github.com' },

@@ -7,7 +7,13 @@ import type { Ledger } from '../../../functions/lib/ledger/ledger.ts'
 import { makeChange } from '../../../functions/lib/unlock/change.ts'
 import { writeOnDeployment } from '../../../functions/lib/unlock/deployment-intent.ts'
 import type { Intent } from '../../../functions/lib/unlock/intent.ts'
-import { type Restored, type RestorePorts, restore, restoreAbandoned, stragglerMs } from '../../../functions/lib/unlock/restore.ts'
+import {
+  type Restored,
+  type RestorePorts,
+  restore,
+  restoreAbandoned,
+  stragglerMs,
+} from '../../../functions/lib/unlock/restore.ts'
 import { MemoryLedger } from '../../fixtures/memory-ledger.ts'
 import {
   type Before,
@@ -172,7 +178,11 @@ class Play {
   }
 
   private ports(): RestorePorts {
-    return { cluster: this.mortal(this.world.cluster), ledger: this.mortal(this.recording()), clock: { ...still, now: () => this.now } }
+    return {
+      cluster: this.mortal(this.world.cluster),
+      ledger: this.mortal(this.recording()),
+      clock: { ...still, now: () => this.now },
+    }
   }
 
   private recording(): Ledger {

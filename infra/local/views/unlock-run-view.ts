@@ -1,0 +1,123 @@
+import type { Clock } from '../../../functions/lib/clock.ts'
+import { LockstepError } from '../../../functions/lib/errors.ts'
+import type { Ledger } from '../../../functions/lib/ledger/ledger.ts'
+import { placeOf, unlockInputSchema, unlockRequest } from '../../../functions/lib/unlock/unlock-request.ts'
+import type { UnlockRun } from '../../../functions/lib/unlock/unlock-run.ts'
+import type { Interpreter } from '../states/interpreter.ts'
+import { StatesRefusal } from '../states/states-refusal.ts'
+import type { ApprovalLine, ApprovalViews } from './approval-view.ts'
+import { type ExecutionRef, findExecution } from './execution-view.ts'
+
+export const unlockMachine = 'guarded-unlock'
+
+/** How far a guarded unlock is. Times are in milliseconds since the epoch. */
+export interface UnlockRunView {
+  readonly unlock: string
+  readonly status: ExecutionRef['status']
+  readonly startedAt: number
+  /** What it does and did: each step once for each time that it was come to. */
+  readonly steps: readonly { readonly name: string; readonly at: number }[]
+  /** What is known of it by now: undefined before its first step has written it down. */
+  readonly run?: Pick<UnlockRun, 'cluster' | 'lock' | 'object' | 'rung' | 'outcome' | 'why'>
+  /** While people are waited for. */
+  readonly approval?: ApprovalLine
+  /** Of an execution that ended badly. */
+  readonly error?: string
+  readonly cause?: string
+}
+
+export interface UnlockAskedFor {
+  /** Of the lock's place. */
+  readonly key: string
+  readonly requestedBy: string
+  readonly reason: string
+}
+
+/** Nothing is there that could be unlocked. */
+export class NothingToUnlock extends LockstepError {
+  constructor(why: string) {
+    super('NothingToUnlock', `There is nothing to unlock: ${why}.`, 'See which locks there are with list.')
+  }
+}
+
+export interface UnlockRunsOptions {
+  readonly interpreter: Pick<Interpreter, 'start' | 'list' | 'history'>
+  readonly ledger: Pick<Ledger, 'readObservation' | 'readUnlockRun'>
+  readonly approvals: Pick<ApprovalViews, 'get'>
+  readonly clock: Clock
+}
+
+/** Guarded unlocks that people start, and how far they are. Methods may reject with LedgerUnavailable. */
+export class UnlockRuns {
+  private readonly options: UnlockRunsOptions
+
+  constructor(options: UnlockRunsOptions) {
+    this.options = options
+  }
+
+  /**
+   * Starts the unlock of the lock that the latest scan saw, and answers its id. Whether it may be unlocked is for the
+   * unlock to find out. Asked twice within a second it is the same one. Throws NothingToUnlock.
+   */
+  async start({ key, requestedBy, reason }: UnlockAskedFor): Promise<string> {
+    const { ledger, interpreter, clock } = this.options
+    const observation = await ledger.readObservation(key)
+    const lock = observation?.evidence.lock.record?.id
+    const cluster = observation?.evidence.owner?.cluster
+    if (lock === undefined) throw new NothingToUnlock('no scan has seen a lock there whose record can be read')
+    if (cluster === undefined) throw new NothingToUnlock('the lock belongs to no object of the fleet')
+    const asked = unlockInputSchema.safeParse({ place: key, lock, cluster, requestedBy, reason })
+    if (!asked.success) throw new NothingToUnlock('the id of the lock is one that no OpenTofu writes')
+    const { name, input } = unlockRequest({ ...asked.data, attempt: Math.floor(clock.now() / 1_000) })
+    try {
+      interpreter.start({ machine: unlockMachine, name, input })
+    } catch (error) {
+      // It was started in this very second, and has ended.
+      if (!(error instanceof StatesRefusal) || error.name !== 'ExecutionAlreadyExists') throw error
+    }
+    return name
+  }
+
+  /** Undefined where there is no such unlock. */
+  async get(unlock: string): Promise<UnlockRunView | undefined> {
+    const { ledger, interpreter, approvals } = this.options
+    const execution = findExecution(interpreter, unlockMachine, unlock)
+    if (!execution) return undefined
+    const [stored, approval, observation] = await Promise.all([
+      ledger.readUnlockRun(unlock),
+      approvals.get(unlock),
+      ledger.readObservation(placeOf(unlock)),
+    ])
+    // One that is refused at once has not written down whose lock it is.
+    const object = stored?.value.object ?? observation?.evidence.owner?.object
+    const { status, startDate, error, cause } = execution
+    return {
+      ...{
+        unlock,
+        status,
+        startedAt: Date.parse(startDate),
+        steps: stepsOf(interpreter.history(execution.executionArn)),
+      },
+      ...(stored && { run: shownOf({ ...stored.value, object }) }),
+      ...(approval?.outcome === 'open' && status === 'RUNNING' && { approval }),
+      ...(error !== undefined && { error }),
+      ...(cause !== undefined && { cause }),
+    }
+  }
+}
+
+function stepsOf(history: ReturnType<Interpreter['history']>): UnlockRunView['steps'] {
+  return history.flatMap(({ type, timestamp, stateEnteredEventDetails: entered }) =>
+    type === 'TaskStateEntered' && entered ? [{ name: entered.name, at: Date.parse(timestamp) }] : [],
+  )
+}
+
+function shownOf({ cluster, lock, object, rung, outcome, why }: UnlockRun): NonNullable<UnlockRunView['run']> {
+  return {
+    ...{ cluster, lock },
+    ...(object !== undefined && { object }),
+    ...(rung !== undefined && { rung }),
+    ...(outcome !== undefined && { outcome }),
+    ...(why !== undefined && { why }),
+  }
+}
