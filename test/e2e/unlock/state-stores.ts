@@ -68,6 +68,11 @@ export class StateStores {
     return (await this.#bucket.read(`${keyOf(ref)}.tflock`))?.text
   }
 
+  /** As a person does who deletes the item of a lock table in its console. */
+  deleteItem(ref: ObjectRef): Promise<void> {
+    return this.#table.delete(`${bucket}/${keyOf(ref)}`)
+  }
+
   /** The state, and whether all that is kept of it belongs together. Throws where its digest is another one's. */
   async state(backend: Backend, ref: ObjectRef, driver: RealTofuDriver): Promise<DrivenState | undefined> {
     if (backend === 'kubernetes') return driver.state(ref)

@@ -1,5 +1,4 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { expect } from 'vitest'
 import { type ObjectRef, refKey } from '../../../functions/lib/kubernetes/cluster.ts'
 import type { Observation } from '../../../functions/lib/locks/scan/observation.ts'
 import { unlockRequest } from '../../../functions/lib/unlock/unlock-request.ts'
@@ -7,7 +6,7 @@ import type { UnlockRun } from '../../../functions/lib/unlock/unlock-run.ts'
 import type { Host } from '../../../infra/local/host.ts'
 import { statesEntered } from '../../../infra/local/states/history.ts'
 import { conditionOf } from '../../contracts/controller-driver.ts'
-import { appliedAt, type DrivenState, handled, tofuFleet } from '../../contracts/tofu-driver.ts'
+import { appliedAt, type DrivenState, tofuFleet } from '../../contracts/tofu-driver.ts'
 import type { RunningCluster } from '../cluster/cluster.ts'
 import { kinds } from '../cluster/kinds.ts'
 import { deploymentKey } from '../cluster/tofu-controller-deployment.ts'
@@ -22,10 +21,18 @@ export interface Standing {
   readonly replicas: number
   /** What the unlock writes down on the Deployment. */
   readonly intent: string | undefined
-  /** Of each object of Flux and tofu-controller, by its key. */
+  /** Of each object, by its name. */
   readonly suspended: Readonly<Record<string, boolean>>
   /** The lock that the object's controller is to force open. */
   readonly tfstate: object | undefined
+}
+
+/** What an unlock is about. */
+export interface Looks {
+  readonly standing: Standing
+  readonly state: DrivenState | undefined
+  /** As it is stored. */
+  readonly lock: string | undefined
 }
 
 /** One object with its state in one place, on a real cluster; and Lockstep, which looks for dead locks and unlocks them. */
@@ -48,10 +55,13 @@ export class UnlockWorld {
     this.key = refKey(this.vpc)
   }
 
-  /** The object is applied once, and nothing works on it. */
+  /** The object is applied once, and another one that it has nothing to do with; nothing works on them. */
   static async start(cluster: RunningCluster, stores: StateStores, backend: Backend): Promise<UnlockWorld> {
     const world = new UnlockWorld(cluster, await RealTofuDriver.start(cluster), stores, backend)
-    await world.#fleet.applied({ ...world.#fleet.brisk, ...stores.specOf(backend, world.vpc) })
+    const { db, terraform, brisk, applied } = world.#fleet
+    const revision = await applied({ ...brisk, ...stores.specOf(backend, world.vpc) })
+    await world.driver.apply(terraform(db.name, brisk))
+    await world.driver.until(db, appliedAt(revision))
     return world
   }
 
@@ -75,16 +85,19 @@ export class UnlockWorld {
     return this.#stores.state(this.#backend, this.vpc, this.driver)
   }
 
+  async looks(): Promise<Looks> {
+    return { standing: await this.standing(), state: await this.state(), lock: await this.lock() }
+  }
+
   async standing(): Promise<Standing> {
     const { api } = this.cluster
     const { spec, metadata } = await api.get(deploymentKey)
-    const listed = await Promise.all([api.list(kinds.Terraform), api.list(kinds.Kustomization)])
-    const objects = listed.flat().filter((object) => object.metadata.deletionTimestamp === undefined)
+    const objects = await api.list(kinds.Terraform, { namespace: this.driver.namespace })
     const vpc = await this.driver.get(this.vpc)
     return {
       replicas: spec?.replicas,
       intent: metadata.annotations?.['lockstep.dev/unlock'],
-      suspended: Object.fromEntries(objects.map((each) => [keyIn(each), each.spec?.suspend === true])),
+      suspended: Object.fromEntries(objects.map((each) => [each.metadata.name, each.spec?.suspend === true])),
       tfstate: (vpc as { spec?: { tfstate?: object } } | undefined)?.spec?.tfstate,
     }
   }
@@ -146,28 +159,6 @@ export class UnlockWorld {
     ].join('\n')
   }
 
-  /** The object goes on as if nothing had been: applied at the revision, with nothing of the unlock left. */
-  async expectRecovered(
-    revision: string,
-    before: { readonly standing: Standing; readonly state: DrivenState | undefined },
-  ) {
-    await this.driver.until(this.vpc, appliedAt(revision), patienceMs)
-    expect(await this.lock()).toBeUndefined()
-    expect(await this.standing()).toEqual(before.standing)
-    const state = await this.state()
-    expect(state).toMatchObject({ lineage: before.state?.lineage, tainted: false })
-    // A replacement writes the state once, at its end: nobody else has.
-    expect(state?.serial).toBe((before.state?.serial ?? 0) + 1)
-    const token = `check-${Date.now()}`
-    await this.driver.request(this.vpc, token)
-    const { object } = await this.driver.until(this.vpc, handled(token), patienceMs)
-    expect(conditionOf(object, 'Ready')).toMatchObject({ status: 'True', reason: 'NoDrift' })
-    expect(conditionOf(object, 'StateLocked')?.status ?? 'False').toBe('False')
-    expect(object.status?.plan?.pending ?? '').toBe('')
-    expect(object.status?.lock?.pending ?? '').toBe('')
-    expect(await this.state()).toEqual(state)
-  }
-
   stop(): Promise<void> {
     return this.driver.stop()
   }
@@ -177,10 +168,6 @@ export class UnlockWorld {
 export function statesOf({ interpreter }: Host, unlock: string): string[] {
   const found = interpreter.list({ machine: 'guarded-unlock' }).find(({ name }) => name === unlock)
   return found ? statesEntered(interpreter.history(found.executionArn)) : []
-}
-
-function keyIn({ kind, metadata }: { kind: string; metadata: { namespace?: string; name: string } }): string {
-  return `${kind}/${metadata.namespace}/${metadata.name}`
 }
 
 /** The first answer of `look` that is not undefined. */
