@@ -1,4 +1,5 @@
 import type { LockPorts } from '../lib/step.ts'
+import { holdForPerson } from '../lib/unlock/hold-for-person.ts'
 import { restore } from '../lib/unlock/restore.ts'
 import { UnderWay } from '../lib/unlock/under-way.ts'
 import { unlockEventOf } from '../lib/unlock/unlock-event.ts'
@@ -27,6 +28,7 @@ export async function conclude(
   const { cluster: name, intent, deletedAt } = underWay.run
   // One that was not begun has changed nothing, and its cluster may be out of reach.
   if (intent) await closeIntent(underWay, ports)
+  if (ended?.error === 'StateDiverged') await holdDiverged(underWay)
   await ports.ledger.endUnlock(name, unlock)
   const outcome = outcomeOf(ended, deletedAt !== undefined || (await hasDeleted(unlock, ports)))
   const why = ended?.why ?? ''
@@ -47,6 +49,17 @@ async function closeIntent(underWay: UnderWay, ports: LockPorts): Promise<void> 
   if (failed.length === 0) return
   const what = failed.map(({ object, field, why }) => `${object} (${field}): ${why}`).join('; ')
   throw new UnlockStopped('RestoreIncomplete', `Not all could be put back in ${name}: ${what}.`, 'It is tried again.')
+}
+
+/**
+ * Nothing may be built on a state that somebody must look at first: the object stays suspended until a person resumes it,
+ * and whatever depends on it waits.
+ */
+async function holdDiverged(underWay: UnderWay): Promise<void> {
+  const { locked, unlock } = underWay.run
+  if (!locked) return
+  await underWay.record('held', 'suspending the object: its state has diverged', { object: locked.object })
+  await holdForPerson(await underWay.cluster(), locked, `unlock ${unlock}: its state has diverged`)
 }
 
 /** One of two parts of a lock may be deleted when the other one turns out to have changed: that is no mere refusal. */

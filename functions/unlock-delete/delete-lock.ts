@@ -27,7 +27,7 @@ export async function deleteLock(unlock: string, ports: LockPorts): Promise<{ re
   const released = missing.filter(({ address }) => !earlier.has(idOf(address)))
   if (released.length > 0 && found.length > 0) throw halfReleased(released[0]?.address ?? '')
   for (const each of found) await deletePart(each, parts, underWay)
-  await underWay.note({ deletedAt: ports.clock.now() })
+  await underWay.note({ deletedAt: ports.clock.now(), held: [await underWay.state(ports.locks.states)] })
   return { deleted: released.length === 0 }
 }
 

@@ -31,6 +31,8 @@ export async function forceUnlock(unlock: string, ports: LockPorts): Promise<boo
     await underWay.record('force', 'having the controller release the lock', { lock: intent.locked.lock })
     await forgetPlan(cluster, intent.locked, ports.clock.now())
   }
+  // The run that releases the lock goes on with the fresh plan.
+  if (underWay.run.releasedAt === undefined) await underWay.note({ releasedAt: ports.clock.now() })
   for (const change of intent.changes) await hold(change, underWay)
   await requestRun(cluster, intent.locked, `${unlock}-release`)
   const released = await waitSlice(isReleased, {
@@ -41,7 +43,7 @@ export async function forceUnlock(unlock: string, ports: LockPorts): Promise<boo
       new UnlockStopped(
         'NotReleased',
         `tofu-controller has not released the lock of ${intent.locked.object} within ${releaseMs / 60_000} minutes.`,
-        'It is unlocked by the next rung.',
+        'Asked for again, it is unlocked by the next rung.',
       ),
   })
   if (released) await underWay.note({ deletedAt: ports.clock.now() })

@@ -1,4 +1,4 @@
-import type { ClusterPorts } from '../lib/step.ts'
+import type { LockPorts } from '../lib/step.ts'
 import { forgetPlan, requestRun } from '../lib/unlock/fresh-plan.ts'
 import type { Intent } from '../lib/unlock/intent.ts'
 import { holdsLocked, restore } from '../lib/unlock/restore.ts'
@@ -23,7 +23,7 @@ export interface PutBack {
  * concluded: a request that was in flight may still arrive. Throws RestoreIncomplete, ClusterError, LedgerUnavailable: call
  * again.
  */
-export async function putBack(unlock: string, ports: ClusterPorts): Promise<PutBack> {
+export async function putBack(unlock: string, ports: LockPorts): Promise<PutBack> {
   const underWay = await UnderWay.read(unlock, ports)
   const { locked, intent, deletedAt, cluster: name } = underWay.run
   const isUnlocked = deletedAt !== undefined
@@ -32,6 +32,7 @@ export async function putBack(unlock: string, ports: ClusterPorts): Promise<PutB
   if (isUnlocked && locked) await forget(locked, underWay, ports)
   if (!intent) return { held: 0, undone: 0, left: 0, asked: false }
   const cluster = await underWay.cluster()
+  if (isUnlocked) await release(underWay, ports)
   const { undone, left, failed } = await restore(intent, { ...ports, cluster }, { keepOpen: true })
   if (failed.length > 0) {
     const what = failed.map(({ object, field, why }) => `${object} (${field}): ${why}`).join('; ')
@@ -42,12 +43,19 @@ export async function putBack(unlock: string, ports: ClusterPorts): Promise<PutB
 }
 
 /** Only while nothing works on the object: a plan that was made since is nobody's to forget. */
-async function forget(locked: Locked, underWay: UnderWay, { clock }: ClusterPorts): Promise<void> {
+async function forget(locked: Locked, underWay: UnderWay, { clock }: LockPorts): Promise<void> {
   const { intent } = underWay.run
   const cluster = await underWay.cluster()
   if (intent && !(await holdsLocked(intent, cluster))) return
   await underWay.record('forget', 'having the plan forgotten that was made before the unlock', { ...locked })
   await forgetPlan(cluster, locked, clock.now())
+}
+
+/** From now on the object may run: what is written to its state until then was written by nobody who may. */
+async function release(underWay: UnderWay, { locks, clock }: LockPorts): Promise<void> {
+  const { held = [], releasedAt } = underWay.run
+  if (releasedAt !== undefined) return
+  await underWay.note({ held: [...held, await underWay.state(locks.states)], releasedAt: clock.now() })
 }
 
 async function askForPlan(underWay: UnderWay): Promise<boolean> {

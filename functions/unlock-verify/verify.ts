@@ -1,14 +1,16 @@
-import * as z from 'zod'
-import { condition, conditionSchema, objectSchema } from '../lib/flux/object.ts'
 import { getIfThere } from '../lib/kubernetes/get-if-there.ts'
-import { oneLine } from '../lib/locks/evidence/one-line.ts'
-import { shaped } from '../lib/locks/evidence/unexpected-shape.ts'
+import { stateText } from '../lib/locks/backends/lock-place.ts'
 import type { LockPorts } from '../lib/step.ts'
+import { freshRunIn } from '../lib/unlock/fresh-run.ts'
 import { refOfKey } from '../lib/unlock/intent.ts'
+import { SecretStateKeeper } from '../lib/unlock/secret-state-keeper.ts'
 import { UnderWay } from '../lib/unlock/under-way.ts'
+import type { UnlockRun } from '../lib/unlock/unlock-run.ts'
+import { UnlockStopped } from '../lib/unlock/unlock-stopped.ts'
+import { verifyState } from '../lib/unlock/verify-state.ts'
 import { waitSlice } from '../lib/unlock/wait-slice.ts'
 
-/** What has become of the fresh plan. `none`: nobody runs the object, as a person or a rollout holds it. */
+/** What has become of the fresh plan. `none`: nobody has run the object in time, as others hold it back. */
 export type FreshPlan = 'planned' | 'failed' | 'none'
 
 export interface Verified {
@@ -18,58 +20,73 @@ export interface Verified {
 }
 
 /**
- * Waits for the fresh plan. A plan that fails is told, and is no failure of the unlock; nor is one that others hold back, or
- * that comes late. Throws ClusterError.
+ * Waits for the fresh plan, and looks whether the state has gone on as it should. A plan that fails is told, and is no
+ * failure of the unlock; nor is one that others hold back, or that comes late. Throws StateDiverged, ClusterError,
+ * LockStoreError.
  */
 export async function verify(unlock: string, ports: LockPorts): Promise<Verified> {
   const underWay = await UnderWay.read(unlock, ports)
   const { token, locked, fence, deletedAt } = underWay.run
-  if (token === undefined || !locked || !fence || deletedAt === undefined) return { done: true, plan: 'none' }
-  const cluster = await underWay.cluster()
-  let seen: FreshPlan | undefined
-  const deadline = (await underWay.waitingSince('the fresh plan')) + fence.planMs
+  if (!locked || !fence || deletedAt === undefined) throw new TypeError(`Unlock ${unlock} has deleted nothing.`)
   await underWay.takeTurn()
-  const look = async () => {
-    seen = freshPlanIn(await getIfThere(cluster, refOfKey<'Terraform'>(locked.object)), locked, deletedAt)
-    return seen !== undefined || ports.clock.now() >= deadline
-  }
-  const { clock, sliceMs } = ports
-  const done = await waitSlice(look, { clock, sliceMs, deadline: Number.POSITIVE_INFINITY, late: () => new Error() })
-  if (!done) return { done }
-  const plan = seen ?? 'none'
+  const ran = token === undefined ? { plan: 'none' as const, mayApply: false } : await waitForRun(underWay, ports)
+  if (!ran) return { done: false }
+  const { plan, mayApply } = ran
   await underWay.record('plan', 'the fresh plan', { object: locked.object, plan })
-  if (plan === 'planned') await underWay.note({ plannedAt: clock.now() })
-  return { done, plan }
+  const endedAt = plan === 'none' ? undefined : ports.clock.now()
+  await checkState(underWay, { mayApply, endedAt }, ports)
+  if (plan === 'planned') await underWay.note({ plannedAt: ports.clock.now() })
+  return { done: true, plan }
 }
 
-const terraformSchema = objectSchema.extend({
-  spec: z.looseObject({ suspend: z.boolean().nullish() }),
-  status: z
-    .looseObject({
-      conditions: z.array(conditionSchema).default([]),
-      lastPlannedRevision: z.string().default(''),
-      lastPlanAt: z.string().optional(),
-      lastDriftDetectedAt: z.string().optional(),
-    })
-    .prefault({}),
-})
+interface Ran {
+  readonly plan: FreshPlan
+  readonly mayApply: boolean
+}
 
-/** Reasons of Ready that a run ends with before it could plan, or that the replan itself has set. */
-const notRun: ReadonlySet<string> = new Set(['ReplanRequested', 'DependencyNotReady', 'ArtifactFailed'])
+/** Undefined where the slice is over. */
+async function waitForRun(underWay: UnderWay, ports: LockPorts): Promise<Ran | undefined> {
+  const { locked, fence, deletedAt = 0 } = underWay.run
+  if (!locked || !fence) return undefined
+  const { clock, sliceMs } = ports
+  const cluster = await underWay.cluster()
+  const deadline = (await underWay.waitingSince('the fresh plan')) + fence.planMs
+  let ran: Ran | undefined
+  const look = async () => {
+    const found = freshRunIn(await getIfThere(cluster, refOfKey<'Terraform'>(locked.object)), locked, deletedAt)
+    const isOver = found.plan !== undefined || clock.now() >= deadline
+    if (isOver) ran = { plan: found.plan ?? 'none', mayApply: found.mayApply }
+    return isOver
+  }
+  await waitSlice(look, { clock, sliceMs, deadline: Number.POSITIVE_INFINITY, late: () => new RangeError() })
+  return ran
+}
 
-/** Undefined while it is waited for. What was planned before was forgotten: whatever is there is fresh. */
-export function freshPlanIn(
-  raw: unknown,
-  { object, uid }: { readonly object: string; readonly uid: string },
-  since: number,
-): FreshPlan | undefined {
-  const found = raw === undefined ? undefined : shaped(object, terraformSchema, raw)
-  if (found?.metadata.uid !== uid || found.spec.suspend === true) return 'none'
-  const { conditions, lastPlannedRevision, lastPlanAt, lastDriftDetectedAt } = found.status
-  const times = [lastPlanAt, lastDriftDetectedAt].map((time) => Date.parse(oneLine(time ?? '')))
-  // The status has whole seconds.
-  const isSince = times.some((time) => time >= Math.floor(since / 1_000) * 1_000)
-  if (lastPlannedRevision !== '' && isSince) return 'planned'
-  const ready = condition(conditions, 'Ready')
-  return ready?.status === 'False' && !notRun.has(ready.reason) ? 'failed' : undefined
+/** Throws StateDiverged where somebody must look at the state before anything is built upon it. */
+async function checkState(
+  underWay: UnderWay,
+  { mayApply, endedAt }: { readonly mayApply: boolean; readonly endedAt: number | undefined },
+  { locks, clock }: LockPorts,
+): Promise<void> {
+  const { where, backup, held = [], releasedAt } = underWay.run
+  if (!where || !backup) return
+  const { state } = where
+  const keeper = state.store === 's3' ? locks.keeper : new SecretStateKeeper(await underWay.cluster(), clock)
+  // What is listed after it was read is no surprise; the other way round it might be.
+  const now = await underWay.state(locks.states)
+  const writes = await keeper.writesSince(state, backup)
+  const freshRun = {
+    ...{ from: releasedAt ?? clock.now(), applied: mayApply },
+    ...(endedAt !== undefined && { until: endedAt }),
+  }
+  const findings = verifyState({ state: stateText(state), backup, held, writes, now, freshRun })
+  const rules = findings.map(({ rule }) => rule)
+  await underWay.record('verified', 'looking at what was written to the state', { findings: rules })
+  if (findings.length > 0) throw diverged(underWay.run, findings)
+}
+
+function diverged({ object = '' }: UnlockRun, findings: ReturnType<typeof verifyState>): UnlockStopped {
+  const why = findings.map(({ message }) => message).join(' ')
+  const next = [...new Set(findings.map((finding) => finding.next))].join(' ')
+  return new UnlockStopped('StateDiverged', `${why} ${object} is suspended until somebody has looked at it.`, next)
 }

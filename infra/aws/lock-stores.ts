@@ -1,9 +1,58 @@
 import { ArnFormat, Stack, Validations } from 'aws-cdk-lib'
+import { PolicyStatement } from 'aws-cdk-lib/aws-iam'
 import { Construct } from 'constructs'
 import type { Fleet } from '../../functions/lib/fleet.ts'
 import type { HandlerFunction } from './handler-function.ts'
 
-/** Who may read the fleet's lock tables and buckets. They are the fleet's own: the stack neither makes nor changes them. */
+/** What a function does in the fleet's lock tables and buckets. */
+export type StoreWork =
+  | 'reads locks'
+  | 'reads locks and states'
+  | 'reads states'
+  | 'reads versions of states'
+  | 'backs up states'
+  | 'reads states and deletes locks'
+
+interface Rights {
+  /** On the lock tables. */
+  readonly tables?: readonly string[]
+  /** On the buckets. */
+  readonly buckets: readonly string[]
+  /** On objects whose keys end like this; `''` is all of them, states too. */
+  readonly objects: Readonly<Record<string, readonly string[]>>
+}
+
+const states = ''
+const lockFiles = '.tflock'
+/** Of the copies that functions/lib/unlock/s3-state-keeper.ts makes. */
+const copies = '.lockstep-backup-*'
+
+const readTables = ['dynamodb:BatchGetItem', 'dynamodb:DescribeTable', 'dynamodb:GetItem', 'dynamodb:Scan']
+/** Without the right to list, what does not exist is forbidden. */
+const list = 's3:ListBucket'
+const versions = {
+  buckets: [list, 's3:ListBucketVersions'],
+  objects: { [states]: ['s3:GetObject', 's3:GetObjectVersion'] },
+}
+
+/** The calls of dynamodb-lock-store.ts, s3-lock-store.ts, s3-state-reader.ts and s3-state-keeper.ts. */
+const rightsOf: Readonly<Record<StoreWork, Rights>> = {
+  'reads locks': { tables: readTables, buckets: [list], objects: { [lockFiles]: ['s3:GetObject'] } },
+  'reads locks and states': { tables: readTables, buckets: [list], objects: { [states]: ['s3:GetObject'] } },
+  'reads states': { buckets: [list], objects: { [states]: ['s3:GetObject'] } },
+  'reads versions of states': versions,
+  'backs up states': { ...versions, objects: { ...versions.objects, [copies]: ['s3:PutObject'] } },
+  'reads states and deletes locks': {
+    tables: ['dynamodb:DeleteItem', 'dynamodb:GetItem'],
+    buckets: [list],
+    objects: { [states]: ['s3:GetObject'], [lockFiles]: ['s3:DeleteObject'] },
+  },
+}
+
+/**
+ * Who may do what in the fleet's lock tables and buckets. They are the fleet's own: the stack neither makes nor changes
+ * them.
+ */
 export class LockStores extends Construct {
   private readonly fleet: Fleet
 
@@ -12,31 +61,38 @@ export class LockStores extends Construct {
     this.fleet = fleet
   }
 
-  /**
-   * The calls of functions/lib/locks/dynamodb-lock-store.ts and s3-lock-store.ts, without the deletes; with `states`
-   * those of s3-state-reader.ts too. The states' names are not known: it is all objects, or those of the prefixes.
-   */
-  grant(to: HandlerFunction, { states }: { readonly states: boolean }): void {
+  /** The states' names are not known: it is all objects, or those of the prefixes. */
+  grant(to: HandlerFunction, work: StoreWork): void {
     const { dynamodb, s3 } = this.fleet.locks
-    if (dynamodb.length > 0) {
+    const { tables, buckets, objects } = rightsOf[work]
+    if (tables && dynamodb.length > 0) {
       to.allow(
-        ['dynamodb:BatchGetItem', 'dynamodb:DescribeTable', 'dynamodb:GetItem', 'dynamodb:Scan'],
+        [...tables],
         dynamodb.map(({ table, region }) => this.tableArn(table, region)),
       )
     }
     if (s3.length === 0) return
     to.allow(
-      ['s3:ListBucket'],
+      [...buckets],
       s3.map(({ bucket }) => this.bucketArn(bucket)),
     )
-    const objects = s3.flatMap(({ bucket, prefixes = [''] }) =>
-      prefixes.map((prefix) => `${this.bucketArn(bucket)}/${prefix}*${states ? '' : '.tflock'}`),
+    for (const [ending, actions] of Object.entries(objects)) this.allowOn(ending, actions, to)
+  }
+
+  private allowOn(ending: string, actions: readonly string[], to: HandlerFunction): void {
+    const resources = this.fleet.locks.s3.flatMap(({ bucket, prefixes = [''] }) =>
+      prefixes.map((prefix) => `${this.bucketArn(bucket)}/${prefix}*${ending}`),
     )
-    to.allow(['s3:GetObject'], objects)
+    for (const action of actions) {
+      // A delete that does not say which version of the lock file it means could hit another lock.
+      // https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-delete-enforce.html
+      const conditions = action === 's3:DeleteObject' ? { Null: { 's3:if-match': 'false' } } : {}
+      to.role.addToPolicy(new PolicyStatement({ actions: [action], resources, conditions }))
+    }
     Validations.of(to.role).acknowledge(
-      ...objects.map((arn) => ({
+      ...resources.map((arn) => ({
         id: `AwsSolutions-IAM5[Resource::${arn.replace(Stack.of(this).partition, '<AWS::Partition>')}]`,
-        reason: 'States and lock files: their names follow from objects in clusters.',
+        reason: 'States, their copies and lock files: their names follow from objects in clusters.',
       })),
     )
   }

@@ -1,6 +1,7 @@
 import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib'
 import type { Construct } from 'constructs'
 import type { FleetFile } from '../fleet.ts'
+import { Approvals } from './approvals.ts'
 import { ClusterAccess } from './cluster-access.ts'
 import { Ledger } from './ledger.ts'
 import { LockSchedule } from './lock-schedule.ts'
@@ -15,7 +16,8 @@ export class LockstepStack extends Stack {
   constructor(scope: Construct, id: string, { fleet, written }: FleetFile, props: StackProps = {}) {
     const region = fleet.clusters[0]?.region
     super(scope, id, {
-      description: 'Lockstep: ordered rollouts for Flux, and state locks that are judged from evidence',
+      description:
+        'Lockstep: ordered rollouts for Flux, and state locks that are only broken when their holder is proven dead',
       ...(region && { env: { region } }),
       ...props,
     })
@@ -25,9 +27,12 @@ export class LockstepStack extends Stack {
     const lockStores = new LockStores(this, 'LockStores', fleet)
     const steps = new Steps(this, 'Steps', { fleet: written, ledger, clusters, lockStores })
     const workflow = new Workflow(this, 'Workflow', steps)
-    new Webhook(this, 'Webhook', { fleet, fleetStateMachine: workflow.fleet })
+    const { api } = new Webhook(this, 'Webhook', { fleet, fleetStateMachine: workflow.fleet })
+    new Approvals(this, 'Approvals', { fleet, written, ledger, steps, api })
     new LockSchedule(this, 'LockSchedule', fleet, workflow.lockScan)
-    new RestoreRule(this, 'Restore', workflow.rollout, steps.functions.restore)
+    const { restore, 'unlock-watch': watch } = steps.functions
+    new RestoreRule(this, 'Restore', { of: 'a rollout', machine: workflow.rollout, restore })
+    new RestoreRule(this, 'RestoreUnlock', { of: 'an unlock', machine: workflow.guardedUnlock, restore: watch })
 
     new CfnOutput(this, 'LedgerTable', { value: ledger.table.tableName })
   }

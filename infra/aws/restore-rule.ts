@@ -1,24 +1,45 @@
+import { Duration, Validations } from 'aws-cdk-lib'
 import { Rule } from 'aws-cdk-lib/aws-events'
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets'
+import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations'
+import { Queue } from 'aws-cdk-lib/aws-sqs'
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions'
 import { Construct } from 'constructs'
 import type { HandlerFunction } from './handler-function.ts'
 
+export interface RestoreRuleProps {
+  /** What ends: `a rollout`. */
+  readonly of: string
+  readonly machine: StateMachine
+  /** Gets the event as it is. */
+  readonly restore: HandlerFunction
+}
+
 /**
- * A rollout that was stopped, timed out or failed could not clean up after itself: what it held and claimed is put
- * back by the function `restore`, which gets the event as it is.
+ * An execution that was stopped, timed out or failed could not clean up after itself: what it held is put back by a
+ * function. An event that could not be delivered, or that the function failed on three times, is kept for a person.
  */
 export class RestoreRule extends Construct {
-  constructor(scope: Construct, id: string, rollout: StateMachine, restore: HandlerFunction) {
+  constructor(scope: Construct, id: string, { of, machine, restore }: RestoreRuleProps) {
     super(scope, id)
+    const lost = new Queue(this, 'Lost', { enforceSSL: true, retentionPeriod: Duration.days(14) })
+    Validations.of(lost).acknowledge({
+      id: 'AwsSolutions-SQS3',
+      reason: 'It is a dead-letter queue itself: of the rule, and of the function.',
+    })
+    restore.function.configureAsyncInvoke({
+      retryAttempts: 2,
+      maxEventAge: Duration.hours(6),
+      onFailure: new SqsDestination(lost),
+    })
     new Rule(this, 'Rule', {
-      description: 'Lockstep: a rollout ended without cleaning up',
+      description: `Lockstep: ${of} ended without cleaning up`,
       eventPattern: {
         source: ['aws.states'],
         detailType: ['Step Functions Execution Status Change'],
-        detail: { stateMachineArn: [rollout.stateMachineArn], status: ['ABORTED', 'FAILED', 'TIMED_OUT'] },
+        detail: { stateMachineArn: [machine.stateMachineArn], status: ['ABORTED', 'FAILED', 'TIMED_OUT'] },
       },
-      targets: [new LambdaFunction(restore.function)],
+      targets: [new LambdaFunction(restore.function, { deadLetterQueue: lost })],
     })
   }
 }

@@ -5,38 +5,72 @@ import { eventSource } from '../../functions/lib/events.ts'
 import type { ClusterAccess, ClusterWork } from './cluster-access.ts'
 import { HandlerFunction } from './handler-function.ts'
 import type { Ledger } from './ledger.ts'
-import type { LockStores } from './lock-stores.ts'
+import type { LockStores, StoreWork } from './lock-stores.ts'
 
 interface Plan {
   readonly does: string
-  readonly ledger: boolean
+  readonly ledger?: 'rollouts' | 'unlocks'
   readonly clusters?: ClusterWork
   readonly minutes: number
-  /** Reads locks, or the states beside them as well, and tells of them. */
-  readonly reads?: 'locks' | 'locks and states'
+  /** In the fleet's lock tables and buckets. */
+  readonly stores?: StoreWork
+  /** Publishes events. */
+  readonly tells?: true
 }
 
 // A step that waits answers after 10 minutes; Lambda's limit of 15 leaves room for its last requests.
 const plans = {
-  waves: { does: 'orders the clusters of a push', ledger: false, minutes: 1 },
-  claim: { does: 'claims a cluster for a push', ledger: true, minutes: 1 },
-  plan: { does: 'orders the objects of a cluster', ledger: true, clusters: 'orders', minutes: 1 },
-  gate: { does: 'holds the later layers', ledger: true, clusters: 'orders', minutes: 5 },
-  fetch: { does: 'has the source fetched', ledger: true, clusters: 'orders', minutes: 15 },
-  open: { does: 'opens a layer', ledger: true, clusters: 'orders', minutes: 5 },
-  wait: { does: 'waits for a layer', ledger: true, clusters: 'orders', minutes: 15 },
-  hold: { does: 'keeps what a failure holds', ledger: true, clusters: 'orders', minutes: 15 },
-  report: { does: 'sums up a rollout', ledger: true, minutes: 1 },
-  release: { does: 'gives up the claim and its gates', ledger: true, clusters: 'orders', minutes: 5 },
-  restore: { does: 'puts back what an ended execution left', ledger: true, clusters: 'orders', minutes: 5 },
+  waves: { does: 'orders the clusters of a push', minutes: 1 },
+  claim: { does: 'claims a cluster for a push', ledger: 'rollouts', minutes: 1 },
+  plan: { does: 'orders the objects of a cluster', ledger: 'rollouts', clusters: 'orders', minutes: 1 },
+  gate: { does: 'holds the later layers', ledger: 'rollouts', clusters: 'orders', minutes: 5 },
+  fetch: { does: 'has the source fetched', ledger: 'rollouts', clusters: 'orders', minutes: 15 },
+  open: { does: 'opens a layer', ledger: 'rollouts', clusters: 'orders', minutes: 5 },
+  wait: { does: 'waits for a layer', ledger: 'rollouts', clusters: 'orders', minutes: 15 },
+  hold: { does: 'keeps what a failure holds', ledger: 'rollouts', clusters: 'orders', minutes: 15 },
+  report: { does: 'sums up a rollout', ledger: 'rollouts', minutes: 1 },
+  release: { does: 'gives up the claim and its gates', ledger: 'rollouts', clusters: 'orders', minutes: 5 },
+  restore: { does: 'puts back what an ended rollout left', ledger: 'rollouts', clusters: 'orders', minutes: 5 },
   judge: {
-    does: "judges the locks of a cluster's objects",
-    ledger: true,
-    clusters: 'judges',
-    minutes: 5,
-    reads: 'locks and states',
+    ...{ does: "judges the locks of a cluster's objects", ledger: 'rollouts', clusters: 'judges', minutes: 5 },
+    ...{ stores: 'reads locks and states', tells: true },
   },
-  'judge-others': { does: 'judges the locks of no object', ledger: true, minutes: 5, reads: 'locks' },
+  'judge-others': {
+    ...{ does: 'judges the locks of no object', ledger: 'rollouts', minutes: 5 },
+    ...{ stores: 'reads locks', tells: true },
+  },
+  'unlock-act': { does: 'decides which locks are unlocked after a scan', ledger: 'unlocks', minutes: 5 },
+  'unlock-assess': {
+    ...{ does: 'judges the lock of an unlock anew', ledger: 'unlocks', clusters: 'judges', minutes: 5 },
+    ...{ stores: 'reads locks and states', tells: true },
+  },
+  'unlock-ask': { does: 'asks people to agree to an unlock', ledger: 'unlocks', clusters: 'judges', minutes: 2 },
+  'unlock-begin': { does: 'writes down what an unlock changes', ledger: 'unlocks', clusters: 'unlocks', minutes: 2 },
+  'unlock-fence': { does: 'fences a locked state', ledger: 'unlocks', clusters: 'unlocks', minutes: 15 },
+  'unlock-back-up': {
+    ...{ does: 'backs up a locked state', ledger: 'unlocks', clusters: 'unlocks', minutes: 5 },
+    stores: 'backs up states',
+  },
+  'unlock-delete': {
+    ...{ does: 'deletes a lock that is exactly what was judged', ledger: 'unlocks', clusters: 'unlocks', minutes: 15 },
+    stores: 'reads states and deletes locks',
+  },
+  'unlock-put-back': {
+    ...{ does: 'puts back what an unlock changed', ledger: 'unlocks', clusters: 'unlocks', minutes: 15 },
+    stores: 'reads states',
+  },
+  'unlock-verify': {
+    ...{ does: 'waits for the plan after an unlock', ledger: 'unlocks', clusters: 'judges', minutes: 15 },
+    stores: 'reads versions of states',
+  },
+  'unlock-conclude': {
+    ...{ does: 'ends an unlock', ledger: 'unlocks', clusters: 'unlocks', minutes: 5 },
+    tells: true,
+  },
+  'unlock-watch': {
+    ...{ does: 'puts back what an ended unlock left', ledger: 'unlocks', clusters: 'unlocks', minutes: 5 },
+    tells: true,
+  },
 } as const satisfies Record<string, Plan>
 
 export type StepName = keyof typeof plans
@@ -62,32 +96,17 @@ export class Steps extends Construct {
         description: `Lockstep: ${plan.does}`,
         timeout: Duration.minutes(plan.minutes),
         memorySize: plan.clusters ? 512 : 256,
-        environment: { LEDGER_TABLE: ledger.table.tableName, ...(plan.reads && { EVENT_BUS: eventBus }) },
+        environment: { LEDGER_TABLE: ledger.table.tableName, EVENT_BUS: eventBus },
         bundled: { LOCKSTEP_FLEET: fleet },
       })
-      if (plan.ledger) ledger.grant(made)
+      if (plan.ledger) ledger.grant(made, plan.ledger)
       if (plan.clusters) clusters.grant(made, plan.clusters)
-      if (plan.reads) {
-        lockStores.grant(made, { states: plan.reads === 'locks and states' })
-        this.allowEvents(made)
-      }
+      if (plan.stores) lockStores.grant(made, plan.stores)
+      if (plan.tells) this.allowEvents(made)
       return made
     }
-    this.functions = {
-      waves: make('waves'),
-      claim: make('claim'),
-      plan: make('plan'),
-      gate: make('gate'),
-      fetch: make('fetch'),
-      open: make('open'),
-      wait: make('wait'),
-      hold: make('hold'),
-      report: make('report'),
-      release: make('release'),
-      restore: make('restore'),
-      judge: make('judge'),
-      'judge-others': make('judge-others'),
-    }
+    const made = Object.keys(plans).map((step) => [step, make(step as StepName)])
+    this.functions = Object.fromEntries(made)
   }
 
   /** Events in Lockstep's own name, and no others. */

@@ -17,6 +17,8 @@ export interface WebhookProps {
 /** `POST /webhook` for GitHub: an HTTP API, its function, and the secret that GitHub signs with. */
 export class Webhook extends Construct {
   readonly handler: HandlerFunction
+  /** Others may add routes to it. */
+  readonly api: HttpApi
 
   constructor(scope: Construct, id: string, { fleet, fleetStateMachine }: WebhookProps) {
     super(scope, id)
@@ -50,12 +52,12 @@ export class Webhook extends Construct {
     this.handler.allow(['secretsmanager:GetSecretValue'], [secret.secretArn])
     this.handler.allow(['states:StartExecution'], [fleetStateMachine.stateMachineArn])
 
-    const api = new HttpApi(this, 'Api', {
+    this.api = new HttpApi(this, 'Api', {
       apiName: 'Lockstep',
-      description: 'Lockstep: GitHub webhook',
+      description: 'Lockstep: GitHub webhook, and the page for approvals',
       createDefaultStage: false,
     })
-    const [route] = api.addRoutes({
+    const [route] = this.api.addRoutes({
       path: '/webhook',
       methods: [HttpMethod.POST],
       integration: new HttpLambdaIntegration('Integration', this.handler.function),
@@ -65,13 +67,13 @@ export class Webhook extends Construct {
         id: 'AwsSolutions-APIG4',
         reason: 'GitHub signs its deliveries; the function checks the signature before anything else.',
       })
-    const stage = this.stage(api)
+    const stage = this.stage(this.api)
 
     new CfnOutput(this, 'Url', { value: `${stage.url}webhook`, description: 'Payload URL of the GitHub webhook' })
     new CfnOutput(this, 'SecretArn', { value: secret.secretArn, description: 'Secret of the GitHub webhook' })
   }
 
-  /** Pushes come one at a time; what is more than a busy organization sends is no push. */
+  /** Pushes come one at a time, and people click; what is more than a busy organization sends is neither. */
   private stage(api: HttpApi): HttpStage {
     const logs = new LogGroup(this, 'AccessLogs', {
       retention: RetentionDays.THREE_MONTHS,

@@ -7,20 +7,24 @@ import { Construct } from 'constructs'
 import type { Steps } from './steps.ts'
 
 /**
- * The state machines of statemachines/*.asl.json: `fleet` runs one `rollout` for each cluster and waits for it, and
- * `lock-scan` looks for locks.
+ * The state machines of statemachines/*.asl.json: `fleet` runs one `rollout` for each cluster and waits for it;
+ * `lock-scan` looks for locks, and starts a `guarded-unlock` for each that is to be unlocked.
  */
 export class Workflow extends Construct {
   readonly rollout: StateMachine
   readonly fleet: StateMachine
   readonly lockScan: StateMachine
+  readonly guardedUnlock: StateMachine
 
   constructor(scope: Construct, id: string, steps: Steps) {
     super(scope, id)
     this.rollout = this.machine('rollout', steps, {})
     this.fleet = this.machine('fleet', steps, { RolloutStateMachine: this.rollout.stateMachineArn })
     this.allowNested(this.fleet, this.rollout)
-    this.lockScan = this.machine('lock-scan', steps, {})
+    this.guardedUnlock = this.machine('guarded-unlock', steps, {})
+    this.lockScan = this.machine('lock-scan', steps, { GuardedUnlockStateMachine: this.guardedUnlock.stateMachineArn })
+    const resources = [this.guardedUnlock.stateMachineArn]
+    this.lockScan.addToRolePolicy(new PolicyStatement({ actions: ['states:StartExecution'], resources }))
   }
 
   private machine(name: string, steps: Steps, others: Readonly<Record<string, string>>): StateMachine {
@@ -81,6 +85,14 @@ export class Workflow extends Construct {
     allow(['states:DescribeExecution', 'states:StopExecution'], [executions])
     allow(['events:PutTargets', 'events:PutRule', 'events:DescribeRule'], [rule])
   }
+}
+
+/** Of one of these state machines, for whom it cannot be there yet. */
+export function machineArn(scope: Construct, machine: string): string {
+  return Stack.of(scope).formatArn({
+    ...{ service: 'states', resource: 'stateMachine', resourceName: nameOf(scope, machine) },
+    arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+  })
 }
 
 /** People look for a rollout by this name in the AWS console. */

@@ -116,7 +116,8 @@ export async function startHost(options: HostOptions): Promise<Host> {
     ...{ approvers, linkSecrets, approvalUrl: approvalPath, tasks: new InterpreterTaskTokens(() => interpreter) },
   }
 
-  const restoreLeftovers = bindStep(restore, () => ports)
+  /** What puts back what executions of a machine have left behind. */
+  const restores = { rollout: bindStep(restore, () => ports), 'guarded-unlock': bindStep(unlockWatch, () => ports) }
   const interpreter: Interpreter = new Interpreter({
     clock,
     activity,
@@ -126,17 +127,19 @@ export async function startHost(options: HostOptions): Promise<Host> {
     handlers: handlersOf(ports),
     store: directory ? new DirectoryExecutionStore(join(directory, 'executions')) : new MemoryExecutionStore(),
   })
-  const restoreAfter = ({ name, status }: { name: string; status: string }) => {
+  // What the EventBridge rules do on AWS (infra/aws/restore-rule.ts).
+  const restoreAfter = ({ stateMachineArn, name, status, error = null }: Ended) => {
     if (!['ABORTED', 'TIMED_OUT', 'FAILED'].includes(status)) return
-    restoreLeftovers({ detail: { name, status } }).catch((error: Error) =>
-      log.warn('restore failed', { execution: name, error: error.name }),
-    )
+    for (const [machine, restoreLeft] of Object.entries(restores)) {
+      if (stateMachineArn !== machineArn(machine)) continue
+      restoreLeft({ detail: { name, status, error } }).catch((failure: Error) =>
+        log.warn('restore failed', { execution: name, error: failure.name }),
+      )
+    }
   }
-  // What the EventBridge rule does on AWS (infra/aws/restore-rule.ts).
-  interpreter.onStatus(({ detail }) => {
-    if (detail.stateMachineArn === machineArn('rollout')) restoreAfter(detail)
-  })
-  for (const left of await abandonedRollouts(ledger, interpreter, fleet)) restoreAfter(left)
+  interpreter.onStatus(({ detail }) => restoreAfter(detail))
+  const left = [abandonedRollouts(ledger, interpreter, fleet), abandonedUnlocks(ledger, interpreter, fleet)]
+  for (const each of (await Promise.all(left)).flat()) restoreAfter(each)
   const server = await startStepFunctionsServer({ interpreter, activity })
   const states = new SFNClient({ endpoint: server.url, region, credentials: localCredentials })
   const endScans = options.locks
@@ -167,6 +170,14 @@ export async function startHost(options: HostOptions): Promise<Host> {
   }
 }
 
+/** An execution, as its status changes or as it is listed. */
+interface Ended {
+  readonly stateMachineArn: string
+  readonly name: string
+  readonly status: string
+  readonly error?: string | null
+}
+
 /** Where no lock is. */
 export const noLocks: LockAccess = {
   stores: [],
@@ -189,6 +200,13 @@ async function abandonedRollouts(ledger: Ledger, interpreter: Interpreter, fleet
   const claims = await Promise.all(fleet.clusters.map(({ name }) => ledger.listClaims(name)))
   const holders = new Set(claims.flat().map(({ holder }) => holder?.rollout))
   return interpreter.list({ machine: 'rollout' }).filter(({ name }) => holders.has(name))
+}
+
+/** Unlocks that have not ended although their execution is over: the host died before they could be restored. */
+async function abandonedUnlocks(ledger: Ledger, interpreter: Interpreter, fleet: Fleet) {
+  const runs = await Promise.all(fleet.clusters.map(({ name }) => ledger.listUnlockRuns(name, 100)))
+  const open = new Set(runs.flat().flatMap(({ unlock, outcome }) => (outcome === undefined ? unlock : [])))
+  return interpreter.list({ machine: 'guarded-unlock' }).filter(({ name }) => open.has(name))
 }
 
 /** Steps that are under way when the host closes cannot be stopped, in Lambda neither: they find the ledger gone. */

@@ -155,11 +155,11 @@ describe('the ghost lock of the demo', () => {
     expect((await call('/api/locks/0123456789abcdef')).status).toBe(404)
   })
 
-  it('has no plan of an unlock before it is stale, and none is asked for but by reading', async () => {
+  it('has no plan of an unlock before it is stale', async () => {
     const { key } = await served.seesLock()
     const { unlock } = await read(`/api/locks/${key}/unlock`)
     expect(unlock).toMatchObject({ key, plan: { outcome: 'refused', rule: 'suspect' } })
-    expect((await call(`/api/locks/${key}/unlock`, { method: 'POST' })).status).toBe(405)
+    expect((await call(`/api/locks/${key}/unlock`, { method: 'DELETE' })).status).toBe(405)
     for (const path of ['0123456789abcdef/unlock', `${key}/break`, `${key}/unlock/more`]) {
       expect((await call(`/api/locks/${path}`)).status).toBe(404)
     }
@@ -180,7 +180,10 @@ describe('the ghost lock of the demo', () => {
     [['explain', 'invoices', '-o', 'json'], 1, '"rule":"dead-but-'],
     [['unlock', 'invoices', '--dry-run'], 1, 'Refused (rule suspect):'],
     [['unlock', 'invoices', '--dry-run', '-o', 'json'], 1, '"outcome":"refused"'],
-    [['unlock', 'invoices'], 2, 'Nothing was unlocked: this version only plans an unlock.'],
+    [['unlock', 'invoices'], 1, 'Refused: Terraform/billing/invoices in staging stays locked.'],
+    [['unlock', 'invoices', '-o', 'json'], 1, '"outcome":"refused"'],
+    [['approvals'], 0, 'No unlock waits for people.'],
+    [['approve', 'invoices', '--as', 'bob'], 2, 'No unlock invoices waits for people.'],
     [['show', 'none'], 2, 'No scan has found a lock none.'],
   ])('is told by npm run locks -- %j, which ends with %i', async (args, code, text) => {
     const url = ['--url', served.server.url]

@@ -7,6 +7,9 @@ export const gateAnnotation = 'lockstep.dev/gate'
 /** On tofu-controller's Deployment: the guarded unlock that is under way, and what it takes to put all of it back. */
 export const unlockAnnotation = 'lockstep.dev/unlock'
 
+/** On an object that an unlock has left suspended, for a person to look at and resume: why. */
+export const heldAnnotation = 'lockstep.dev/held'
+
 /** Comma-separated `Kind/namespace/name`: what must be ready before this object, across kinds. */
 export const dependsOnAnnotation = 'lockstep.dev/depends-on'
 

@@ -138,7 +138,7 @@ const object = z.union([
   }),
 ])
 
-const state = z.union([
+export const stateEvidenceSchema = z.union([
   z.object({ exists: z.literal(false) }),
   z.object({
     exists: z.literal(true),
@@ -166,7 +166,7 @@ export const evidenceSchema = z.object({
   nodes: piece(nodes),
   controller: piece(controller),
   object: piece(object),
-  state: piece(state),
+  state: piece(stateEvidenceSchema),
 })
 
 export type Evidence = Readonly<z.infer<typeof evidenceSchema>>
@@ -182,7 +182,7 @@ export type PodEvidence = z.infer<typeof pod>
 export type NodesEvidence = z.infer<typeof nodes>
 export type ControllerEvidence = z.infer<typeof controller>
 export type ObjectEvidence = z.infer<typeof object>
-export type StateEvidence = z.infer<typeof state>
+export type StateEvidence = z.infer<typeof stateEvidenceSchema>
 
 /** The pieces by their names, for whoever goes through all of them. */
 export const pieceNames = ['pod', 'nodes', 'controller', 'object', 'state'] as const

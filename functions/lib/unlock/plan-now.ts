@@ -11,7 +11,7 @@ import { type Unlockable, unlockableOf } from './unlockable.ts'
 
 export interface PlanPorts {
   readonly clusters: ClusterAccess
-  readonly ledger: Pick<Ledger, 'listObservations'>
+  readonly ledger: Pick<Ledger, 'listObservations' | 'listUnlockRuns'>
   readonly fleet: Pick<Fleet, 'clusters' | 'locks'>
 }
 
@@ -23,12 +23,20 @@ export async function planNow(observation: Observation, ports: PlanPorts): Promi
   const { fleet, ledger } = ports
   const unlockable = unlockableOf(observation, fleet)
   if ('outcome' in unlockable) return unlockable
-  const [now, observations] = await Promise.all([
+  const { cluster, lock } = unlockable
+  const [now, observations, runs] = await Promise.all([
     readNow(unlockable, ports),
-    ledger.listObservations(unlockable.cluster),
+    ledger.listObservations(cluster),
+    ledger.listUnlockRuns(cluster, lookedBackAt),
   ])
-  return planUnlock(observation, { fleet, now, ghosts: ghostsAmong(observations, unlockable.cluster) })
+  const isAssistedInVain = runs.some(
+    (run) => run.lock === lock.id && run.rung === 'controller-assisted' && run.outcome === 'failed',
+  )
+  return planUnlock(observation, { fleet, now, ghosts: ghostsAmong(observations, cluster), isAssistedInVain })
 }
+
+/** Earlier unlocks of a cluster that are looked at: what was tried in vain is not tried again. */
+const lookedBackAt = 20
 
 async function readNow({ cluster, object }: Unlockable, { clusters, fleet }: PlanPorts): Promise<ClusterNow> {
   const [, namespace = '', name = ''] = object.split('/')

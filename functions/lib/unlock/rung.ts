@@ -39,6 +39,7 @@ function whyNotAssisted(given: UnlockCase): string | undefined {
   if (terraform.deleting) return 'the object is being deleted'
   if (!controller.pods.some(({ ready }) => ready)) return 'no process of tofu-controller is ready'
   if (!isMet) return `the controller has not met this lock${met(terraform.metLock)}`
+  if (given.isAssistedInVain) return 'the controller was asked to release this lock before, and has not'
   if (!hasState) return 'there is no state yet, and without one OpenTofu cannot force an unlock'
   if (terraform.forceUnlockByGit) return 'Git declares spec.tfstate of the object, and would put it back'
   const places = terraform.place?.parts.length

@@ -3,11 +3,15 @@ import { parseWorkload } from '../flux/workload.ts'
 import type { Cluster } from '../kubernetes/cluster.ts'
 import { listServed } from '../kubernetes/list-served.ts'
 
-/** By its conditions: a run sets Ready to Unknown when it begins. One that never ran says nothing. Throws ObjectUnreadable. */
+/**
+ * By its conditions: a run sets Ready to Unknown when it begins, and leaves it so when its plan waits for an approval. One
+ * that never ran says nothing. Throws ObjectUnreadable.
+ */
 export function isRunning(raw: unknown): boolean {
   const { conditions } = parseWorkload('Terraform', raw)
-  const is = (type: string, status: string) => condition(conditions, type)?.status === status
-  return is('Reconciling', 'True') || is('Ready', 'Unknown')
+  if (condition(conditions, 'Reconciling')?.status === 'True') return true
+  const ready = condition(conditions, 'Ready')
+  return ready?.status === 'Unknown' && ready.reason !== 'TerraformPlannedWithChanges'
 }
 
 /** Keys of all Terraform objects whose runs go on. Rejects with ClusterError, and ObjectUnreadable: it may run. */

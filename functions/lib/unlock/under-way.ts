@@ -1,6 +1,9 @@
 import * as z from 'zod'
 import type { Cluster } from '../kubernetes/cluster.ts'
 import type { Ledger } from '../ledger/ledger.ts'
+import type { StateEvidence } from '../locks/evidence.ts'
+import { SecretStateReader } from '../locks/states/secret-state-reader.ts'
+import type { StateReader } from '../locks/states/state-reader.ts'
 import type { LockPorts } from '../step.ts'
 import type { AuditRecord } from './audit.ts'
 import type { UnlockRun } from './unlock-run.ts'
@@ -89,6 +92,14 @@ export class UnderWay {
       `Unlock ${unlock} has lost its turn in ${cluster}: what it had changed is put back.`,
       'Ask for the unlock again.',
     )
+  }
+
+  /** The state, as it is now. Throws TypeError before the unlock has begun, LockStoreError. */
+  async state(s3: StateReader): Promise<StateEvidence> {
+    const { where, unlock } = this.kept
+    if (!where) throw new TypeError(`Unlock ${unlock} was not begun.`)
+    const { state } = where
+    return state.store === 's3' ? s3.read(state) : new SecretStateReader(await this.cluster()).read(state)
   }
 
   /** Since when something is waited for; from now on where it was not yet. */

@@ -30,6 +30,8 @@ export interface UnlockCase extends Unlockable {
   readonly controllerRuns: boolean
   /** The controller has met this very lock, and says so. */
   readonly isMet: boolean
+  /** The controller was asked to release this very lock, and has not. */
+  readonly isAssistedInVain: boolean
   /** The run that took the lock waits in the controller for a runner that will not answer. */
   readonly hangs: boolean
   /** There is a state: without one OpenTofu cannot force an unlock. */
@@ -44,6 +46,7 @@ export interface UnlockCaseOptions {
   readonly now: ClusterNow
   /** Objects of the cluster that hang with locks of dead holders: they are not waited for. */
   readonly ghosts: ReadonlySet<string>
+  readonly isAssistedInVain: boolean
   readonly drainMs: number
   readonly planMs: number
 }
@@ -52,7 +55,7 @@ export interface UnlockCaseOptions {
 export function caseOf(
   unlockable: Unlockable,
   { evidence }: Observation,
-  { now, ghosts, drainMs, planMs }: UnlockCaseOptions,
+  { now, ghosts, isAssistedInVain, drainMs, planMs }: UnlockCaseOptions,
 ): UnlockCase | Refused {
   const { object, others, runner, autoscalers } = now
   if ('unknown' in now.controller) return notRead('tofu-controller', now.controller.unknown)
@@ -77,6 +80,7 @@ export function caseOf(
   return {
     ...unlockable,
     ...{ controller, terraform, place, runner: runner.value, autoscalers, controllerRuns, isMet, drainMs, planMs },
+    isAssistedInVain,
     others: others.value,
     runs: running.filter((run) => !isGhost(run)),
     hanging: running.filter(isGhost),

@@ -38,18 +38,21 @@ export interface UnlockPlanOptions {
   readonly now: ClusterNow
   /** Keys of the cluster's objects whose holders are proven dead. */
   readonly ghosts: ReadonlySet<string>
+  /** The controller was asked to release this very lock, and has not. */
+  readonly isAssistedInVain?: boolean
 }
 
 /**
  * What it takes to unlock, or why it is refused. Pure. Only a lock that is `stale` has a plan, and one of a runner that
  * is `suspect` where the end of its pod would be the proof: that plan quiesces, and takes an approval.
  */
-export function planUnlock(observation: Observation, { fleet, now, ghosts }: UnlockPlanOptions): UnlockPlan | Refused {
+export function planUnlock(observation: Observation, options: UnlockPlanOptions): UnlockPlan | Refused {
+  const { fleet, now, ghosts, isAssistedInVain = false } = options
   const unlockable = unlockableOf(observation, fleet)
   if ('outcome' in unlockable) return unlockable
   // What takes longer than what makes its lock suspicious is not waited for either.
   const { apply: drainMs, plan: planMs } = fleet.locks.minimumAge
-  const given = caseOf(unlockable, observation, { now, ghosts, drainMs, planMs })
+  const given = caseOf(unlockable, observation, { now, ghosts, isAssistedInVain, drainMs, planMs })
   if ('outcome' in given) return given
   const choice = chooseRung(given)
   const keda = choice.rung === 'quiesce' ? scaledByKeda(given) : undefined

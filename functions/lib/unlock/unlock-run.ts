@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { lockPlaceSchema } from '../locks/backends/lock-place.ts'
-import { lockPartSchema } from '../locks/evidence.ts'
+import { lockPartSchema, stateEvidenceSchema } from '../locks/evidence.ts'
 import { intentSchema } from './intent.ts'
 import { rungs } from './rung.ts'
 import { stateBackupSchema } from './state-backup.ts'
@@ -65,6 +65,10 @@ export const unlockRunSchema = z.object({
   waiting: z.object({ for: z.string(), since: time }).optional(),
   backup: stateBackupSchema.optional(),
   deletedAt: time.optional(),
+  /** The state as it was read while nobody could run: right after the delete, and before the fresh run was let go. */
+  held: z.array(stateEvidenceSchema).optional(),
+  /** When the fresh run was let go. */
+  releasedAt: time.optional(),
   /** A fresh plan was asked for with this value of `reconcile.fluxcd.io/requestedAt`. */
   token: z.string().optional(),
   plannedAt: time.optional(),

@@ -21,6 +21,7 @@ export type UnlockStoppedName =
   | 'ControllerRuns' // its pods did not end in time
   | 'RunnerRuns' // an idle runner did not end in time
   | 'NotReleased' // the controller did not release the lock in time
+  | 'StateDiverged' // after the delete somebody else has written, or two have
   | 'RestoreIncomplete' // passes, or a right is missing
 
 /** Why a guarded unlock does not go on. */

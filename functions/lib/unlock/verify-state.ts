@@ -23,7 +23,7 @@ export interface FreshRun {
   readonly from: number
   /** When it was seen to have ended. Undefined: not yet. */
   readonly until?: number
-  /** Whether it has applied something. A plan writes no state. */
+  /** Whether it has applied something, or may yet. A plan writes no state, but for an empty first one. */
   readonly applied: boolean
 }
 

@@ -2,8 +2,9 @@ import type { Verdict } from '../../../functions/lib/locks/verdict/verdict.ts'
 import type { Refused } from '../../../functions/lib/unlock/refusal.ts'
 import type { UnlockPlan } from '../../../functions/lib/unlock/unlock-plan.ts'
 import type { LockFinding, LocksView } from '../views/lock-view.ts'
+import type { UnlockRunView } from '../views/unlock-run-view.ts'
 
-/** 0: nothing is wrong. 1: a lock is suspect or stale, or an unlock is refused. 2: it cannot be told. */
+/** 0: nothing is wrong. 1: a lock is suspect or stale, or an unlock is refused. 2: it cannot be told, or has failed. */
 export type ExitCode = 0 | 1 | 2
 
 export function exitCodeOf(verdict: Verdict): ExitCode {
@@ -22,6 +23,12 @@ export function exitCodeOfAll({ locks, findings, scannedAt, overdue }: LocksView
 export function exitCodeOfPlan(plan: UnlockPlan | Refused): ExitCode {
   if (plan.outcome === 'planned') return 0
   return plan.rule === 'unknown' || plan.rule === 'cannot-be-read' ? 2 : 1
+}
+
+/** What became of an unlock. */
+export function exitCodeOfRun({ run }: UnlockRunView): ExitCode {
+  if (run?.outcome === 'unlocked') return 0
+  return run?.outcome === 'refused' ? 1 : 2
 }
 
 /** Where a lock may be that nobody has seen. */

@@ -1,5 +1,7 @@
 import { LockstepError } from '../../../functions/lib/errors.ts'
+import type { ApprovalLine } from '../views/approval-view.ts'
 import type { LockLine, LocksView, LockView } from '../views/lock-view.ts'
+import type { UnlockRunView, UnlockStarted } from '../views/unlock-run-view.ts'
 import type { UnlockView } from '../views/unlock-view.ts'
 
 /** The host's time and pace come with every answer. */
@@ -13,6 +15,16 @@ interface Timed {
 export type LocksAnswer = Timed & LocksView
 export type LockAnswer = Timed & { readonly lock: LockView }
 export type UnlockAnswer = Timed & { readonly unlock: UnlockView }
+export type UnlockRunAnswer = Timed & { readonly unlock: UnlockRunView }
+export type ApprovalsAnswer = Timed & { readonly approvals: readonly ApprovalLine[] }
+export type ApprovalAnswer = Timed & { readonly approval: ApprovalLine }
+
+/** What a person says about an approval. */
+export interface Said {
+  readonly as: string
+  readonly decision: 'approve' | 'deny'
+  readonly reason?: string
+}
 
 /** A local host's locks, over its HTTP API. */
 export class LocksClient {
@@ -38,12 +50,44 @@ export class LocksClient {
     return this.get(`/api/locks/${await this.keyOf(id)}/unlock`) as Promise<UnlockAnswer>
   }
 
+  /** Starts a guarded unlock, unless one is under way. Takes and throws what `find` does. */
+  async start(id: string, asked: { readonly by?: string; readonly reason?: string }): Promise<UnlockStarted> {
+    return this.post(`/api/locks/${await this.keyOf(id)}/unlock`, asked) as Promise<UnlockStarted>
+  }
+
+  /** How far an unlock is. Throws as `list`. */
+  async follow(unlock: string): Promise<UnlockRunAnswer> {
+    return this.get(`/api/unlocks/${encodeURIComponent(unlock)}`) as Promise<UnlockRunAnswer>
+  }
+
+  /** What waits for people. Throws as `list`. */
+  async approvals(): Promise<ApprovalsAnswer> {
+    return this.get('/api/approvals') as Promise<ApprovalsAnswer>
+  }
+
+  /** By an unlock's id, a lock's id or its beginning, or an object. Throws ApprovalUnknown, and as `find`. */
+  async decide(id: string, said: Said): Promise<ApprovalAnswer> {
+    const { approvals } = await this.approvals()
+    const [match, other] = waitingFor(approvals, id)
+    if (other)
+      throw ambiguous(
+        id,
+        waitingFor(approvals, id).map(({ unlock, object }) => `${unlock} (${object})`),
+      )
+    if (!match) {
+      const next = 'See what does with npm run locks -- approvals.'
+      throw new LockstepError('ApprovalUnknown', `No unlock ${id} waits for people.`, next)
+    }
+    const { unlock, judged } = match
+    return this.post(`/api/approvals/${encodeURIComponent(unlock)}`, { ...said, judged }) as Promise<ApprovalAnswer>
+  }
+
   private async keyOf(id: string): Promise<string> {
     const { locks } = await this.list()
     const [match, other] = matching(locks, id)
     if (other) {
       const names = matching(locks, id).map((lock) => `${lock.id ?? lock.key} (${lock.object ?? 'no object'})`)
-      throw new LockstepError('LockAmbiguous', `${id} may be any of ${names.join(', ')}.`, 'Give more of the id.')
+      throw ambiguous(id, names)
     }
     // A place that is free is not listed; by its key it can be asked for.
     const key = match?.key ?? (/^[0-9a-f]{16}$/.test(id) ? id : undefined)
@@ -53,16 +97,40 @@ export class LocksClient {
     return encodeURIComponent(key)
   }
 
-  private async get(path: string): Promise<unknown> {
-    const response = await fetch(`${this.url}${path}`).catch(() => {
+  private get(path: string): Promise<unknown> {
+    return this.ask(path)
+  }
+
+  private post(path: string, body: object): Promise<unknown> {
+    return this.ask(path, {
+      method: 'POST',
+      body: JSON.stringify(body),
+      headers: { 'content-type': 'application/json' },
+    })
+  }
+
+  private async ask(path: string, init?: RequestInit): Promise<unknown> {
+    const response = await fetch(`${this.url}${path}`, init).catch(() => {
       const next = 'Start one with npm start, or say with --url where it is.'
       throw new LockstepError('HostUnreachable', `No local host answers at ${this.url}.`, next)
     })
     const answer: unknown = await response.json().catch(() => undefined)
     if (response.ok && typeof answer === 'object') return answer
     const said = (answer as { error?: unknown } | undefined)?.error ?? `${response.status}`
-    throw new LockstepError('HostRefused', `${this.url} answers: ${said}`, 'Check that a local host is there.')
+    // What it says itself tells what to do.
+    const next = response.status < 500 && said !== `${response.status}` ? '' : 'Check that a local host is there.'
+    throw new LockstepError('HostRefused', `${this.url} answers: ${said}`, next)
   }
+}
+
+function ambiguous(id: string, names: readonly string[]): LockstepError {
+  return new LockstepError('LockAmbiguous', `${id} may be any of ${names.join(', ')}.`, 'Give more of the id.')
+}
+
+function waitingFor(approvals: readonly ApprovalLine[], id: string): readonly ApprovalLine[] {
+  const exact = approvals.filter(({ unlock, lock, object, place }) => [unlock, lock, object, place].includes(id))
+  if (exact.length > 0) return exact
+  return approvals.filter(({ lock, object }) => lock.startsWith(id) || object.endsWith(`/${id}`))
 }
 
 /** What names a lock exactly comes before what begins like it. */

@@ -34,6 +34,7 @@ interface Statement {
   readonly Effect: string
   readonly Action: string | readonly string[]
   readonly Resource: unknown
+  readonly Condition?: object
 }
 const asList = <T>(value: T | readonly T[]): readonly T[] => (Array.isArray(value) ? value : [value as T])
 
@@ -55,6 +56,11 @@ describe('permissions', () => {
   const tables = ['dynamodb:BatchGetItem', 'dynamodb:DescribeTable', 'dynamodb:GetItem', 'dynamodb:Scan']
   const buckets = ['s3:GetObject', 's3:ListBucket']
   const events = ['events:PutEvents']
+  const versions = ['s3:GetObject', 's3:GetObjectVersion', 's3:ListBucket', 's3:ListBucketVersions']
+  const answers = ['states:SendTaskFailure', 'states:SendTaskSuccess']
+  const secret = ['secretsmanager:GetSecretValue']
+  /** For Lambda, to keep the event. */
+  const lost = ['sqs:GetQueueAttributes', 'sqs:GetQueueUrl', 'sqs:SendMessage']
 
   it.each([
     ['StepsWaves', []],
@@ -67,12 +73,28 @@ describe('permissions', () => {
     ['StepsHold', [...ledger, ...clusters]],
     ['StepsReport', ledger],
     ['StepsRelease', [...ledger, ...clusters]],
-    ['StepsRestore', [...ledger, ...clusters]],
+    ['StepsRestore', [...ledger, ...clusters, ...lost]],
     ['StepsJudge', [...ledger, ...tables, ...clusters, ...events, ...buckets].sort()],
     ['StepsJudgeOthers', [...ledger, ...tables, ...events, ...buckets].sort()],
+    ['StepsUnlockAct', [...ledger, ...answers, 'states:SendTaskHeartbeat'].sort()],
+    ['StepsUnlockAssess', [...ledger, ...tables, ...clusters, ...events, ...buckets].sort()],
+    ['StepsUnlockAsk', [...ledger, ...clusters, ...answers, ...secret, 'sns:Publish'].sort()],
+    ['StepsUnlockBegin', [...ledger, ...clusters]],
+    ['StepsUnlockFence', [...ledger, ...clusters]],
+    ['StepsUnlockBackUp', [...ledger, ...clusters, ...versions, 's3:PutObject']],
+    [
+      'StepsUnlockDelete',
+      [...ledger, 'dynamodb:DeleteItem', 'dynamodb:GetItem', ...clusters, ...buckets, 's3:DeleteObject'].sort(),
+    ],
+    ['StepsUnlockPutBack', [...ledger, ...clusters, ...buckets]],
+    ['StepsUnlockVerify', [...ledger, ...clusters, ...versions]],
+    ['StepsUnlockConclude', [...ledger, ...clusters, ...events]],
+    ['StepsUnlockWatch', [...ledger, ...clusters, ...events, ...lost]],
+    ['ApprovalsPage', [...ledger, ...secret, ...answers]],
     ['WebhookHandler', ['secretsmanager:GetSecretValue', 'states:StartExecution']],
     ['Workflowrollout', ['lambda:InvokeFunction']],
-    ['Workflowlockscan', ['lambda:InvokeFunction']],
+    ['Workflowlockscan', ['lambda:InvokeFunction', 'states:StartExecution']],
+    ['Workflowguardedunlock', ['lambda:InvokeFunction']],
     [
       'Workflowfleet',
       [
@@ -97,7 +119,7 @@ describe('permissions', () => {
   })
 
   it('are one policy for each role, and no managed ones', () => {
-    expect(policies).toHaveLength(18)
+    expect(policies).toHaveLength(31)
     for (const role of Object.values(template.findResources('AWS::IAM::Role')))
       expect(role.Properties).not.toHaveProperty('ManagedPolicyArns')
   })
@@ -130,7 +152,7 @@ describe('permissions', () => {
 
   it('on clusters name exactly those of the fleet', () => {
     const statements = policies.flatMap((policy) => policy.statements).filter(({ Action }) => Action === clusters[0])
-    expect(statements).toHaveLength(9)
+    expect(statements).toHaveLength(19)
     for (const { Resource } of statements) {
       const arns = asList(Resource).map((arn) => (arn as { 'Fn::Join': [string, unknown[]] })['Fn::Join'][1].at(-1))
       expect(arns.sort()).toEqual([':cluster/prod-eks-01', ':cluster/staging-eks-01'])
@@ -141,24 +163,48 @@ describe('permissions', () => {
 describe('access to clusters', () => {
   it('is an entry for each cluster and each function that reaches them', () => {
     const entries = Object.values(template.findResources('AWS::EKS::AccessEntry')).map(({ Properties }) => Properties)
-    expect(entries).toHaveLength(18)
+    expect(entries).toHaveLength(38)
     expect(new Set(entries.map(({ ClusterName }) => ClusterName))).toEqual(new Set(['staging-eks-01', 'prod-eks-01']))
     const roleOf = ({ PrincipalArn }: Record<string, Record<string, string[]>>) =>
       PrincipalArn?.['Fn::GetAtt']?.[0]?.replace(/^Steps(.*)Role.*/, '$1') ?? ''
-    for (const entry of entries) {
-      const groups = roleOf(entry) === 'Judge' ? [clusterGroup, locksGroup] : [clusterGroup]
-      expect(entry).toMatchObject({ Type: 'STANDARD', KubernetesGroups: groups })
+    const inGroups = (...groups: string[]) => {
+      const own = entries.filter(({ KubernetesGroups }) => KubernetesGroups.join() === groups.join())
+      return [...new Set(own.map(roleOf))].sort()
     }
-    expect([...new Set(entries.map(roleOf))].sort()).toEqual(
-      ['Fetch', 'Gate', 'Hold', 'Judge', 'Open', 'Plan', 'Release', 'Restore', 'Wait'].sort(),
+    for (const entry of entries) expect(entry).toMatchObject({ Type: 'STANDARD' })
+    expect(inGroups(clusterGroup)).toEqual(
+      ['Fetch', 'Gate', 'Hold', 'Open', 'Plan', 'Release', 'Restore', 'Wait'].sort(),
     )
+    expect(inGroups(clusterGroup, locksGroup)).toEqual(['Judge', 'UnlockAsk', 'UnlockAssess', 'UnlockVerify'])
+    // Each of them changes something that only unlocks change.
+    expect(inGroups(clusterGroup, locksGroup, unlockGroup)).toEqual([
+      'UnlockBackUp',
+      'UnlockBegin',
+      'UnlockConclude',
+      'UnlockDelete',
+      'UnlockFence',
+      'UnlockPutBack',
+      'UnlockWatch',
+    ])
+  })
+
+  it('leaves room in the stack for eighteen clusters', () => {
+    const names = Array.from({ length: 18 }, (_, index) => `cluster-${index}`)
+    const written = {
+      repositories: [{ name: 'my-org/fleet-infra', branches: ['main'] }],
+      clusters: names.map((name) => ({ name, eks: name, region: 'eu-west-1', environment: 'test' })),
+      locks: { approvers: ['ana', 'bob'].map((name) => ({ name, email: `${name}@example.com` })) },
+    }
+    const { Resources } = Template.fromStack(stackOf({ written, fleet: parseFleet(written) })).toJSON()
+    // https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
+    expect(Object.keys(Resources).length).toBeLessThan(500)
   })
 
   it('says which clusters need theirs by hand', () => {
     const here = { name: 'here', eks: 'here', region: 'eu-central-1', environment: 'test' }
     const there = { ...here, name: 'there', eks: 'there', region: 'eu-west-1' }
     const stack = stackOf(fleetOf([here, there]))
-    expect(Object.keys(Template.fromStack(stack).findResources('AWS::EKS::AccessEntry'))).toHaveLength(9)
+    expect(Object.keys(Template.fromStack(stack).findResources('AWS::EKS::AccessEntry'))).toHaveLength(19)
     Annotations.fromStack(stack).hasInfo('*', Match.stringLikeRegexp('in eu-central-1. Create those of there by hand'))
   })
 
@@ -221,7 +267,7 @@ describe('functions', () => {
   const functions = Object.values(template.findResources('AWS::Lambda::Function')).map(({ Properties }) => Properties)
 
   it('are all built alike, traced, and log to a group that forgets', () => {
-    expect(functions).toHaveLength(14)
+    expect(functions).toHaveLength(26)
     for (const each of functions)
       expect(each).toMatchObject({
         Runtime: 'nodejs24.x',
@@ -239,6 +285,10 @@ describe('functions', () => {
       'Lockstep: has the source fetched',
       'Lockstep: waits for a layer',
       'Lockstep: keeps what a failure holds',
+      'Lockstep: fences a locked state',
+      'Lockstep: deletes a lock that is exactly what was judged',
+      'Lockstep: puts back what an unlock changed',
+      'Lockstep: waits for the plan after an unlock',
     ])
   })
 
@@ -250,7 +300,7 @@ describe('functions', () => {
 describe('the webhook', () => {
   it('is POST /webhook, throttled, with access logs that hold no header and no body', () => {
     template.hasResourceProperties('AWS::ApiGatewayV2::Route', { RouteKey: 'POST /webhook' })
-    template.resourceCountIs('AWS::ApiGatewayV2::Route', 1)
+    template.resourceCountIs('AWS::ApiGatewayV2::Route', 2)
     template.hasResourceProperties('AWS::ApiGatewayV2::Integration', { PayloadFormatVersion: '2.0' })
     template.hasResourceProperties('AWS::ApiGatewayV2::Stage', {
       DefaultRouteSettings: { ThrottlingRateLimit: 20, ThrottlingBurstLimit: 40 },
@@ -285,6 +335,7 @@ describe('the state machines', () => {
   it('log everything but what goes through them, and are traced', () => {
     expect(machines.map(({ StateMachineName }) => StateMachineName).sort()).toEqual([
       'Lockstep-fleet',
+      'Lockstep-guarded-unlock',
       'Lockstep-lock-scan',
       'Lockstep-rollout',
     ])
@@ -333,17 +384,140 @@ it('keeps the ledger, whatever happens to the stack', () => {
   })
 })
 
-it('restores after every end of a rollout that is not a success', () => {
+it.each([
+  ['a rollout', 'Workflowrollout', 'StepsRestore', 'RestoreLost'],
+  ['an unlock', 'Workflowguardedunlock', 'StepsUnlockWatch', 'RestoreUnlockLost'],
+])('restores after every end of %s that is not a success, and loses no event', (_, machine, watch, lost) => {
+  const queue = { 'Fn::GetAtt': [Match.stringLikeRegexp(`^${lost}`), 'Arn'] }
   template.hasResourceProperties('AWS::Events::Rule', {
     EventPattern: {
       source: ['aws.states'],
       'detail-type': ['Step Functions Execution Status Change'],
       detail: {
-        stateMachineArn: [{ Ref: Match.stringLikeRegexp('^Workflowrollout') }],
+        stateMachineArn: [{ Ref: Match.stringLikeRegexp(`^${machine}`) }],
         status: ['ABORTED', 'FAILED', 'TIMED_OUT'],
       },
     },
-    Targets: [Match.objectLike({ Arn: { 'Fn::GetAtt': [Match.stringLikeRegexp('^StepsRestoreFunction'), 'Arn'] } })],
+    Targets: [
+      {
+        Arn: { 'Fn::GetAtt': [Match.stringLikeRegexp(`^${watch}Function`), 'Arn'] },
+        DeadLetterConfig: { Arn: queue },
+        Id: Match.anyValue(),
+      },
+    ],
+  })
+  template.hasResourceProperties('AWS::Lambda::EventInvokeConfig', {
+    FunctionName: { Ref: Match.stringLikeRegexp(`^${watch}Function`) },
+    MaximumRetryAttempts: 2,
+    DestinationConfig: { OnFailure: { Destination: queue } },
+  })
+})
+
+describe('unlocks', () => {
+  const statementsOf = (action: string) =>
+    policies.flatMap(({ id, statements }) =>
+      statements
+        .filter(({ Action }) => asList(Action).includes(action))
+        .map((statement) => ({ id: id.replace(/Role.*/, ''), ...statement })),
+    )
+
+  it('delete lock files only by what they were, and nothing else in a bucket', () => {
+    const deletes = statementsOf('s3:DeleteObject')
+    expect(deletes.map(({ id }) => id)).toEqual(['StepsUnlockDelete'])
+    expect(deletes[0]).toMatchObject({ Condition: { Null: { 's3:if-match': 'false' } } })
+    expect(JSON.stringify(deletes[0]?.Resource)).toMatch(/:s3:::my-tfstate-bucket\/\*\.tflock"/)
+    expect(deletes[0]?.Action).toBe('s3:DeleteObject')
+  })
+
+  it('read states where they judge, back up, delete, put back and verify', () => {
+    const readers = statementsOf('s3:GetObject').filter(({ id }) => id.startsWith('StepsUnlock'))
+    for (const { Resource } of readers) expect(JSON.stringify(Resource)).toMatch(/:s3:::my-tfstate-bucket\/\*"/)
+    expect(readers.map(({ id }) => id.replace('StepsUnlock', '')).sort()).toEqual([
+      'Assess',
+      'BackUp',
+      'Delete',
+      'PutBack',
+      'Verify',
+    ])
+  })
+
+  it('delete items in lock tables only, by one function', () => {
+    const deletes = statementsOf('dynamodb:DeleteItem')
+    expect(deletes.map(({ id }) => id)).toEqual(['StepsUnlockDelete'])
+    expect(JSON.stringify(deletes[0]?.Resource)).toMatch(/:table\/terraform-state-lock"/)
+    expect(JSON.stringify(deletes[0]?.Resource)).not.toContain('Ledger')
+  })
+
+  it('write copies of states beside them, and no state', () => {
+    const puts = statementsOf('s3:PutObject')
+    expect(puts.map(({ id }) => id)).toEqual(['StepsUnlockBackUp'])
+    expect(JSON.stringify(puts[0]?.Resource)).toMatch(/:s3:::my-tfstate-bucket\/\*\.lockstep-backup-\*"/)
+  })
+
+  it('write their audit and their approvals alone, and nobody updates or deletes an item of the ledger', () => {
+    const puts = statementsOf('dynamodb:PutItem')
+    const free = puts.filter(({ Condition }) => Condition === undefined).map(({ id }) => id)
+    expect(free.sort()).toEqual(['ApprovalsPage', ...unlockSteps].sort())
+    for (const { Condition } of puts.filter(({ id }) => !free.includes(id)))
+      expect(Condition).toEqual({
+        'ForAllValues:StringNotLike': { 'dynamodb:LeadingKeys': ['unlock#*', 'approvals'] },
+      })
+    for (const action of ['dynamodb:UpdateItem', 'dynamodb:BatchWriteItem', 'dynamodb:PartiQLUpdate'])
+      expect(statementsOf(action)).toEqual([])
+  })
+
+  const unlockSteps = [
+    'Act',
+    'Ask',
+    'Assess',
+    'BackUp',
+    'Begin',
+    'Conclude',
+    'Delete',
+    'Fence',
+    'PutBack',
+    'Verify',
+    'Watch',
+  ].map((step) => `StepsUnlock${step}`)
+
+  it('are started by scans, and answered for where people decide', () => {
+    const starts = statementsOf('states:StartExecution').filter(({ id }) => id === 'Workflowlockscan')
+    expect(starts.map(({ Resource }) => Resource)).toEqual([{ Ref: expect.stringMatching(/^Workflowguardedunlock/) }])
+    for (const action of ['states:SendTaskSuccess', 'states:SendTaskHeartbeat'])
+      for (const { Resource } of statementsOf(action))
+        expect(JSON.stringify(Resource)).toContain(':stateMachine:Lockstep-guarded-unlock"')
+  })
+})
+
+describe('approvals', () => {
+  it('are a page with its own secret, on the API of the webhook', () => {
+    template.resourceCountIs('AWS::ApiGatewayV2::Api', 1)
+    template.hasResourceProperties('AWS::ApiGatewayV2::Route', { RouteKey: 'ANY /approve/{token}' })
+    template.hasResourceProperties('AWS::Lambda::Function', {
+      Description: 'Lockstep: the page on which people approve an unlock',
+      Environment: { Variables: { APPROVAL_SECRET_ARN: { Ref: Match.stringLikeRegexp('^ApprovalsSecret') } } },
+    })
+    template.hasResourceProperties('AWS::Lambda::Function', {
+      Description: 'Lockstep: asks people to agree to an unlock',
+      Environment: {
+        Variables: {
+          APPROVAL_SECRET_ARN: { Ref: Match.stringLikeRegexp('^ApprovalsSecret') },
+          APPROVAL_TOPIC_ARN: { Ref: Match.stringLikeRegexp('^ApprovalsTopic') },
+          APPROVAL_URL: { 'Fn::Join': ['', [{ 'Fn::GetAtt': [Match.anyValue(), 'ApiEndpoint'] }, '/approve/']] },
+        },
+      },
+    })
+  })
+
+  it('are asked of each person by a link of their own', () => {
+    const filters = Object.values(template.findResources('AWS::SNS::Subscription')).map(({ Properties }) => ({
+      [Properties.Endpoint]: Properties.FilterPolicy,
+    }))
+    expect(Object.assign({}, ...filters)).toEqual({
+      'ana@example.com': { approver: ['ana'] },
+      'bob@example.com': { approver: ['bob'] },
+      'carol@example.com': { approver: ['carol'] },
+    })
   })
 })
 
@@ -380,7 +554,7 @@ describe('the scan for locks', () => {
     const statements = policies
       .flatMap((policy) => policy.statements)
       .filter(({ Action }) => Action === 'events:PutEvents')
-    expect(statements).toHaveLength(2)
+    expect(statements).toHaveLength(5)
     for (const statement of statements)
       expect(statement).toMatchObject({ Condition: { StringEquals: { 'events:source': 'lockstep' } } })
   })

@@ -1,0 +1,101 @@
+import { CfnOutput, Duration, Validations } from 'aws-cdk-lib'
+import { type HttpApi, HttpMethod } from 'aws-cdk-lib/aws-apigatewayv2'
+import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations'
+import { Alias } from 'aws-cdk-lib/aws-kms'
+import { Secret } from 'aws-cdk-lib/aws-secretsmanager'
+import { SubscriptionFilter, Topic } from 'aws-cdk-lib/aws-sns'
+import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions'
+import { Construct } from 'constructs'
+import type { FleetFile } from '../fleet.ts'
+import { HandlerFunction } from './handler-function.ts'
+import type { Ledger } from './ledger.ts'
+import type { Steps } from './steps.ts'
+import { machineArn } from './workflow.ts'
+
+export interface ApprovalsProps extends FleetFile {
+  readonly ledger: Ledger
+  readonly steps: Steps
+  readonly api: HttpApi
+}
+
+/**
+ * How people agree to unlocks: a topic that sends each of them a link, the secret that links are signed with, and the
+ * page behind them.
+ */
+export class Approvals extends Construct {
+  constructor(scope: Construct, id: string, { fleet, written, ledger, steps, api }: ApprovalsProps) {
+    super(scope, id)
+    const { 'unlock-ask': ask, 'unlock-act': act } = steps.functions
+    const secret = this.secret()
+    const topic = this.topic(fleet)
+    const page = new HandlerFunction(this, 'Page', {
+      handler: 'unlock-approve',
+      description: 'Lockstep: the page on which people approve an unlock',
+      timeout: Duration.seconds(20),
+      // Memory is also CPU, and a person waits for this one.
+      memorySize: 512,
+      environment: { LEDGER_TABLE: ledger.table.tableName, APPROVAL_SECRET_ARN: secret.secretArn },
+      bundled: { LOCKSTEP_FLEET: written },
+    })
+    ledger.grant(page, 'unlocks')
+    const [route] = api.addRoutes({
+      path: '/approve/{token}',
+      methods: [HttpMethod.ANY],
+      integration: new HttpLambdaIntegration('Integration', page.function),
+    })
+    if (route)
+      Validations.of(route).acknowledge({
+        id: 'AwsSolutions-APIG4',
+        reason:
+          'The last part of the address is signed, and for one person; the function checks it before anything else.',
+      })
+
+    for (const [name, value] of Object.entries({
+      APPROVAL_TOPIC_ARN: topic.topicArn,
+      APPROVAL_SECRET_ARN: secret.secretArn,
+      APPROVAL_URL: `${api.apiEndpoint}/approve/`,
+    }))
+      ask.function.addEnvironment(name, value)
+    ask.allow(['sns:Publish'], [topic.topicArn])
+    for (const signs of [ask, page]) signs.allow(['secretsmanager:GetSecretValue'], [secret.secretArn])
+    // By its name: the state machine itself comes after the functions that it invokes.
+    const unlocks = [machineArn(this, 'guarded-unlock')]
+    for (const answers of [ask, page]) answers.allow(['states:SendTaskFailure', 'states:SendTaskSuccess'], unlocks)
+    act.allow(['states:SendTaskFailure', 'states:SendTaskHeartbeat', 'states:SendTaskSuccess'], unlocks)
+
+    new CfnOutput(this, 'TopicArn', { value: topic.topicArn, description: 'Where approvers get their links from' })
+  }
+
+  private secret(): Secret {
+    const secret = new Secret(this, 'Secret', {
+      description: 'Lockstep: {"current": …, "previous": …} secrets that links to approvals are signed with',
+      generateSecretString: {
+        secretStringTemplate: '{}',
+        generateStringKey: 'current',
+        passwordLength: 48,
+        excludePunctuation: true,
+      },
+    })
+    Validations.of(secret).acknowledge({
+      id: 'AwsSolutions-SMG4',
+      reason:
+        'Links that were sent have to stay good: the old secret becomes "previous", which only a person can decide.',
+    })
+    return secret
+  }
+
+  /** Each person gets the links that are meant for them, and no others. */
+  private topic({ locks }: ApprovalsProps['fleet']): Topic {
+    const topic = new Topic(this, 'Topic', {
+      displayName: 'Lockstep',
+      enforceSSL: true,
+      masterKey: Alias.fromAliasName(this, 'Key', 'alias/aws/sns'),
+    })
+    for (const { name, email } of locks.approvers) {
+      if (email === undefined) continue
+      const filterPolicy = { approver: SubscriptionFilter.stringFilter({ allowlist: [name] }) }
+      topic.addSubscription(new EmailSubscription(email, { filterPolicy }))
+    }
+    return topic
+  }
+}
