@@ -47,8 +47,16 @@ export async function restoreEnded(unlock: string, why: string, ports: WatchPort
 /** The same for a cluster, where nobody told of the end of an execution: by its turn that has run out. */
 export async function sweep(cluster: string, ports: WatchPorts): Promise<Watched> {
   const watched = await restoreIn(cluster, ports)
-  if (watched.unlock) await endRun(watched.unlock, 'nothing was heard of it any more', ports)
+  if (watched.unlock && !(await isUnderWay(cluster, watched.unlock, ports))) {
+    await endRun(watched.unlock, 'nothing was heard of it any more', ports)
+  }
   return watched
+}
+
+/** Its execution puts back what it has changed, and says by itself how it ended. */
+async function isUnderWay(cluster: string, unlock: string, { ledger, clock }: WatchPorts): Promise<boolean> {
+  const turn = await ledger.readUnlock(cluster)
+  return turn?.unlock === unlock && turn.leaseUntil > clock.now()
 }
 
 async function restoreIn(cluster: string, { clusters, ledger, clock, log }: WatchPorts, ended?: string) {
