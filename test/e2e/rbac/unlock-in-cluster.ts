@@ -55,7 +55,7 @@ async function unlock(cluster: Cluster, { deployment, pod, vpc }: Objects): Prom
   await ledger.takeUnlock({ cluster: cluster.name, unlock: intent.unlock, leaseUntil: systemClock.now() + 60_000 })
   await ledger.writeIntent(intent)
   await writeOnDeployment(cluster, intent)
-  for (const change of intent.changes) await makeChange(cluster, change)
+  for (const change of intent.changes) await makeChange(cluster, change, async () => {})
   await cluster.delete({ kind: 'Pod', namespace, name: pod.metadata.name }, { uid: pod.metadata.uid ?? '' })
   await cluster.create({ kind: 'Secret', namespace, name: 'lockstep-backup' }, { type: 'Opaque', immutable: true })
   const leases = new LeaseLockStore(cluster)
