@@ -170,7 +170,7 @@ const approver = named(
       /^[\p{L}\p{N}][\p{L}\p{N} .'@_-]{0,63}$/u,
       "a name of at most 64 letters, digits, spaces and any of . ' @ _ -",
     ),
-    /** Where a link is sent to. Without one the person decides where Lockstep runs. */
+    /** Where links are sent to. Without one they go to whatever else listens on the topic for that name. */
     email: z.email(give('an e-mail address')).optional(),
   },
   'a name, or {"name": …, "email": …}',
