@@ -519,10 +519,10 @@ function approvalCard({
     facts([
       ['Asked by', requestedBy],
       ['Because', reason],
-      ['By', rung],
+      ['Rung', rung],
       ['Approvals', `${decisions.length} of ${needed}: ${made}`],
       ['Time left', duration(Math.max(0, expiresAt - hostNow()))],
-      ['Evidence', h('a', { href: lockAddress(place) }, 'Why it is thought to be stale')],
+      ['Evidence', h('a', { href: lockAddress(place) }, 'What is known of the lock')],
       [
         'Execution',
         h('a', { href: executionAddress({ machine: 'guarded-unlock', name: unlock }) }, 'History of this unlock'),
