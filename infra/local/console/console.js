@@ -685,6 +685,10 @@ function executionPage({ execution, parent, children, events, speed }) {
         ['State transitions', String(transitions)],
         ['ARN', h('code', {}, executionArn)],
         ...(machine === 'rollout' ? [['Rollout', h('a', { href: rolloutAddress(name) }, 'Layers and objects')]] : []),
+        // The name of an unlock begins with the place of its lock.
+        ...(machine === 'guarded-unlock'
+          ? [['Lock', h('a', { href: lockAddress(name.split('-')[0]) }, 'What is known of the lock')]]
+          : []),
         ...(parent ? [['Started by', executionLink(parent)]] : []),
         ...(children.length > 0 ? [['Has started', children.map((child) => h('div', {}, executionLink(child)))]] : []),
       ]),
@@ -920,7 +924,9 @@ const actions = {
     if (answer) location.hash = executionAddress({ machine: 'guarded-unlock', name: answer.unlock })
   },
   stop: ({ machine, id }) => {
-    if (!confirm('Stop this execution? The gates that it has closed are opened.')) return
+    const after =
+      machine === 'guarded-unlock' ? 'What it has changed is put back.' : 'The gates that it has closed are opened.'
+    if (!confirm(`Stop this execution? ${after}`)) return
     post(`/api/${path('executions', machine, id)}/stop`, id)
   },
 }
