@@ -194,22 +194,6 @@ describe('told of the end of an execution', () => {
 describe('asked for a cluster', () => {
   const asked = () => watch({ cluster: 'staging' })
 
-  test('helps one that puts back what it has changed, and leaves it to that one to end', async () => {
-    await begun()
-    await ledger.beginRestore('staging', unlock)
-    expect(await asked()).toEqual({ unlock, undone: 5, left: 0 })
-    expect(fields()).toEqual(before)
-    now = leaseUntil - 1
-    await asked()
-    expect((await ledger.readUnlockRun(unlock))?.value).toEqual(run)
-    expect((await ledger.readUnlock('staging'))?.intent).toEqual(world.intent('quiesce'))
-    expect(told).toEqual([])
-    now = leaseUntil + stragglerMs
-    await asked()
-    expect((await ledger.readUnlockRun(unlock))?.value.outcome).toBe('failed')
-    expect((await ledger.readUnlock('staging'))?.intent).toBeUndefined()
-  })
-
   test('lets an unlock be that is alive', async () => {
     await begun()
     now = leaseUntil - 1
