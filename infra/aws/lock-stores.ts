@@ -8,6 +8,7 @@ import type { HandlerFunction } from './handler-function.ts'
 export type StoreWork =
   | 'reads locks'
   | 'reads locks and states'
+  | 'reads states'
   | 'reads versions of states'
   | 'backs up states'
   | 'reads states and deletes locks'
@@ -38,6 +39,7 @@ const versions = {
 const rightsOf: Readonly<Record<StoreWork, Rights>> = {
   'reads locks': { tables: readTables, buckets: [list], objects: { [lockFiles]: ['s3:GetObject'] } },
   'reads locks and states': { tables: readTables, buckets: [list], objects: { [states]: ['s3:GetObject'] } },
+  'reads states': { buckets: [list], objects: { [states]: ['s3:GetObject'] } },
   'reads versions of states': versions,
   'backs up states': { ...versions, objects: { ...versions.objects, [copies]: ['s3:PutObject'] } },
   'reads states and deletes locks': {
