@@ -49,6 +49,9 @@ const steps: Readonly<Record<string, Step<any, any, AllPorts>>> = {
   'unlock-watch': unlockWatch,
 }
 
+/** An API server works on a request for a minute at most. In milliseconds. */
+const longestRequestMs = 58_000
+
 /** Those that the state machine calls. */
 const machineFunctions = new Set(
   Object.keys(steps).filter((name) => !['judge', 'unlock-act', 'unlock-watch'].includes(name)),
@@ -179,10 +182,16 @@ export class Lockstep {
     }
   }
 
-  /** Somebody stops an execution of the unlock that runs. */
+  /** Somebody stops an execution of the unlock that runs. Its function hears nothing of it, and takes its time. */
   stopAnExecution(): void {
     const [running] = this.interpreter.list({ status: 'RUNNING' })
-    if (running) this.interpreter.stop(running.executionArn)
+    if (!running) return
+    const { random } = this.options
+    for (const invocation of this.invocations) {
+      const { unlock } = invocation.payload as { unlock?: string }
+      if (unlock === running.name) invocation.forsake(() => random.between(0, longestRequestMs))
+    }
+    this.interpreter.stop(running.executionArn)
   }
 
   /** The local host is killed, and started again: every process ends, and what runs is gone on with. */
