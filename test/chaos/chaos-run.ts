@@ -2,6 +2,7 @@ import { unlockAnnotation } from '../../functions/lib/flux/annotations.ts'
 import type { Rung } from '../../functions/lib/unlock/rung.ts'
 import type { UnlockOutcome } from '../../functions/lib/unlock/unlock-run.ts'
 import { ChaosClock } from './chaos-clock.ts'
+import type { Double } from './lockstep/double.ts'
 import type { Faults } from './lockstep/fault.ts'
 import { Lockstep } from './lockstep/lockstep.ts'
 import { RandomFaults } from './lockstep/random-faults.ts'
@@ -27,8 +28,7 @@ export interface RunReport {
 
 export interface RunOptions {
   readonly seed: number
-  /** A double of the judge, for whom every holder is dead. */
-  readonly isAlwaysStale?: boolean
+  readonly double?: Double | undefined
   /** Default: what follows from the seed. */
   readonly scenario?: Scenario
   readonly faults?: Faults
@@ -41,7 +41,7 @@ const minute = 60_000
 const settlingMs = 4 * 60 * minute
 
 /** One run: everything in it follows from its seed. */
-export async function chaosRun({ seed, isAlwaysStale = false, ...given }: RunOptions): Promise<RunReport> {
+export async function chaosRun({ seed, double, ...given }: RunOptions): Promise<RunReport> {
   const random = new Random(seed)
   const scenario = given.scenario ?? scenarioOf(random.fork())
   const clock = new ChaosClock(start)
@@ -69,7 +69,7 @@ export async function chaosRun({ seed, isAlwaysStale = false, ...given }: RunOpt
       if (a !== b) trace(`      ${world.api.isLockstep ? 'LOCKSTEP' : ''} ${type} ${key} ${a}`)
     })
   const host: Lockstep = new Lockstep({
-    ...{ clock, random: random.fork(), truth, world, isAlwaysStale, trace },
+    ...{ clock, random: random.fork(), truth, world, double, trace },
     faults: given.faults ?? new RandomFaults(random.fork(), scenario),
     eventsLost: scenario.eventsLost,
     beforeCall: (call) => {

@@ -27,6 +27,7 @@ import type { Random } from '../random.ts'
 import type { Truth } from '../truth.ts'
 import type { World } from '../world/world.ts'
 import { ChaosLedger } from './chaos-ledger.ts'
+import { clusterWith, type Double, storeWith } from './double.ts'
 import { type Call, type Counts, type Fault, type Faults, noFault } from './fault.ts'
 import { Invocation } from './invocation.ts'
 import { ChaosStates } from './states.ts'
@@ -95,7 +96,7 @@ export interface LockstepOptions {
   readonly beforeCall: (call: Call) => void
   /** Of the events that tell of the end of an execution, how many are lost, from 0 to 1. */
   readonly eventsLost: number
-  readonly isAlwaysStale: boolean
+  readonly double?: Double | undefined
   /** What happens, for people. */
   readonly trace?: ((line: string) => void) | undefined
 }
@@ -287,8 +288,11 @@ export class Lockstep {
 
   private portsOf(invocation: Invocation): AllPorts {
     const { clock, world } = this.options
-    const cluster = invocation.port('cluster', world.api.cluster)
-    const stores = [world.place.table, world.place.files].map((store) => invocation.port('locks', store))
+    const { double } = this.options
+    const cluster = invocation.port('cluster', clusterWith(double, invocation.functionName, world.api.cluster))
+    const stores = [world.place.table, world.place.files].map((store) =>
+      invocation.port('locks', storeWith(double, store)),
+    )
     const states = invocation.port('states', this.states)
     return {
       ...{ clock, fleet, log: silentLog, sliceMs: 10 * minute },

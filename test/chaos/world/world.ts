@@ -386,7 +386,7 @@ export class World {
     const { clock, random, truth, place, state } = this
     this.laptop = new TofuProcess({
       ...{ clock, random, truth, place, state, who: 'ana@laptop', operation: 'OperationTypeApply' },
-      ...{ forMs: random.between(60_000, 3_600_000), timeThere: clock.now, onEnd: () => {} },
+      ...{ forMs: random.between(60_000, 3_600_000), timeThere: clock.now, onEnd: () => {}, atOnce: true },
     })
   }
 
