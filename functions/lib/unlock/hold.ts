@@ -1,4 +1,4 @@
-import { makeChange, standingOf } from './change.ts'
+import { isHeld, makeChange, standingOf } from './change.ts'
 import type { Change } from './intent.ts'
 import type { UnderWay } from './under-way.ts'
 import { UnlockStopped } from './unlock-stopped.ts'
@@ -13,7 +13,7 @@ export async function hold(change: Change, underWay: UnderWay): Promise<void> {
   const detail = { object, field, from: JSON.stringify(from), to: JSON.stringify(to) }
   await underWay.record(`change/${object}/${field}`, 'changing', detail)
   const standing = await makeChange(await underWay.cluster(), change)
-  if ('why' in standing) throw changed(change, standing.why)
+  if ('why' in standing && !isHeld(standing)) throw changed(change, standing.why)
 }
 
 /**
@@ -24,7 +24,7 @@ export async function checkHeld(changes: readonly Change[], underWay: UnderWay):
   const cluster = await underWay.cluster()
   for (const change of changes) {
     const standing = await standingOf(cluster, change)
-    if (standing.is === 'ours') continue
+    if (isHeld(standing)) continue
     throw changed(change, 'why' in standing ? standing.why : 'it is as it was before the unlock')
   }
 }
