@@ -16,8 +16,8 @@ import { portsFromEnvironment } from './serve.ts'
 import { bindStep, type Invocation, type LockPorts, type Step } from './step.ts'
 import { S3StateKeeper } from './unlock/s3-state-keeper.ts'
 
-/** These steps wait for nothing: no slice is used up. */
-const sliceMs = 60_000
+/** Lambda ends a function after 15 minutes; what is left is for the slice's last requests. */
+const sliceMs = 10 * 60_000
 
 /** A request that hangs is given up and tried again. */
 const requestHandler = { connectionTimeout: 2_000, requestTimeout: 10_000, throwOnRequestTimeout: true }

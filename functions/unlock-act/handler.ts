@@ -1,18 +1,37 @@
+import { SFNClient } from '@aws-sdk/client-sfn'
 import * as z from 'zod'
-import { serve } from '../lib/serve.ts'
-import { defineStep } from '../lib/step.ts'
-import { unlockRequestSchema } from '../lib/unlock/unlock-request.ts'
+import { portsFromEnvironment } from '../lib/serve.ts'
+import { bindStep, type Ports, type Step } from '../lib/step.ts'
+import { SfnTaskTokens } from '../lib/unlock/sfn-task-tokens.ts'
+import type { TaskTokens } from '../lib/unlock/task-tokens.ts'
+import { tendApprovals } from '../lib/unlock/tend-approvals.ts'
+import { type UnlockRequest, unlockRequestSchema } from '../lib/unlock/unlock-request.ts'
 import { unlocksToStart } from './unlocks-to-start.ts'
 
-/** After a scan: which locks are to be unlocked without anybody asking for it. */
-export const step = defineStep({
+interface ActInput {
+  readonly clusters: readonly string[]
+}
+interface ActPorts extends Ports {
+  readonly tasks: TaskTokens
+}
+
+/** After a scan: which locks are to be unlocked without anybody asking for it, and what people were asked about before. */
+export const step: Step<ActInput, { start: UnlockRequest[] }, ActPorts> = {
   name: 'unlock-act',
   input: z.object({ clusters: z.array(z.string()) }),
   output: z.object({ start: z.array(unlockRequestSchema) }),
   run: async ({ clusters }, ports) => {
     const observations = await ports.ledger.listObservations()
+    await tendApprovals(observations, ports)
     return { start: await unlocksToStart(clusters, observations, ports) }
   },
-})
+}
 
-export const handler = serve(step)
+/** A request that hangs is given up and tried again. */
+const requestHandler = { connectionTimeout: 2_000, requestTimeout: 5_000, throwOnRequestTimeout: true }
+
+let ports: ActPorts | undefined
+export const handler = bindStep(step, () => {
+  ports ??= { ...portsFromEnvironment(step.name), tasks: new SfnTaskTokens(new SFNClient({ requestHandler })) }
+  return ports
+})

@@ -30,9 +30,9 @@ type ActPorts = Pick<Ports, 'ledger' | 'fleet' | 'clock' | 'log'>
 
 /**
  * The unlocks to start now, of the locks that are stale in these clusters and that the policy does not leave to people:
- * those that were stale first, first. Each lock is tried at most once an hour and three times in all, and not while an
- * unlock of its place is under way. A suspect lock is only unlocked when a person asks for it. `observations` are the
- * latest ones. Rejects with LedgerUnavailable.
+ * those that were stale first, first. Each lock is tried at most once an hour and three times in all, not while an unlock
+ * of its place is under way, and not after somebody has denied it. A suspect lock is only unlocked when a person asks for
+ * it. `observations` are the latest ones. Rejects with LedgerUnavailable.
  */
 export async function unlocksToStart(
   clusters: readonly string[],
@@ -60,25 +60,41 @@ function staleLock(cluster: string, observation: Observation, { fleet, log }: Ac
   const asked = { place, lock: unlockable.lock.id, cluster, requestedBy: theScan, reason: 'a scan judged it stale' }
   const input = unlockInputSchema.safeParse(asked)
   // No OpenTofu writes such an id. It goes nowhere, and least of all into a state machine's input.
-  if (!input.success) log.warn('left to a person: its lock has no id that can be handed on', { place, cluster })
+  if (!input.success) log.warn('left to a person', { cluster, place, why: 'its lock has no id that can be handed on' })
   return input.success ? [{ ...input.data, object: unlockable.object, since }] : []
 }
 
 async function startsOf(cluster: string, stale: readonly StaleLock[], ports: ActPorts): Promise<UnlockRequest[]> {
   const { ledger, clock, log } = ports
   const runs = await ledger.listUnlockRuns(cluster, runsLookedAt)
+  const denied = await deniedAmong(stale, runs, ports)
   const ordered = [...stale].sort((a, b) => a.since - b.since || (a.place < b.place ? -1 : 1))
   const starts = ordered.flatMap(({ object, since, ...input }) => {
     const attempt = Math.floor((clock.now() - since) / everyMs)
     if (isUnderWay(input.place, runs)) return []
-    if (attempt >= mostAttempts) {
-      log.warn('left to a person: it was tried often enough', { cluster, object, place: input.place })
+    if (attempt >= mostAttempts || denied.has(input.lock)) {
+      const why = denied.has(input.lock) ? 'somebody has denied it' : 'it was tried often enough'
+      log.warn('left to a person', { cluster, object, place: input.place, why })
       return []
     }
     const request = unlockRequest({ ...input, attempt })
     return runs.some(({ unlock }) => unlock === request.name) ? [] : [request]
   })
   return starts.slice(0, mostAtOnce)
+}
+
+/** The ids of those that people were asked about, and somebody said no to: nobody is asked again. */
+async function deniedAmong(
+  stale: readonly StaleLock[],
+  runs: readonly UnlockRun[],
+  { ledger }: ActPorts,
+): Promise<ReadonlySet<string>> {
+  const refused = runs.filter((run) => run.outcome === 'refused' && stale.some(({ lock }) => lock === run.lock))
+  const denied = new Set<string>()
+  await each(refused, width, async ({ unlock, lock }) => {
+    if ((await ledger.readApproval(unlock))?.closed?.how === 'denied') denied.add(lock)
+  })
+  return denied
 }
 
 /** From the moment that it has written itself down, while it waits for people or for its turn as well. */

@@ -31,7 +31,7 @@ export async function conclude(
   if (ended?.error === 'StateDiverged') await holdDiverged(underWay)
   await ports.ledger.endUnlock(name, unlock)
   const outcome = outcomeOf(ended, deletedAt !== undefined || (await hasDeleted(unlock, ports)))
-  const why = ended?.why ?? ''
+  const why = ended ? `${ended.error}: ${ended.why}` : ''
   await underWay.record('ended', 'the unlock has ended', { outcome, why })
   if (underWay.run.outcome === undefined) {
     await underWay.note({ outcome, endedAt: ports.clock.now(), ...(why !== '' && { why }) })

@@ -26,7 +26,7 @@ const groupsOf: Readonly<Record<ClusterWork, string[]>> = {
  * rights before infra/cluster/unlock is applied.
  *
  * Every function keeps a role of its own, so that a cluster's audit log tells which of them did what. That is one
- * entry per function and cluster: EKS has room for far more, and this stack (500 resources) for some 50 clusters.
+ * entry per function and cluster: EKS has room for far more, and this stack (500 resources) for some 18 clusters.
  */
 export class ClusterAccess extends Construct {
   private readonly fleet: Fleet

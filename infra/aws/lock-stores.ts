@@ -8,9 +8,10 @@ import type { HandlerFunction } from './handler-function.ts'
 export type StoreWork =
   | 'reads locks'
   | 'reads locks and states'
+  | 'reads states'
   | 'reads versions of states'
   | 'backs up states'
-  | 'deletes locks'
+  | 'reads states and deletes locks'
 
 interface Rights {
   /** On the lock tables. */
@@ -38,12 +39,13 @@ const versions = {
 const rightsOf: Readonly<Record<StoreWork, Rights>> = {
   'reads locks': { tables: readTables, buckets: [list], objects: { [lockFiles]: ['s3:GetObject'] } },
   'reads locks and states': { tables: readTables, buckets: [list], objects: { [states]: ['s3:GetObject'] } },
+  'reads states': { buckets: [list], objects: { [states]: ['s3:GetObject'] } },
   'reads versions of states': versions,
   'backs up states': { ...versions, objects: { ...versions.objects, [copies]: ['s3:PutObject'] } },
-  'deletes locks': {
+  'reads states and deletes locks': {
     tables: ['dynamodb:DeleteItem', 'dynamodb:GetItem'],
     buckets: [list],
-    objects: { [lockFiles]: ['s3:DeleteObject', 's3:GetObject'] },
+    objects: { [states]: ['s3:GetObject'], [lockFiles]: ['s3:DeleteObject'] },
   },
 }
 

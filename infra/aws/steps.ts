@@ -53,9 +53,12 @@ const plans = {
   },
   'unlock-delete': {
     ...{ does: 'deletes a lock that is exactly what was judged', ledger: 'unlocks', clusters: 'unlocks', minutes: 15 },
-    stores: 'deletes locks',
+    stores: 'reads states and deletes locks',
   },
-  'unlock-put-back': { does: 'puts back what an unlock changed', ledger: 'unlocks', clusters: 'unlocks', minutes: 15 },
+  'unlock-put-back': {
+    ...{ does: 'puts back what an unlock changed', ledger: 'unlocks', clusters: 'unlocks', minutes: 15 },
+    stores: 'reads states',
+  },
   'unlock-verify': {
     ...{ does: 'waits for the plan after an unlock', ledger: 'unlocks', clusters: 'judges', minutes: 15 },
     stores: 'reads versions of states',

@@ -159,9 +159,10 @@ export async function startHost(options: HostOptions): Promise<Host> {
       closing.abort()
       await interpreter.close()
       states.destroy()
-      client.destroy()
       await server.close()
+      // A request that its client gives up goes on in the server, and would meet a database that is closed.
       await dynamodb.close()
+      client.destroy()
     },
   }
 }

@@ -239,16 +239,21 @@ function executionRoute(request: IncomingMessage, names: string[], options: Http
 }
 
 async function lockRoute(request: IncomingMessage, names: string[], options: HttpServerOptions): Promise<Answer> {
-  const { locks, unlocks, clock, speed } = options
+  const { locks, unlocks, approvals, clock, speed } = options
   const [key, what, ...more] = names
   if (request.method === 'POST' && key !== undefined && what === 'unlock' && more.length === 0)
     return startUnlock(request, key, options)
   if (!isRead(request)) throw new Refused(405, 'Locks can only be read, or unlocked by POST.')
   const time = { now: clock.now(), speed }
-  if (key === undefined) return json(200, { ...time, ...(await locks.list()) })
+  if (key === undefined) {
+    return json(200, { ...time, ...(await locks.list()), approvals: await approvals.list() })
+  }
   if (more.length > 0 || (what !== undefined && what !== 'unlock')) throw new Refused(404, 'There is nothing here.')
   const lock = what === undefined ? await locks.get(key) : undefined
-  if (lock) return json(200, { ...time, lock })
+  if (lock) {
+    const waiting = (await approvals.list()).filter(({ place }) => place === key)
+    return json(200, { ...time, lock, approvals: waiting })
+  }
   // What it would do: asking for it changes nothing.
   const unlock = what === 'unlock' ? await unlocks.plan(key) : undefined
   if (unlock) return json(200, { ...time, unlock })

@@ -55,7 +55,7 @@ export async function approvalRoute(
 
 const requestSchema = z.object({ by: z.string().max(100).optional(), reason: z.string().max(300).optional() })
 
-/** `POST /api/locks/<key>/unlock`: starts a guarded unlock. */
+/** `POST /api/locks/<key>/unlock`: starts a guarded unlock, unless one is under way. */
 export async function startUnlock(
   request: IncomingMessage,
   key: string,
@@ -63,8 +63,8 @@ export async function startUnlock(
 ): Promise<Answer> {
   const { by, reason } = await bodyOf(request, requestSchema)
   const requestedBy = oneLine(by ?? '') || person
-  const unlock = await unlockRuns.start({ key, requestedBy, reason: oneLine(reason ?? '') || 'no reason was given' })
-  return json(202, { unlock })
+  const why = oneLine(reason ?? '') || 'no reason was given'
+  return json(202, await unlockRuns.start({ key, requestedBy, reason: why }))
 }
 
 /** `GET /api/unlocks/<unlock>`: how far it is. */

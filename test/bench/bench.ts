@@ -10,6 +10,7 @@ import { measurePlanTime } from './plan-time.ts'
 import { measureStartTime } from './start-time.ts'
 import { measureStateTransitions } from './state-transitions.ts'
 import { tableOf } from './table.ts'
+import { measureUnlockTime } from './unlock-time.ts'
 import { measureVerdictRate } from './verdict-rate.ts'
 import { measureWebhookFunction } from './webhook-function.ts'
 
@@ -24,6 +25,7 @@ const rows: Readonly<Record<string, Measure>> = {
   start: measureStartTime,
   verdicts: measureVerdictRate,
   locks: measureLockScan,
+  unlock: measureUnlockTime,
 }
 
 const usage = `npm run bench -- [--only ${Object.keys(rows).join('|')}] [--json FILE]`

@@ -10,6 +10,8 @@ const vpc = 'Terraform/flux-system/vpc'
 let world: World
 /** Of the lock. */
 let place: string
+/** What people were sent, by their names. */
+const links = new Map<string, string>()
 
 /** A ghost's lock, found and judged, in a fleet where two people have to agree. */
 beforeEach(async () => {
@@ -26,6 +28,8 @@ beforeEach(async () => {
   }`
   const object = terraform('vpc', { retryInterval: '5m', backendConfig: { customConfiguration } })
   world = await World.start([gitRepository('https://github.com/my-org/fleet-infra'), object], {}, { locks })
+  links.clear()
+  world.host.approvers.onMessage(({ approver, link }) => links.set(approver, link))
   world.simulation.faults.hang(vpc)
   world.change()
   world.simulation.overwriteToken('GitRepository/flux-system/fleet', 'go')
@@ -57,12 +61,9 @@ async function busy<T>(work: () => Promise<T>): Promise<T> {
 
 const pass = (ms: number) => new Promise<void>((resolve) => world.clock.after(ms, resolve))
 
-async function asked(): Promise<string> {
-  const { unlockRuns } = world.host.unlockRoutes
-  const unlock = await busy(() => unlockRuns.start({ key: place, requestedBy: 'ana', reason: 'the node is gone' }))
-  await world.until('the question', () => busy(async () => (await unlockRuns.get(unlock))?.approval))
-  return unlock
-}
+/** The unlock for which people are waited for. */
+const waiting = () =>
+  world.until('the question', () => busy(async () => (await world.host.unlockRoutes.approvals.list())[0]))
 
 const ended = (unlock: string) =>
   world.until('the end', () =>
@@ -81,21 +82,33 @@ const page = (method: string, link: string, body?: string) =>
     }),
   )
 
-it('an unlock goes on once two people have agreed by their links', async () => {
-  const links = new Map<string, string>()
-  world.host.approvers.onMessage(({ approver, link }) => links.set(approver, link))
-  const unlock = await asked()
+it('goes on once two people have agreed by their links, and not with one who denies', async () => {
+  const { approvals, unlockRuns } = world.host.unlockRoutes
+
+  const { unlock: first, requestedBy, judged } = await waiting()
+  expect(requestedBy).toBe('lockstep (scan)')
+  await world.until('a link for each', () => links.size === 3)
+  const request = { key: place, requestedBy: 'ana', reason: 'the node is gone' }
+  expect(await busy(() => unlockRuns.start(request))).toEqual({ unlock: first, wasUnderWay: true })
+  await busy(() => approvals.decide({ unlock: first, by: 'bob', decision: 'deny', judged, reason: 'I look at it' }))
+  expect(await ended(first)).toMatchObject({
+    run: { outcome: 'refused', why: expect.stringContaining('bob denied the unlock') },
+  })
+  expect((await busy(() => world.host.ledger.readObservation(place)))?.judgement.verdict).toBe('stale')
+
+  links.clear()
+  const { unlock } = await busy(() => unlockRuns.start(request))
+  await world.until('the links', () => links.size === 2)
+  // Ana has asked for it herself.
   expect([...links.keys()]).toEqual(['bob', 'carol'])
   for (const link of links.values()) {
     expect((await page('GET', link)).body).toContain('Unlock Terraform/flux-system/vpc in staging?')
     expect((await page('HEAD', link)).statusCode).toBe(200)
   }
-  await pass(minute)
-  expect((await busy(() => world.host.unlockRoutes.unlockRuns.get(unlock)))?.approval?.decisions).toEqual([])
-
+  expect((await waiting()).decisions).toEqual([])
   expect((await page('POST', links.get('bob') ?? '', 'decision=approve')).statusCode).toBe(303)
-  await pass(minute)
-  expect((await busy(() => world.host.unlockRoutes.unlockRuns.get(unlock)))?.approval?.decisions).toHaveLength(1)
+  await pass(3 * minute)
+  expect((await waiting()).decisions).toHaveLength(1)
   expect((await page('POST', links.get('carol') ?? '', 'decision=approve')).statusCode).toBe(303)
   expect(await ended(unlock)).toMatchObject({ status: 'SUCCEEDED', run: { outcome: 'unlocked' } })
 
@@ -103,29 +116,14 @@ it('an unlock goes on once two people have agreed by their links', async () => {
   expect(audit.map(({ by, what }) => `${by}: ${what}`)).toEqual(
     expect.arrayContaining(['ask: asks for approval', 'bob: approves the unlock', 'carol: approves the unlock']),
   )
-  const { history, list } = world.host.interpreter
-  const executions = list.call(world.host.interpreter, { machine: unlockMachine })
-  const kept = JSON.stringify([
-    audit,
-    executions.map(({ executionArn }) => history.call(world.host.interpreter, executionArn)),
-  ])
+  const { interpreter } = world.host
+  const executions = interpreter.list({ machine: unlockMachine })
+  const kept = JSON.stringify([audit, executions.map(({ executionArn }) => interpreter.history(executionArn))])
   for (const link of links.values()) expect(kept).not.toContain(link)
 })
 
-it('an unlock that one person denies is refused, and its lock stays', async () => {
-  const unlock = await asked()
-  const { approvals } = world.host.unlockRoutes
-  const [line] = await busy(() => approvals.list())
-  const { judged = '' } = line ?? {}
-  await busy(() => approvals.decide({ unlock, by: 'bob', decision: 'deny', judged, reason: 'I look at it' }))
-  expect(await ended(unlock)).toMatchObject({
-    run: { outcome: 'refused', why: expect.stringContaining('bob denied the unlock') },
-  })
-  expect((await busy(() => world.host.ledger.readObservation(place)))?.judgement.verdict).toBe('stale')
-})
-
-it('an unlock that nobody decides about is refused in the end', async () => {
-  const unlock = await asked()
+it('is refused in the end when nobody decides', async () => {
+  const { unlock } = await waiting()
   await pass(20 * minute)
   expect(await ended(unlock)).toMatchObject({ run: { outcome: 'refused' } })
   expect((await busy(() => world.host.ledger.readObservation(place)))?.judgement.verdict).toBe('stale')

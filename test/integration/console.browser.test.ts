@@ -1,41 +1,25 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { type BrowserContext, chromium, type Page } from 'playwright-core'
+import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { Browser, whyNoBrowser } from './browser.ts'
 import { ServedHost } from './served-host.ts'
 
-const executablePath = process.env.CHROMIUM_PATH ?? '/usr/bin/chromium'
-const found = existsSync(executablePath)
-const title = found ? 'the console' : `the console (skipped: no browser at ${executablePath}; set CHROMIUM_PATH)`
+const title = whyNoBrowser === undefined ? 'the console' : `the console (${whyNoBrowser})`
 
-const quietly = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking']
-
-describe.skipIf(!found)(title, () => {
+describe.skipIf(whyNoBrowser !== undefined)(title, () => {
   let served: ServedHost
-  let context: BrowserContext
+  let browser: Browser
   let page: Page
-  let profile: string
-  const errors: string[] = []
 
   beforeAll(async () => {
     served = await ServedHost.start()
-    profile = mkdtempSync(join(tmpdir(), 'lockstep-browser-'))
-    const args = [...quietly, '--disable-component-update', '--disable-sync']
-    context = await chromium.launchPersistentContext(profile, { executablePath, headless: true, args })
-    page = await context.newPage()
-    page.on('pageerror', (error) => errors.push(String(error)))
-    page.on('console', (message) => {
-      if (message.type() === 'error') errors.push(message.text())
-    })
-    page.on('dialog', (dialog) => dialog.accept())
+    browser = await Browser.open()
+    page = await browser.page()
     await page.goto(served.server.url)
   })
 
   afterAll(async () => {
-    await context?.close()
+    await browser?.close()
     await served?.close()
-    rmSync(profile, { recursive: true, force: true, maxRetries: 3 })
   })
 
   it('shows a push without being loaded again, and follows it until its gates are held', async () => {
@@ -101,6 +85,6 @@ describe.skipIf(!found)(title, () => {
   })
 
   it('met no error and no refused content', () => {
-    expect(errors).toEqual([])
+    expect(browser.errors).toEqual([])
   })
 })

@@ -160,7 +160,7 @@ describe('is refused, with everything as it was', () => {
     const seen = locked.changesSeen()
     const { status, run, states } = await locked.ended(await locked.ask('vpc'))
     expect([status, run.outcome]).toEqual(['SUCCEEDED', 'refused'])
-    expect(run.why).toMatch(/^its pod and its container run/)
+    expect(run.why).toMatch(/^UnlockRefused: its pod and its container run/)
     expect(states).toEqual(['Assess', 'Conclude', 'Outcome', 'Done'])
     expect([locked.fields(), seen, await holder()]).toEqual([fields, [], 'runner@vpc-tf-runner'])
     await locked.pass(5 * minute)

@@ -72,7 +72,7 @@ export const stragglerMs = 70_000
 
 /** What an unlock that does not live any more has left behind, if anything. */
 export interface Abandoned {
-  /** The execution of this unlock is known to have ended. Else its turn must have run out. */
+  /** The execution of this unlock is known to have ended. Else its run must have ended, or its turn have run out. */
   readonly ended?: string
 }
 
@@ -89,12 +89,19 @@ export async function restoreAbandoned(ports: RestorePorts, { ended }: Abandoned
   })
   const turn = await ledger.readUnlock(cluster.name)
   if (turn?.intent) {
-    const isDead = turn.unlock === ended || turn.restoring !== undefined || turn.leaseUntil <= clock.now()
-    if (!isDead || !(await ledger.beginRestore(cluster.name, turn.unlock))) return undefined
-    return restore(turn.intent, ports, { keepOpen: clock.now() - (turn.restoring ?? clock.now()) < stragglerMs })
+    const isDead = turn.unlock === ended || turn.leaseUntil <= clock.now() || (await hasEnded(turn.unlock, ledger))
+    // One that puts back what it has changed is helped, and closes its intent itself.
+    if (!isDead && turn.restoring === undefined) return undefined
+    if (!(await ledger.beginRestore(cluster.name, turn.unlock))) return undefined
+    const mayArrive = clock.now() - (turn.restoring ?? clock.now()) < stragglerMs
+    return restore(turn.intent, ports, { keepOpen: !isDead || mayArrive })
   }
   if (carried instanceof IntentUnreadable) throw carried
   return carried && restore(carried, ports)
+}
+
+async function hasEnded(unlock: string, ledger: Ledger): Promise<boolean> {
+  return (await ledger.readUnlockRun(unlock))?.value.outcome !== undefined
 }
 
 /** Whether no controller works on the locked object, by what the unlock has changed. Throws ClusterError. */

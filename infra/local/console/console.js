@@ -138,7 +138,8 @@ function apiOf({ name, machine, id }) {
 function concerns({ rollouts, executions }) {
   if (!rollouts || page.name === 'executions') return true
   if (page.name === 'rollouts') return rollouts.length > 0
-  if (page.name === 'locks' || page.name === 'lock') return executions.some((arn) => arn.includes(':lock-scan:'))
+  if (page.name === 'locks' || page.name === 'lock')
+    return executions.some((arn) => /:(lock-scan|guarded-unlock):/.test(arn))
   if (page.name === 'rollout') return rollouts.includes(page.id)
   return executions.some((arn) => arn === data?.execution?.executionArn || data?.children?.some(isNamed(arn)))
 }
@@ -178,17 +179,22 @@ async function load() {
   loading = false
 }
 
-async function post(address, subject) {
+/** Answers what the host says, or undefined where it refuses. */
+async function post(address, subject, body) {
   busy.add(subject)
   render()
+  let answer
   try {
-    const response = await fetch(address, { method: 'POST' })
-    refusal = response.ok ? undefined : (await response.json()).error
+    const response = await fetch(address, { method: 'POST', ...(body && { body: JSON.stringify(body) }) })
+    const said = await response.json()
+    refusal = response.ok ? undefined : said.error
+    answer = response.ok ? said : undefined
   } catch {
     refusal = 'The local host does not answer.'
   }
   busy.delete(subject)
   load()
+  return answer
 }
 
 function announce(text) {
@@ -434,7 +440,7 @@ function objectTable({ name, objects }, key) {
   ]
 }
 
-function locksPage({ locks, findings, scannedAt, speed }) {
+function locksPage({ locks, findings, approvals, scannedAt, speed }) {
   const rows = locks.map((lock) =>
     h(
       'tr',
@@ -459,6 +465,7 @@ function locksPage({ locks, findings, scannedAt, speed }) {
   const looked = scannedAt === undefined ? 'no scan has ended yet' : `looked at ${duration(hostNow() - scannedAt)} ago`
   return [
     h('div', { class: 'head' }, h('h1', {}, 'Locks'), h('span', { class: 'quiet' }, looked), simulated(speed)),
+    ...approvals.map(approvalCard),
     h(
       'div',
       { class: 'card scroll' },
@@ -468,6 +475,61 @@ function locksPage({ locks, findings, scannedAt, speed }) {
     ),
     findings.length > 0 && findingsCard(findings),
   ].filter(Boolean)
+}
+
+/** An unlock that waits for people. Whoever sits here may decide as any of them. */
+function approvalCard({
+  unlock,
+  object,
+  cluster,
+  place,
+  rung,
+  requestedBy,
+  reason,
+  needed,
+  decisions,
+  people,
+  expiresAt,
+  judged,
+}) {
+  const made = decisions.map(({ by, decision }) => `${by}: ${decision}`).join(', ') || 'nobody has decided yet'
+  const rows = people.map(({ name, page: address }) => {
+    const button = (decision, label) =>
+      h(
+        'button',
+        {
+          ...{ class: 'button', type: 'button', 'data-action': 'decide', 'data-id': unlock, 'data-as': name },
+          ...{ 'data-decision': decision, 'data-judged': judged, disabled: busy.has(unlock) },
+        },
+        label,
+      )
+    return h(
+      'li',
+      { class: 'person', 'data-key': name },
+      h('strong', {}, name),
+      button('approve', `Approve as ${name}`),
+      button('deny', `Deny as ${name}`),
+      h('a', { href: address }, `Page of ${name}`),
+    )
+  })
+  return h(
+    'section',
+    { class: 'card', 'data-key': `approval ${unlock}`, 'aria-label': `Approval of ${object}` },
+    h('h2', {}, `Unlock ${object} in ${cluster}?`),
+    facts([
+      ['Asked by', requestedBy],
+      ['Because', reason],
+      ['By', rung],
+      ['Approvals', `${decisions.length} of ${needed}: ${made}`],
+      ['Time left', duration(Math.max(0, expiresAt - hostNow()))],
+      ['Evidence', h('a', { href: lockAddress(place) }, 'Why it is thought to be stale')],
+      [
+        'Execution',
+        h('a', { href: executionAddress({ machine: 'guarded-unlock', name: unlock }) }, 'History of this unlock'),
+      ],
+    ]),
+    h('ul', { class: 'people' }, ...rows),
+  )
 }
 
 function findingsCard(findings) {
@@ -485,7 +547,7 @@ function findingsCard(findings) {
 /** What is locked: an object, or a place that is no object's. */
 const lockedBy = ({ object, addresses, key }) => object ?? addresses[0] ?? key
 
-function lockPage({ lock, speed }) {
+function lockPage({ lock, approvals, speed }) {
   const { key, id, cluster, addresses, who, operation, created, verdict, scene, rule, since, seenAt, explanation } =
     lock
   const { banner, reasons, wouldChange, evidence, nextStep } = explanation
@@ -497,7 +559,9 @@ function lockPage({ lock, speed }) {
       h('h1', {}, lockedBy(lock)),
       h('span', { role: 'status' }, badge(verdicts[verdict])),
       simulated(speed),
+      (verdict === 'stale' || verdict === 'suspect') && approvals.length === 0 && unlockButton(key),
     ),
+    ...approvals.map(approvalCard),
     h(
       'div',
       { class: verdict === 'stale' ? 'card notice bad' : 'card notice', 'data-key': 'banner' },
@@ -540,6 +604,11 @@ function lockPage({ lock, speed }) {
       ]),
     ),
   ]
+}
+
+function unlockButton(key) {
+  const unlock = { class: 'button', type: 'button', 'data-action': 'unlock', 'data-id': key, disabled: busy.has(key) }
+  return h('span', { class: 'actions' }, h('button', unlock, 'Unlock under guard'))
 }
 
 function evidenceRow({ what, found, source, readAt }) {
@@ -838,6 +907,17 @@ const actions = {
   release: ({ id }) => {
     if (!confirm('Stop waiting? What is held reconciles at once, in no order, and the rollout ends.')) return
     post(`/api/${path('rollouts', id)}/release`, id)
+  },
+  decide: ({ id, as, decision, judged }) => {
+    const reason = prompt(`Why does ${as} ${decision}? It is kept in the record.`)
+    if (reason === null) return
+    post(`/api/${path('approvals', id)}`, id, { as, decision, judged, reason })
+  },
+  unlock: async ({ id }) => {
+    const reason = prompt('Why is it unlocked? It is kept in the record.')
+    if (reason === null) return
+    const answer = await post(`/api/${path('locks', id)}/unlock`, id, { reason })
+    if (answer) location.hash = executionAddress({ machine: 'guarded-unlock', name: answer.unlock })
   },
   stop: ({ machine, id }) => {
     if (!confirm('Stop this execution? The gates that it has closed are opened.')) return

@@ -1,7 +1,7 @@
 import { LockstepError } from '../../../functions/lib/errors.ts'
 import type { ApprovalLine } from '../views/approval-view.ts'
 import type { LockLine, LocksView, LockView } from '../views/lock-view.ts'
-import type { UnlockRunView } from '../views/unlock-run-view.ts'
+import type { UnlockRunView, UnlockStarted } from '../views/unlock-run-view.ts'
 import type { UnlockView } from '../views/unlock-view.ts'
 
 /** The host's time and pace come with every answer. */
@@ -50,10 +50,9 @@ export class LocksClient {
     return this.get(`/api/locks/${await this.keyOf(id)}/unlock`) as Promise<UnlockAnswer>
   }
 
-  /** Starts a guarded unlock, and answers its id. Takes and throws what `find` does. */
-  async start(id: string, asked: { readonly by?: string; readonly reason?: string }): Promise<string> {
-    const answer = await this.post(`/api/locks/${await this.keyOf(id)}/unlock`, asked)
-    return (answer as { unlock: string }).unlock
+  /** Starts a guarded unlock, unless one is under way. Takes and throws what `find` does. */
+  async start(id: string, asked: { readonly by?: string; readonly reason?: string }): Promise<UnlockStarted> {
+    return this.post(`/api/locks/${await this.keyOf(id)}/unlock`, asked) as Promise<UnlockStarted>
   }
 
   /** How far an unlock is. Throws as `list`. */

@@ -72,10 +72,15 @@ async function unlock({ id, as, reason, wait }: UnlockCommand, client: LocksClie
     ...(reason !== undefined && { reason }),
   })
   if (!wait) {
-    print([json ? JSON.stringify({ unlock: started }) : `Unlock ${started} has begun.`])
+    print([
+      json
+        ? JSON.stringify(started)
+        : `Unlock ${started.unlock} ${started.wasUnderWay ? 'was under way already' : 'has begun'}.`,
+    ])
     return 0
   }
-  const view = await followUnlock(started, client, {
+  if (started.wasUnderWay && !json) print(['An unlock of it is under way already.'])
+  const view = await followUnlock(started.unlock, client, {
     clock: systemClock,
     say: json ? () => {} : (line) => print([line]),
   })

@@ -33,6 +33,12 @@ export interface UnlockAskedFor {
   readonly reason: string
 }
 
+export interface UnlockStarted {
+  readonly unlock: string
+  /** Somebody else has asked for it, and it goes on under their name. */
+  readonly wasUnderWay: boolean
+}
+
 /** Nothing is there that could be unlocked. */
 export class NothingToUnlock extends LockstepError {
   constructor(why: string) {
@@ -56,11 +62,15 @@ export class UnlockRuns {
   }
 
   /**
-   * Starts the unlock of the lock that the latest scan saw, and answers its id. Whether it may be unlocked is for the
-   * unlock to find out. Asked twice within a second it is the same one. Throws NothingToUnlock.
+   * Starts the unlock of the lock that the latest scan saw, and answers its id; or the id of the one that is under way
+   * already, as a scan may have begun it. Whether it may be unlocked is for the unlock to find out. Throws
+   * NothingToUnlock.
    */
-  async start({ key, requestedBy, reason }: UnlockAskedFor): Promise<string> {
+  async start({ key, requestedBy, reason }: UnlockAskedFor): Promise<UnlockStarted> {
     const { ledger, interpreter, clock } = this.options
+    const running = interpreter.list({ machine: unlockMachine, status: 'RUNNING' })
+    const underWay = running.find(({ name }) => placeOf(name) === key)
+    if (underWay) return { unlock: underWay.name, wasUnderWay: true }
     const observation = await ledger.readObservation(key)
     const lock = observation?.evidence.lock.record?.id
     const cluster = observation?.evidence.owner?.cluster
@@ -75,7 +85,7 @@ export class UnlockRuns {
       // It was started in this very second, and has ended.
       if (!(error instanceof StatesRefusal) || error.name !== 'ExecutionAlreadyExists') throw error
     }
-    return name
+    return { unlock: name, wasUnderWay: false }
   }
 
   /** Undefined where there is no such unlock. */

@@ -10,6 +10,7 @@ import { grantLockstep } from '../../e2e/cluster/grant-lockstep.ts'
 import { kinds } from '../../e2e/cluster/kinds.ts'
 import { LockstepProcess } from '../../e2e/rollout/lockstep-process.ts'
 import { Timeline } from '../../e2e/rollout/timeline.ts'
+import { StateStores } from '../../e2e/unlock/state-stores.ts'
 import { tofuController } from '../../e2e/upstream/tofu-controller.ts'
 import { upstream } from '../../e2e/upstream/upstream.ts'
 import { median, milliseconds } from '../distribution.ts'
@@ -18,8 +19,9 @@ import { tableOf } from '../table.ts'
 import { countRequests, type RequestCounts } from './api-requests.ts'
 import { type Chain, chainLayers, chainOf } from './chain.ts'
 import { type ChainRun, chainReady, readChainRun } from './chain-run.ts'
+import { type Ghost, type Recovery, recoverByHand, recoverByLockstep } from './ghost-recovery.ts'
 
-const usage = 'npm run bench:real -- [--only Kustomization|Terraform] [--rounds N] [--json FILE]'
+const usage = 'npm run bench:real -- [--only Kustomization|Terraform|ghosts] [--rounds N] [--json FILE]'
 const say = (line: string) => process.stderr.write(`${line}\n`)
 
 /** An apply takes this long, besides what OpenTofu itself takes. */
@@ -130,6 +132,49 @@ function measurementsOf(kind: Chain['kind'], rounds: readonly Round[]): Measurem
   ]
 }
 
+/** Each kind of ghost by Lockstep and by hand, on the same controller. */
+async function measureGhosts(cluster: RunningCluster, stores: StateStores): Promise<Measurement[]> {
+  const measured: Measurement[] = []
+  for (const ghost of ['silent', 'loud'] as const) {
+    say(`a ${ghost} ghost: by Lockstep …`)
+    const lockstep = await recoverByLockstep(cluster, stores, ghost)
+    say(`a ${ghost} ghost: by hand …`)
+    measured.push(...recoveryOf(ghost, lockstep, await recoverByHand(cluster, stores, ghost)))
+  }
+  return measured
+}
+
+function recoveryOf(ghost: Ghost, lockstep: Recovery, byHand: Recovery): Measurement[] {
+  const line = (what: string, field: 'deletedMs' | 'askedMs', most: number): Measurement => {
+    const { theirsMs } = lockstep
+    const oursMs = lockstep[field] - theirsMs
+    return {
+      what: `a ${ghost} ghost: stale -> ${what}`,
+      target: `${most} s of our own time`,
+      measured: `ours ${seconds(oursMs)}, waiting ${seconds(theirsMs)}; by hand ${seconds(byHand[field])}, of which waiting ${seconds(byHand.theirsMs)}`,
+      ok: oursMs <= most * 1_000,
+      values: { oursMs, theirsMs, byHandMs: byHand[field], byHandTheirsMs: byHand.theirsMs },
+    }
+  }
+  const afterwards = ({ readyMs, askedMs }: Recovery) => readyMs - askedMs
+  return [
+    line('lock deleted', 'deletedMs', 5),
+    line('fresh plan asked for', 'askedMs', 8),
+    {
+      what: `a ${ghost} ghost: stale -> Ready at the revision`,
+      target: '',
+      measured: `${seconds(lockstep.readyMs)}, of which plan and apply ${seconds(afterwards(lockstep))}; by hand ${seconds(byHand.readyMs)}, of which ${seconds(afterwards(byHand))}`,
+      ok: undefined,
+      values: {
+        ...{ readyMs: lockstep.readyMs, planAndApplyMs: afterwards(lockstep) },
+        ...{ byHandReadyMs: byHand.readyMs, byHandPlanAndApplyMs: afterwards(byHand) },
+      },
+    },
+  ]
+}
+
+const seconds = (ms: number) => `${(ms / 1_000).toFixed(1)} s`
+
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)
 
 async function main(): Promise<void> {
@@ -142,19 +187,27 @@ async function main(): Promise<void> {
   })
   const tofu = await tofuController()
   const programs = await upstream({ say })
-  const cluster = await startCluster({ upstream: programs, tofu, audit: true, say })
+  const stores = await StateStores.start()
+  // Lockstep finds S3 and DynamoDB as the SDKs do.
+  Object.assign(process.env, stores.env)
+  let cluster: RunningCluster | undefined
   try {
+    cluster = await startCluster({ upstream: programs, tofu, runnerEnv: stores.env, audit: true, say })
     await grantLockstep(cluster.api)
     const measurements: Measurement[] = []
     for (const kind of ['Kustomization', 'Terraform'] as const) {
       if (values.only !== undefined && values.only !== kind) continue
       measurements.push(...measurementsOf(kind, await measureChain(cluster, kind, Number(values.rounds))))
     }
+    if (values.only === undefined || values.only === 'ghosts') {
+      measurements.push(...(await measureGhosts(cluster, stores)))
+    }
     process.stdout.write(`${tableOf(measurements)}\n\ntofu-controller: ${tofu.kind}\n`)
     const machine = { node: process.version, cpu: cpus()[0]?.model, cores: cpus().length, ...programs.versions }
     writeFileSync(values.json, `${JSON.stringify({ machine, tofuController: tofu.kind, measurements }, null, 2)}\n`)
   } finally {
-    await cluster.stop()
+    await cluster?.stop()
+    await stores.close()
   }
 }
 

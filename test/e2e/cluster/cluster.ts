@@ -31,6 +31,8 @@ export interface ClusterOptions {
   /** Default: none, and no Terraform objects. */
   readonly tofu?: TofuController
   readonly tofuDeployment?: DeploymentOptions
+  /** What nodes give to every runner, such as credentials and where AWS is. */
+  readonly runnerEnv?: Readonly<Record<string, string>>
   /** Whether the API server writes down every request; default false. */
   readonly audit?: boolean
 }
@@ -125,7 +127,14 @@ async function startControllers(
   parts: Parts,
   { api, kubeconfigs }: ControlPlane,
 ): Promise<RunningTofuController | undefined> {
-  const { upstream, flux = true, kustomizeConcurrency, tofu: controller, tofuDeployment: deployment } = options
+  const {
+    upstream,
+    flux = true,
+    kustomizeConcurrency,
+    tofu: controller,
+    tofuDeployment: deployment,
+    runnerEnv,
+  } = options
   const { binaries } = upstream
   const access = { guardian: parts.guardian, kubeconfig: kubeconfigs.admin }
   const startManager = async () => {
@@ -144,7 +153,15 @@ async function startControllers(
     await prepared
     if (!controller) return undefined
     const { tofu } = binaries
-    const given = { ...access, ...(deployment && { deployment }), api, controller, tofu, say: parts.say }
+    const given = {
+      ...access,
+      ...(deployment && { deployment }),
+      ...(runnerEnv && { runnerEnv }),
+      api,
+      controller,
+      tofu,
+      say: parts.say,
+    }
     const running = await startTofuController(given)
     parts.closing.push(() => running.stop())
     return running

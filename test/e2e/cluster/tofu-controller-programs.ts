@@ -26,6 +26,8 @@ export interface TofuProgramsOptions {
   readonly tofu: string
   /** URL of the runners' network. */
   readonly proxy: string
+  /** What a node gives to every runner besides, such as credentials and where AWS is. */
+  readonly runnerEnv?: Readonly<Record<string, string>>
 }
 
 /** Values of the label `app.kubernetes.io/name`, as the chart and the manager set them. */
@@ -46,7 +48,7 @@ const tools = [
  * real ones, listen on the same ports, and reach their runners through the same proxy.
  */
 export async function tofuPrograms(options: TofuProgramsOptions): Promise<TofuPrograms> {
-  const { controller, directory, kubeconfig, proxy, tofu } = options
+  const { controller, directory, kubeconfig, proxy, tofu, runnerEnv } = options
   const path = await runnerPath(directory, tofu)
   const access = { KUBECONFIG: kubeconfig, PATH: path }
   return {
@@ -60,7 +62,7 @@ export async function tofuPrograms(options: TofuProgramsOptions): Promise<TofuPr
     runner: {
       name: runnerName,
       command: commandOf(controller, 'runner'),
-      env: access,
+      env: { ...runnerEnv, ...access },
       args: (args, port) => [...without(args, '--grpc-port'), '--grpc-port', `${port}`],
       ready: listens,
     },

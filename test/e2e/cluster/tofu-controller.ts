@@ -17,6 +17,8 @@ export interface TofuControllerOptions {
   /** Path of OpenTofu. */
   readonly tofu: string
   readonly deployment?: DeploymentOptions
+  /** What a node gives to every runner besides. */
+  readonly runnerEnv?: Readonly<Record<string, string>>
   readonly say?: (line: string) => void
 }
 

@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { KubeConfig } from '@kubernetes/client-node'
 import { stringify } from 'yaml'
-import * as z from 'zod'
 import { systemClock } from '../../../functions/lib/clock.ts'
 import { LockstepError } from '../../../functions/lib/errors.ts'
 import { type Cluster, type ObjectRef, refKey } from '../../../functions/lib/kubernetes/cluster.ts'
@@ -23,6 +22,7 @@ import { kinds } from '../cluster/kinds.ts'
 import type { RunningTofuController } from '../cluster/tofu-controller.ts'
 import { deploymentKey } from '../cluster/tofu-controller-deployment.ts'
 import { RealDriver } from '../real-driver.ts'
+import { readState } from './state-file.ts'
 import { terraformFiles } from './terraform-files.ts'
 
 /** The Deployment that a cluster of these drivers has to have: with little patience, so that tests need little. */
@@ -42,12 +42,6 @@ export async function withLocalRunner({ api, tofu }: RunningCluster): Promise<vo
 const lockInfo = 'app.terraform.io/lock-info'
 const tlsSecretLabel = 'tf.weave.works/tls-secret-name'
 const folders = ['vpc', 'db']
-
-const stateSchema = z.object({
-  serial: z.number(),
-  lineage: z.string(),
-  resources: z.array(z.object({ instances: z.array(z.object({ status: z.string().optional() })) })),
-})
 
 /** tofu-controller, real or simulated, as pods of a real API server, with the real OpenTofu. */
 export class RealTofuDriver extends RealDriver implements TofuDriver {
@@ -184,10 +178,7 @@ export class RealTofuDriver extends RealDriver implements TofuDriver {
     const secret = await this.cluster.api.find({ ...kinds.Secret, namespace, name: `tfstate-default-${name}` })
     const data = (secret?.data as { tfstate?: string } | undefined)?.tfstate
     if (data === undefined) return undefined
-    const { serial, lineage, resources } = stateSchema.parse(
-      JSON.parse(gunzipSync(Buffer.from(data, 'base64')).toString()),
-    )
-    return { serial, lineage, tainted: resources.some(({ instances }) => instances.some(isTainted)) }
+    return readState(gunzipSync(Buffer.from(data, 'base64')).toString())
   }
 
   async killManager(options: { readonly connections: 'closed' | 'black-holed' }): Promise<void> {
@@ -254,5 +245,3 @@ export class RealTofuDriver extends RealDriver implements TofuDriver {
 }
 
 const isFailed = (pod: KubernetesObject | undefined) => pod?.status?.phase === 'Failed'
-
-const isTainted = ({ status }: { status?: string | undefined }) => status === 'tainted'

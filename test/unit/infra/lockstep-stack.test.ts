@@ -86,7 +86,7 @@ describe('permissions', () => {
       'StepsUnlockDelete',
       [...ledger, 'dynamodb:DeleteItem', 'dynamodb:GetItem', ...clusters, ...buckets, 's3:DeleteObject'].sort(),
     ],
-    ['StepsUnlockPutBack', [...ledger, ...clusters]],
+    ['StepsUnlockPutBack', [...ledger, ...clusters, ...buckets]],
     ['StepsUnlockVerify', [...ledger, ...clusters, ...versions]],
     ['StepsUnlockConclude', [...ledger, ...clusters, ...events]],
     ['StepsUnlockWatch', [...ledger, ...clusters, ...events, ...lost]],
@@ -188,12 +188,12 @@ describe('access to clusters', () => {
     ])
   })
 
-  it('leaves room in the stack for ten clusters', () => {
-    const names = Array.from({ length: 10 }, (_, index) => `cluster-${index}`)
+  it('leaves room in the stack for eighteen clusters', () => {
+    const names = Array.from({ length: 18 }, (_, index) => `cluster-${index}`)
     const written = {
       repositories: [{ name: 'my-org/fleet-infra', branches: ['main'] }],
       clusters: names.map((name) => ({ name, eks: name, region: 'eu-west-1', environment: 'test' })),
-      locks: { approvers: names.map((name) => ({ name, email: `${name}@example.com` })) },
+      locks: { approvers: ['ana', 'bob'].map((name) => ({ name, email: `${name}@example.com` })) },
     }
     const { Resources } = Template.fromStack(stackOf({ written, fleet: parseFleet(written) })).toJSON()
     // https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
@@ -427,6 +427,18 @@ describe('unlocks', () => {
     expect(deletes[0]).toMatchObject({ Condition: { Null: { 's3:if-match': 'false' } } })
     expect(JSON.stringify(deletes[0]?.Resource)).toMatch(/:s3:::my-tfstate-bucket\/\*\.tflock"/)
     expect(deletes[0]?.Action).toBe('s3:DeleteObject')
+  })
+
+  it('read states where they judge, back up, delete, put back and verify', () => {
+    const readers = statementsOf('s3:GetObject').filter(({ id }) => id.startsWith('StepsUnlock'))
+    for (const { Resource } of readers) expect(JSON.stringify(Resource)).toMatch(/:s3:::my-tfstate-bucket\/\*"/)
+    expect(readers.map(({ id }) => id.replace('StepsUnlock', '')).sort()).toEqual([
+      'Assess',
+      'BackUp',
+      'Delete',
+      'PutBack',
+      'Verify',
+    ])
   })
 
   it('delete items in lock tables only, by one function', () => {

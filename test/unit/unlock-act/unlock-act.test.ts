@@ -5,8 +5,10 @@ import { bindStep } from '../../../functions/lib/step.ts'
 import { theScan, type UnlockRequest } from '../../../functions/lib/unlock/unlock-request.ts'
 import type { UnlockRun } from '../../../functions/lib/unlock/unlock-run.ts'
 import { step } from '../../../functions/unlock-act/handler.ts'
+import { approvalOf } from '../../fixtures/approvals.ts'
 import { deadFor, minute, type Scene } from '../../fixtures/lock-evidence.ts'
 import { MemoryLedger } from '../../fixtures/memory-ledger.ts'
+import { MemoryTaskTokens } from '../../fixtures/memory-task-tokens.ts'
 import { observationOf } from '../../fixtures/observations.ts'
 
 const hour = 60 * minute
@@ -24,10 +26,12 @@ const fleet = parseFleet({
 let ledger: MemoryLedger
 let now: number
 let warned: object[]
+let tasks: MemoryTaskTokens
 
 beforeEach(() => {
   now = since
   warned = []
+  tasks = new MemoryTaskTokens()
   ledger = new MemoryLedger({ now: () => now, after: () => () => {} })
 })
 
@@ -40,7 +44,7 @@ async function saw(scene: Scene, overrides: Partial<Observation> = {}): Promise<
 async function starts(clusters = ['staging', 'production']): Promise<UnlockRequest[]> {
   const log = { info: () => {}, warn: (message: string, fields?: object) => void warned.push({ message, ...fields }) }
   const clock = { now: () => now, after: () => () => {} }
-  const { start } = (await bindStep(step, () => ({ ledger, fleet, clock, log }))({ clusters })) as {
+  const { start } = (await bindStep(step, () => ({ ledger, fleet, clock, log, tasks }))({ clusters })) as {
     start: UnlockRequest[]
   }
   return start
@@ -124,7 +128,11 @@ describe('a lock that stays', () => {
     }
     expect(tried.map(([minutes]) => minutes)).toEqual([0, 60, 120])
     expect(new Set(tried.flatMap(([, names]) => names)).size).toBe(3)
-    expect(warned.at(-1)).toMatchObject({ message: expect.stringContaining('left to a person'), place: key })
+    expect(warned.at(-1)).toMatchObject({
+      message: 'left to a person',
+      place: key,
+      why: expect.stringContaining('often'),
+    })
   })
 
   test('is asked for by the same name until its execution has written itself down', async () => {
@@ -155,12 +163,33 @@ describe('a lock that stays', () => {
     expect(placesIn(await starts())).toEqual([key])
   })
 
+  test('is not asked about again once somebody has denied it, unlike after anything else', async () => {
+    await saw(stale)
+    const [first] = await starts()
+    if (!first) throw new Error('nothing to start')
+    await ledger.writeUnlockRun(runOf(first, { outcome: 'refused' }), 0)
+    const asked = approvalOf({ unlock: first.name, place: key, closed: { how: 'expired', at: now } })
+    await ledger.writeApproval(asked)
+    now += hour
+    expect(placesIn(await starts())).toEqual([key])
+    await ledger.writeApproval({ ...asked, version: 2, closed: { how: 'denied', at: now } })
+    expect(await starts()).toEqual([])
+    expect(warned).toEqual([expect.objectContaining({ place: key, why: expect.stringContaining('denied') })])
+  })
+
   test('does not wait for unlocks of other places', async () => {
     await saw(stale)
     const [first] = await starts()
     if (first) await ledger.writeUnlockRun({ ...runOf(first), unlock: 'other', place: 'ffffffffffffffff' }, 0)
     expect(placesIn(await starts())).toEqual([key])
   })
+})
+
+test('what people were asked about before is tended to', async () => {
+  await saw(stale)
+  await ledger.writeApproval(approvalOf({ unlock: 'another', place: key, expiresAt: now }))
+  await starts()
+  expect([...tasks.answers.values()]).toEqual(['NotApproved'])
 })
 
 test('ten of a cluster at once, those that were stale first, and the others with the next scan', async () => {

@@ -25,7 +25,7 @@ import {
 } from '../unlock/unlock-world.ts'
 
 const suspend = { [parent]: null, [applier]: false, [vpc]: null, [database]: true }
-const leaseUntil = 5_000
+const leaseUntil = 200_000
 
 let world: UnlockWorld
 let ledger: MemoryLedger

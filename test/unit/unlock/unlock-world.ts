@@ -51,7 +51,8 @@ export class UnlockWorld {
 
   constructor({ replicas, suspend, tfstate, planned, met }: Before) {
     for (const resource of Object.values(all)) this.store.register(resource)
-    this.create(controller, { replicas, selector: { matchLabels: { app: 'tofu-controller' } } })
+    const template = { metadata: { labels: { app: 'tofu-controller' } }, spec: { containers: [] } }
+    this.create(controller, { replicas, selector: { matchLabels: { app: 'tofu-controller' } }, template })
     for (const key of suspendable) {
       const ofVpc = key === vpc && tfstate ? { tfstate } : {}
       this.create(key, { interval: '1h', ...(suspend[key] !== null && { suspend: suspend[key] }), ...ofVpc })
