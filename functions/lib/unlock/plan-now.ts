@@ -49,7 +49,7 @@ async function readNow({ cluster, object }: Unlockable, { clusters, fleet }: Pla
 }
 
 /** Objects whose runners are proven dead: what their runs wait for never comes. */
-function ghostsAmong(observations: readonly Observation[], cluster: string): ReadonlySet<string> {
+export function ghostsAmong(observations: readonly Observation[], cluster: string): ReadonlySet<string> {
   const stale = observations.filter(({ judgement }) => judgement.verdict === 'stale')
   return new Set(stale.flatMap(({ evidence: { owner } }) => (owner?.cluster === cluster ? owner.object : [])))
 }
