@@ -200,6 +200,8 @@ describe('approvals', () => {
     const policy = { test: { apply } }
     expect(planned(silent, {}, policy).approvals).toMatchObject({ policy: apply, needed: forStale })
     expect(planned(...suspect, policy).approvals).toMatchObject({ policy: apply, needed: forSuspect })
+    // The fleet names two people.
+    expect(planned(silent, {}, policy).notes).toEqual([])
   })
 
   it('are one where nothing is said', () => {
