@@ -44,11 +44,12 @@ async function closingOf(
   { tasks, clock, fleet }: TendPorts,
 ): Promise<Closing | undefined> {
   const outcome = outcomeOf(approval)
-  // It was decided, and whoever was to say so died.
-  if (outcome !== 'open') return outcome
-  if (clock.now() >= approval.expiresAt) return 'expired'
   const still = stillJudged(approval, observation, fleet)
+  // Here and below: it was decided, and whoever was to say so died.
+  if (outcome === 'denied') return 'denied'
   if (still === 'changed') return 'changed'
+  if (outcome === 'approved') return 'approved'
+  if (clock.now() >= approval.expiresAt) return 'expired'
   // What could not be read may be as it was, or not: without a heartbeat the task gives up when that lasts.
   if (still === 'unknown' || approval.token === undefined) return undefined
   return (await tasks.heartbeat(approval.token)) === 'gone' ? 'gone' : undefined
