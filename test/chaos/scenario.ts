@@ -21,6 +21,9 @@ export const fates = [
 ] as const
 export type Fate = (typeof fates)[number]
 
+/** Those that leave a lock behind that is to be unlocked. */
+const ghosts: readonly Fate[] = ['loud ghost', 'silent ghost', 'half taken', 'lost machine']
+
 /** Something that somebody does. */
 export interface Doing {
   /** Milliseconds after the beginning. */
@@ -68,9 +71,9 @@ const anybody: readonly Act[] = [
 
 /** What happens in one run. */
 export function scenarioOf(random: Random): Scenario {
-  const fate = random.pick(fates)
+  const fate = random.pick(random.chance(0.4) ? ghosts : fates)
   const dies = random.between(40, 200) * second
-  const until = random.between(10, 18) * minute
+  const until = random.between(13, 20) * minute
   const doings: Doing[] = [...fateOf(fate, dies, random)]
   for (let left = random.pick([0, 0, 1, 2, 4]); left > 0; left--) {
     doings.push({ at: random.between(0, until), act: random.pick(anybody) })

@@ -86,6 +86,18 @@ const fleet: Fleet = parseFleet({
 
 const linkSecrets = { current: 'a secret of the tests, which is long enough' }
 
+const cluster = 'staging'
+
+/**
+ * What a scan does for a cluster, in this order, whatever of it fails. It is the order of the state machine `lock-scan`,
+ * which would take most of the time of a run.
+ */
+export const scanOrder = ['judge', 'unlock-watch', 'unlock-act'] as const
+
+interface Started {
+  readonly start: readonly { readonly name: string; readonly input: object }[]
+}
+
 export interface LockstepOptions {
   readonly clock: ChaosClock
   readonly random: Random
@@ -157,24 +169,31 @@ export class Lockstep {
     return this.interpreter.list().map(({ name, status, cause }) => ({ name, status, cause }))
   }
 
-  /** What schedules `lock-scan` does. */
+  /** What `lock-scan` does. */
   async scan(): Promise<void> {
     const execution = `scan-${++this.scans}`
     this.scanning++
     try {
-      // Each of them that fails leaves the others to do their work.
-      await this.invoke('judge', { execution, cluster: 'staging' }).catch(() => {})
-      await this.invoke('unlock-watch', { cluster: 'staging' }).catch(() => {})
-      const answer = await this.invoke('unlock-act', { clusters: ['staging'] }).catch(() => ({ start: [] }))
-      for (const { name, input } of (answer as { start: { name: string; input: object }[] }).start) {
-        this.startUnlock(name, { ...input })
+      const payloads = {
+        judge: { execution, cluster },
+        'unlock-watch': { cluster },
+        'unlock-act': { clusters: [cluster] },
+      }
+      for (const name of scanOrder) {
+        // One that fails leaves the others to do their work.
+        const answer = await this.invoke(name, payloads[name]).catch(() => undefined)
+        if (name === 'unlock-act') this.startAll(answer as Started | undefined)
       }
     } finally {
       this.scanning--
     }
   }
 
-  startUnlock(name: string, input: object): void {
+  private startAll(answer: Started | undefined): void {
+    for (const { name, input } of answer?.start ?? []) this.startUnlock(name, input)
+  }
+
+  private startUnlock(name: string, input: object): void {
     try {
       this.options.trace?.(`start ${name}`)
       this.interpreter.start({ machine: 'guarded-unlock', name, input: JSON.parse(JSON.stringify(input)) })
