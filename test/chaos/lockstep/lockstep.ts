@@ -115,7 +115,7 @@ export interface LockstepOptions {
 
 /** Lockstep itself: its functions and its state machine as they are deployed, over stores in memory. */
 export class Lockstep {
-  readonly ledger: ChaosLedger
+  ledger: ChaosLedger
   /** Calls of ports so far. */
   calls = 0
   private unlockCalls = 0
@@ -221,6 +221,13 @@ export class Lockstep {
     this.interpreter = this.newInterpreter()
   }
 
+  /** The ledger loses everything, and with it whoever was at work: what an unlock has left stands on the cluster alone. */
+  loseLedger(): void {
+    for (const invocation of this.invocations) invocation.kill()
+    for (const { executionArn } of this.interpreter.list({ status: 'RUNNING' })) this.interpreter.stop(executionArn)
+    this.ledger = new ChaosLedger(this.options.clock, this.options)
+  }
+
   private newInterpreter(): Interpreter {
     const { clock, random } = this.options
     const handlers: Record<string, TaskHandler> = {}
@@ -282,6 +289,7 @@ export class Lockstep {
     const isChange = isOfUnlock && call.writes && (call.port === 'cluster' || call.port === 'locks')
     const whole: Call = {
       ...call,
+      at: this.options.clock.now(),
       index: this.calls++,
       ofUnlock: isOfUnlock ? this.unlockCalls++ : undefined,
       change: isChange ? this.changes++ : undefined,
