@@ -5,6 +5,7 @@ import { standingOf } from '../lib/unlock/change.ts'
 import { checkHeld, checkNobodyWorks, hold } from '../lib/unlock/hold.ts'
 import type { ChangedField } from '../lib/unlock/intent.ts'
 import { refOfKey } from '../lib/unlock/intent.ts'
+import { ghostsAmong } from '../lib/unlock/plan-now.ts'
 import { readController, readRunner } from '../lib/unlock/read-cluster-now.ts'
 import { runsIn } from '../lib/unlock/terraform-run.ts'
 import { UnderWay } from '../lib/unlock/under-way.ts'
@@ -115,9 +116,14 @@ class Fencing {
 
   /** Runs that have to end: all of them where the controller is to be stopped. What hangs ends with it. */
   private async runs(): Promise<string[]> {
-    const stops = this.underWay.run.rung === 'quiesce'
+    const { rung, cluster } = this.underWay.run
+    const stops = rung === 'quiesce'
     const runs = await runsIn(await this.underWay.cluster())
-    return runs.filter((key) => (stops || key === this.object) && !this.planned.hanging.includes(key))
+    const awaited = runs.filter((key) => (stops || key === this.object) && !this.planned.hanging.includes(key))
+    if (awaited.length === 0) return awaited
+    // Another one may have been proven dead since the plan was made.
+    const ghosts = ghostsAmong(await this.ports.ledger.listObservations(cluster), cluster)
+    return awaited.filter((key) => !stops || !ghosts.has(key))
   }
 
   private changesOf(field: ChangedField) {

@@ -1,6 +1,6 @@
 import { parseWorkload } from '../flux/workload.ts'
 import { getIfThere } from '../kubernetes/get-if-there.ts'
-import { makeChange, standingOf } from './change.ts'
+import { isHeld, makeChange, standingOf } from './change.ts'
 import { type Change, refOfKey } from './intent.ts'
 import { readController } from './read-cluster-now.ts'
 import type { UnderWay } from './under-way.ts'
@@ -17,7 +17,7 @@ export async function hold(change: Change, underWay: UnderWay): Promise<void> {
     await underWay.renewTurn()
     await underWay.record(`change/${object}/${field}`, 'changing', detail)
   })
-  if ('why' in standing) throw changed(change, standing.why)
+  if ('why' in standing && !isHeld(standing)) throw changed(change, standing.why)
 }
 
 /**
@@ -28,7 +28,7 @@ export async function checkHeld(changes: readonly Change[], underWay: UnderWay):
   const cluster = await underWay.cluster()
   for (const change of changes) {
     const standing = await standingOf(cluster, change)
-    if (standing.is === 'ours') continue
+    if (isHeld(standing)) continue
     throw changed(change, 'why' in standing ? standing.why : 'it is as it was before the unlock')
   }
 }

@@ -53,7 +53,7 @@ async function readNow({ cluster, object }: Unlockable, { clusters, fleet }: Pla
 }
 
 /** Objects whose runners are proven dead: what their runs wait for never comes. */
-function ghostsAmong(observations: readonly Observation[], cluster: string): ReadonlySet<string> {
+export function ghostsAmong(observations: readonly Observation[], cluster: string): ReadonlySet<string> {
   // The runs of a loud ghost end by themselves, again and again.
   const stale = observations.filter(
     ({ judgement: { verdict, scene } }) => verdict === 'stale' && scene === 'silent ghost',
