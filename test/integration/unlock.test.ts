@@ -235,6 +235,19 @@ describe('is refused, with everything as it was', () => {
   })
 })
 
+test('one of two ghosts is not waited for by the other, whichever is proven dead first', async () => {
+  await start(onS3('vpc', [table]), onS3('db', [table]))
+  await locked.silentGhost('vpc')
+  await locked.pass(3 * minute)
+  await locked.silentGhost('db')
+  const before = locked.fields()
+  const first = await locked.ended(await locked.begun())
+  expect(first.run).toMatchObject({ object: keyOf('vpc'), outcome: 'unlocked' })
+  await locked.verdict('db', 'free')
+  await locked.pass(5 * minute)
+  expect(locked.fields()).toEqual(before)
+})
+
 test('what a person suspends in the middle stays so, and the unlock goes on', async () => {
   const { unlock, before } = await quiescingUpTo('StopController', onS3('other', [table]))
   // As flux suspend does: it is suspended already, by us.

@@ -5,7 +5,7 @@ import type { Log } from '../log.ts'
 import { type Approval, type Decision, decide, type NotDecided, outcomeOf } from './approval.ts'
 import type { AuditRecord } from './audit.ts'
 import { type ConcludePorts, concludeApproval } from './conclude-approval.ts'
-import { stillJudged } from './tend-approvals.ts'
+import { stillJudged } from './still-judged.ts'
 
 export interface DecisionPorts extends ConcludePorts {
   readonly ledger: ConcludePorts['ledger'] & Pick<Ledger, 'readApproval' | 'readObservation'>
@@ -81,7 +81,7 @@ async function concludeOrLeave(
 
 function auditOf({ unlock, lock, judged, askedAt }: Approval, { by, decision, at, reason }: Decision): AuditRecord {
   return {
-    ...{ unlock, id: `decision ${askedAt} ${judged.slice(0, 16)} ${by}`, at, by },
+    ...{ unlock, id: `decision ${askedAt} ${judged.slice(0, 16)} ${decision} ${by}`, at, by },
     what: decision === 'approve' ? 'approves the unlock' : 'denies the unlock',
     detail: { lock, judged, ...(reason !== undefined && { reason }) },
   }
