@@ -36,8 +36,11 @@ export async function restoreEnded(unlock: string, why: string, ports: WatchPort
   const run = await ledger.readUnlockRun(unlock)
   // It never came as far as to write itself down, which it does before it changes anything.
   if (!run) return nothing
-  const { cluster } = run.value
-  const watched = await restoreIn(cluster, ports, unlock)
+  const { cluster, intent } = run.value
+  // One that had nothing to change is ended even where its cluster is out of reach: its lock is tried again.
+  const turn = await ledger.readUnlock(cluster)
+  const isOpen = intent !== undefined || (turn?.unlock === unlock && turn.intent !== undefined)
+  const watched = isOpen ? await restoreIn(cluster, ports, unlock) : nothing
   await endRun(unlock, why, ports)
   // It may have died with its turn, before it had anything to put back.
   await ledger.endUnlock(cluster, unlock)

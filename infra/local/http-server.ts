@@ -123,7 +123,10 @@ function failure(error: unknown): Answer {
   return json(status ?? 500, { error: error.message })
 }
 
-/** The webhook and approvals are for the world, by their signatures. A page of another site, or a name bound to us, may not do the rest. */
+/**
+ * The webhook and the pages of approvers are for the world, by their signatures. A page of another site, or a name bound
+ * to us, may not do the rest.
+ */
 function refuseForeign(request: IncomingMessage): void {
   const { host = '', origin } = request.headers
   const name = host.replace(/:\d+$/, '')

@@ -27,6 +27,7 @@ import { loadTree, type SimulatedCluster, type SimulatedFleet, startSimulatedFle
 import { commitPush, withSimulatedPushes } from './simulated-pushes.ts'
 import type { Tree } from './simulation/git-server.ts'
 import { readManifestTree } from './simulation/manifest-tree.ts'
+import { approvalNews } from './views/approval-news.ts'
 import { LiveRollouts } from './views/live-rollouts.ts'
 import { lockNews } from './views/lock-news.ts'
 import { LockViews } from './views/lock-view.ts'
@@ -104,9 +105,13 @@ export async function runSession(session: SessionOptions): Promise<number> {
       ...host.unlockRoutes,
     })
     closing.push(() => server.close())
-    host.approvers.onMessage(({ approver, link, summary }) =>
-      display.say(`${summary}. ${approver} decides at ${server.url}${link}`),
-    )
+    const told = new Set<string>()
+    host.approvers.onMessage((message) => {
+      const news = approvalNews(message, server.url)
+      // Each of several people has got one.
+      if (!told.has(news)) display.say(news)
+      told.add(news)
+    })
 
     const concluded = conclusions(display)
     const tracker = new PushTracker({ interpreter, live, fleet, display: concluded.display })

@@ -70,7 +70,7 @@ const anybody: readonly Act[] = [
 export function scenarioOf(random: Random): Scenario {
   const fate = random.pick(fates)
   const dies = random.between(40, 200) * second
-  const until = random.between(14, 30) * minute
+  const until = random.between(10, 18) * minute
   const doings: Doing[] = [...fateOf(fate, dies, random)]
   for (let left = random.pick([0, 0, 1, 2, 4]); left > 0; left--) {
     doings.push({ at: random.between(0, until), act: random.pick(anybody) })

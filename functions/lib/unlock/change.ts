@@ -34,12 +34,14 @@ export async function standingOf(cluster: Cluster, change: Change): Promise<Stan
 
 /**
  * Makes one change of an intent, if the field is as the intent says that it was. Answers how it stood: `before` where it
- * was changed, `ours` where that had been done already; else nothing was changed. Throws ClusterError, UnexpectedShape.
+ * was changed, `ours` where that had been done already; else nothing was changed. `beforehand` is called before each try, with
+ * nothing changed yet: an unlock that has lost its turn must not try again. Throws ClusterError, UnexpectedShape.
  */
-export function makeChange(cluster: Cluster, change: Change): Promise<Standing> {
-  return patchAsRead(cluster, refOfKey(change.object), (raw) => {
+export function makeChange(cluster: Cluster, change: Change, beforehand: () => Promise<void>): Promise<Standing> {
+  return patchAsRead(cluster, refOfKey(change.object), async (raw) => {
     const { standing, seen } = look(change, raw)
     if (standing.is !== 'before' || !seen) return { answer: standing }
+    await beforehand()
     const { body, ...patch } = patchTo(change.to, change, seen)
     return { answer: standing, patch: { ...patch, body: { ...body, ...withoutOpenGate(change, raw) } } }
   })

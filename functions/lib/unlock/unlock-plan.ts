@@ -62,12 +62,21 @@ export function planUnlock(observation: Observation, options: UnlockPlanOptions)
   return {
     ...{ outcome: 'planned', cluster, object, lock: lock.id, ...choice, approvals, steps },
     estimate: estimateOf(steps),
-    notes: notesOf(given, choice.rung === 'quiesce'),
+    notes: [...tooFewNote(approvals, fleet.locks.approvers.length), ...notesOf(given, choice.rung === 'quiesce')],
     deployment: given.controller.key,
     holds: holdsOf(choice.rung, given),
     fence: fenceOf(given),
     place: given.place,
   }
+}
+
+/** The plan is worth seeing all the same. */
+function tooFewNote({ needed }: Approvals, named: number): string[] {
+  if (named >= needed) return []
+  const who = named === 0 ? 'nobody' : `${named} only`
+  return [
+    `As it is nobody can agree to it: locks.approvers of the fleet names ${who}, and without approval it is refused.`,
+  ]
 }
 
 function scaledByKeda({ autoscalers }: UnlockCase): Refused | undefined {

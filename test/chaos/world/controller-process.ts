@@ -4,6 +4,7 @@ import type { ChaosClock } from '../chaos-clock.ts'
 import type { Random } from '../random.ts'
 import type { Truth } from '../truth.ts'
 import { type Api, timeText } from './api.ts'
+import { shutdownSeconds } from './flux.ts'
 import type { LockPlace } from './lock-place.ts'
 import { database, runnerKey, type TerraformKey, vpc } from './names.ts'
 import type { Nodes } from './nodes.ts'
@@ -15,8 +16,6 @@ const manager = 'tf-controller'
 
 /** Shorter than the chart's by far, in milliseconds: what happens at every retry happens often enough. */
 const retryMs = 90_000
-/** How long it waits for what runs when it is told to end, in milliseconds. */
-const shutdownMs = 240_000
 
 /** What the world knows of an object beside what the API shows. */
 export interface Work {
@@ -90,7 +89,7 @@ export class ControllerProcess implements Program {
     this.isEnding = true
     this.onIdle = ended
     if (this.runs.size === 0) return ended()
-    this.later(shutdownMs, () => {
+    this.later(shutdownSeconds * 1_000, () => {
       for (const run of this.runs.values()) this.interrupt(run)
       this.later(500, ended)
     })

@@ -2,6 +2,7 @@ import type { ChaosClock } from '../chaos-clock.ts'
 import type { Random } from '../random.ts'
 import type { Api } from './api.ts'
 import { type ControllerOptions, ControllerProcess } from './controller-process.ts'
+import { graceSeconds } from './flux.ts'
 import { deployment, type TerraformKey } from './names.ts'
 import type { NodeName, Nodes } from './nodes.ts'
 import type { Pods, Program } from './pods.ts'
@@ -17,7 +18,6 @@ export interface ControllersOptions extends Omit<ControllerOptions, 'isStoppedBy
 }
 
 const podLabels = { app: 'tofu-controller' }
-const graceSeconds = 250
 
 /** The pods of tofu-controller's Deployment: as many as it wants. One of them leads. */
 export class Controllers {

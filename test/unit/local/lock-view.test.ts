@@ -193,6 +193,7 @@ describe('what an unlock would do', () => {
       '13. HelmRelease/flux-system/tofu-controller: spec.suspend true -> false (as it was)',
       '14. Deployment/flux-system/tofu-controller: metadata.annotations[lockstep.dev/unlock] what is changed, and how it was -> none (everything is as it was)',
       '',
+      'Note: As it is nobody can agree to it: locks.approvers of the fleet names nobody, and without approval it is refused.',
       'Note: Terraform/flux-system/vpc is suspended, and stays so: it plans afresh when it is resumed.',
       '',
       'The lock was looked at 1m ago. Nothing was changed: this is a dry run.',

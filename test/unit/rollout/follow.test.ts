@@ -156,7 +156,7 @@ test('an object that an unlock holds is waited for, and one that a person suspen
   const change = { field: 'suspend', object, uid, from: null, to: true } as const
   await ledger.takeUnlock({ cluster: 'staging', unlock: 'unlock-1', leaseUntil: Number.MAX_SAFE_INTEGER })
   await ledger.writeIntent(intentOf({ changes: [change] }))
-  await makeChange(standIn.client(), change)
+  await makeChange(standIn.client(), change, async () => {})
 
   expect(await wait(rollout, 5_000)).toBe('WaitForLayer')
   expect(rollout.objects[0]).toMatchObject({ phase: 'open', detail: 'waits for the guarded unlock that holds it' })
@@ -177,7 +177,7 @@ test('an object that was suspended by us, and that no unlock holds, is left to a
   const object = 'Terraform/flux-system/vpc'
   const rollout = rolloutOf({ ...open(uid), key: object })
   await claim(rollout)
-  await makeChange(standIn.client(), { field: 'suspend', object, uid, from: null, to: true })
+  await makeChange(standIn.client(), { field: 'suspend', object, uid, from: null, to: true }, async () => {})
   expect(await wait(rollout, 5_000)).toBe('Report')
   expect(rollout.objects[0]).toMatchObject({ phase: 'failed', reason: 'Suspended' })
 })

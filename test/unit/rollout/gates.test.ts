@@ -75,7 +75,7 @@ test('the gate of another rollout is taken over, or left alone', async () => {
 test('what an unlock has suspended is marked, and stays held; what a person suspends as well is theirs', async () => {
   const { uid = '' } = stored()?.metadata ?? {}
   const change = { field: 'suspend', object: key, uid, from: null, to: true } as const
-  await makeChange(cluster, change)
+  await makeChange(cluster, change, async () => {})
   expect(await hold()).toBe('suspended by a person')
   await ledger.takeUnlock({ cluster: 'staging', unlock: 'unlock-1', leaseUntil: Number.MAX_SAFE_INTEGER })
   await ledger.writeIntent(intentOf({ changes: [change] }))
@@ -84,7 +84,7 @@ test('what an unlock has suspended is marked, and stays held; what a person susp
   // Its restore leaves it to the rollout.
   expect(await undoChange(cluster, change, async () => {})).toMatchObject({ is: 'theirs', gated: true })
   expect(await openGate(cluster, key, mark)).toBe('opened')
-  await makeChange(cluster, change)
+  await makeChange(cluster, change, async () => {})
   edit({ suspend: false })
   edit({ suspend: true })
   expect(await hold()).toBe('suspended by a person')

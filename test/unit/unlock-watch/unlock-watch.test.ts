@@ -50,7 +50,7 @@ async function begun({ changes = true } = {}): Promise<void> {
   const intent = world.intent('quiesce')
   await ledger.writeIntent(intent)
   await writeOnDeployment(world.cluster, intent)
-  for (const change of intent.changes) await makeChange(world.cluster, change)
+  for (const change of intent.changes) await makeChange(world.cluster, change, async () => {})
 }
 
 /** Patches that the cluster refuses, by the key of their object. */
@@ -118,7 +118,7 @@ describe('told of the end of an execution', () => {
     await watch({ cluster: 'staging' })
     expect(await takes('unlock-2')).toBe(false)
     // What was on its way when it died.
-    for (const change of world.intent('targeted').changes) await makeChange(world.cluster, change)
+    for (const change of world.intent('targeted').changes) await makeChange(world.cluster, change, async () => {})
     now += 1
     expect(await watch({ cluster: 'staging' })).toEqual({ unlock, undone: 1, left: 0 })
     expect(fields()).toEqual(before)

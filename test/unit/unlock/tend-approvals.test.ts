@@ -80,6 +80,12 @@ it.each([
   expect([...tasks.answers.values()]).toEqual([answer])
 })
 
+it('tells nobody of an agreement to a lock that has changed since', async () => {
+  const decided = approvalOf({ needed: 1, decisions: [{ by: 'bob', decision: 'approve', at: askedAt }] })
+  expect(await tended(decided, observationOf())).toMatchObject({ closed: { how: 'changed' } })
+  expect([...tasks.answers.values()]).toEqual(['LockChanged'])
+})
+
 it('closes one that nobody waits for', async () => {
   tasks.gone.add('a task token')
   expect(await tended(approvalOf())).toMatchObject({ closed: { how: 'gone' } })
