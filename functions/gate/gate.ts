@@ -5,6 +5,14 @@ import { gateMark, mayTakeOver } from '../lib/rollout/gate-mark.ts'
 import { type Held, holdObject, patchesAtOnce } from '../lib/rollout/gates.ts'
 import { note, type PlannedObject, type Rollout } from '../lib/rollout/rollout.ts'
 import type { Snapshot } from '../lib/rollout/snapshot.ts'
+import type { UnlockHolds } from '../lib/rollout/unlock-holds.ts'
+
+/** What stands in the cluster, and who else holds something there. */
+export interface Around {
+  readonly snapshot: Snapshot
+  readonly idleBranches: ReadonlySet<string>
+  readonly unlock: UnlockHolds
+}
 
 /**
  * Holds every object that is planned to be held: suspends it and marks it as ours. Objects that a person or another
@@ -12,15 +20,14 @@ import type { Snapshot } from '../lib/rollout/snapshot.ts'
  */
 export async function closeGates(
   rollout: Rollout,
-  snapshot: Snapshot,
-  idleBranches: ReadonlySet<string>,
+  { snapshot, idleBranches, unlock }: Around,
   cluster: Cluster,
 ): Promise<void> {
   const toHold = rollout.objects.filter(mayHold)
   const mark = gateMark(rollout)
   const takeOver = (other: string) => mayTakeOver(other, branchOf(rollout.push), idleBranches)
   await each(toHold, patchesAtOnce, async (object) => {
-    const held = await holdObject(cluster, snapshot.workloads.get(object.key), mark, takeOver)
+    const held = await holdObject(cluster, snapshot.workloads.get(object.key), mark, takeOver, unlock)
     record(rollout, object, held)
   })
 }

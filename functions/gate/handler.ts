@@ -8,6 +8,7 @@ import {
   updateRollout,
 } from '../lib/rollout/rollout-step.ts'
 import { takeSnapshot } from '../lib/rollout/snapshot.ts'
+import { UnlockHolds } from '../lib/rollout/unlock-holds.ts'
 import { serveClusters } from '../lib/serve-clusters.ts'
 import { defineClusterStep } from '../lib/step.ts'
 import { closeGates } from './gate.ts'
@@ -23,7 +24,8 @@ export const step = defineClusterStep({
       if ((await checkClaim(rollout, ports)) !== 'go on') return countObjects(rollout)
       const cluster = await ports.clusters.connect(name)
       const [snapshot, idleBranches] = await Promise.all([takeSnapshot(cluster), idleBranchesBeside(rollout, ports)])
-      await closeGates(rollout, snapshot, idleBranches, cluster)
+      const unlock = new UnlockHolds(ports.ledger, name)
+      await closeGates(rollout, { snapshot, idleBranches, unlock }, cluster)
       logCounts(ports, 'gates closed', rollout)
       return countObjects(rollout)
     }),

@@ -170,7 +170,7 @@ const approver = named(
       /^[\p{L}\p{N}][\p{L}\p{N} .'@_-]{0,63}$/u,
       "a name of at most 64 letters, digits, spaces and any of . ' @ _ -",
     ),
-    /** Where a link is sent to. Without one the person decides where Lockstep runs. */
+    /** Where links are sent to. Without one they go to whatever else listens on the topic for that name. */
     email: z.email(give('an e-mail address')).optional(),
   },
   'a name, or {"name": …, "email": …}',
@@ -403,15 +403,7 @@ function referenceProblems(fleet: Names): FleetProblem[] {
       fleet.locks.s3.map((each) => each.name),
       (index) => `locks.s3[${index}]`,
     ),
-    // One person with two names, or two with one mailbox, could be both approvals.
-    ...duplicates(
-      fleet.locks.approvers.map((each) => each.name?.toLowerCase()),
-      (index) => `locks.approvers[${index}].name`,
-    ),
-    ...duplicates(
-      fleet.locks.approvers.map((each) => each.email?.toLowerCase()),
-      (index) => `locks.approvers[${index}].email`,
-    ),
+    ...samePeople(fleet.locks.approvers),
     ...Object.keys(fleet.locks.policy).flatMap((environment) =>
       unknownNames(
         'environment',
@@ -431,6 +423,20 @@ function duplicates(values: readonly (string | undefined)[], path: (index: numbe
     const first = values.indexOf(value)
     if (value === undefined || first === index) return []
     return [{ path: path(index), message: `is ${shown(value)} again, as in ${path(first)}; give each one once` }]
+  })
+}
+
+/** One person under two names, or two with one mailbox, could be both approvals. */
+function samePeople(approvers: Names['locks']['approvers']): FleetProblem[] {
+  const known = approvers.flatMap(({ name, email }, of) =>
+    Object.entries({ name, email }).flatMap(([key, value]) =>
+      value === undefined ? [] : [{ of, path: `locks.approvers[${of}].${key}`, id: value.toLowerCase() }],
+    ),
+  )
+  return known.flatMap(({ of, path, id }) => {
+    const first = known.find((other) => other.id === id && other.of < of)
+    if (!first) return []
+    return [{ path, message: `is ${shown(id)} again, as in ${first.path}; name each person once` }]
   })
 }
 

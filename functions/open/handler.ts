@@ -16,7 +16,8 @@ export const step = defineClusterStep({
       // A safe point: nothing is opened for a push that a newer one has overtaken. Waiting, which is next, ends it.
       if ((await checkClaim(rollout, ports)) !== 'go on') return countObjects(rollout)
       const cluster = await ports.clusters.connect(name)
-      const layer = await openLayer(rollout, { cluster, now: ports.clock.now() })
+      const intent = (await ports.ledger.readUnlock(name))?.intent
+      const layer = await openLayer(rollout, { cluster, now: ports.clock.now(), intent })
       logCounts(ports, `opened ${layer?.name ?? 'nothing'}`, rollout)
       return { ...countObjects(rollout), ...(layer && { layer: layer.name }) }
     }),

@@ -1,27 +1,55 @@
 import { each } from '../lib/each.ts'
+import { LockstepError } from '../lib/errors.ts'
 import { parseWorkload } from '../lib/flux/workload.ts'
 import type { Cluster } from '../lib/kubernetes/cluster.ts'
 import { gateMark } from '../lib/rollout/gate-mark.ts'
 import { nextToken, openGate, patchesAtOnce, refOf, removeMark, requestReconcile } from '../lib/rollout/gates.ts'
 import { note, type PlannedLayer, type PlannedObject, type Rollout } from '../lib/rollout/rollout.ts'
 import { turnOf } from '../lib/rollout/turn.ts'
+import { keepsClosed } from '../lib/rollout/unlock-holds.ts'
+import type { Intent } from '../lib/unlock/intent.ts'
+
+/** A guarded unlock is under way in the cluster, and what would be opened now has to stay closed until it is over. */
+export class UnlockUnderWay extends LockstepError {
+  constructor(cluster: string, unlock: string, keys: readonly string[]) {
+    const more = keys.length > 3 ? ` and ${keys.length - 3} more` : ''
+    super(
+      'UnlockUnderWay',
+      `Guarded unlock ${unlock} is under way in ${cluster}: ${keys.slice(0, 3).join(', ')}${more} cannot be opened before it is over.`,
+      'It is tried again.',
+    )
+  }
+}
+
+export interface OpenOptions {
+  readonly cluster: Cluster
+  readonly now: number
+  /** What a guarded unlock that is under way in the cluster changes. */
+  readonly intent?: Intent | undefined
+}
 
 /**
  * Opens the next layer: the objects whose turn it is. An object that we hold is opened and asked to reconcile in one
  * patch. One that was never held has been started by the new artifact already; it is asked only when the source
  * served the commit before we asked it to fetch, because a second request would make its controller run twice.
- * Updates `rollout`; answers the layer, or undefined when nothing can be opened. Throws ClusterError.
+ * What a guarded unlock keeps closed is left for a later call. Updates `rollout`; answers the layer, or undefined when nothing
+ * can be opened. Throws UnlockUnderWay, ClusterError.
  */
 export async function openLayer(
   rollout: Rollout,
-  { cluster, now }: { cluster: Cluster; now: number },
+  { cluster, now, intent }: OpenOptions,
 ): Promise<PlannedLayer | undefined> {
   // Something went while gates were closed: what depends on it must not open by the old plan.
   if (rollout.planStale) return undefined
   const { next } = turnOf(rollout)
   const layer = rollout.layers.find(({ index }) => index === next[0]?.layer)
   if (!layer) return undefined
-  await each(next, patchesAtOnce, (object) => openObject(rollout, object, cluster, now))
+  const open = next.filter(({ gated, key }) => !(gated && keepsClosed(intent, key)))
+  if (intent && open.length === 0) {
+    const keys = next.map(({ key }) => key)
+    throw new UnlockUnderWay(rollout.cluster, intent.unlock, keys)
+  }
+  await each(open, patchesAtOnce, (object) => openObject(rollout, object, cluster, now))
   layer.openedAt ??= now
   return layer
 }

@@ -11,6 +11,7 @@ import {
   updateRollout,
 } from '../lib/rollout/rollout-step.ts'
 import { takeSnapshot } from '../lib/rollout/snapshot.ts'
+import { UnlockHolds } from '../lib/rollout/unlock-holds.ts'
 import { serveClusters } from '../lib/serve-clusters.ts'
 import { defineClusterStep } from '../lib/step.ts'
 import { makePlan, planAgain } from './plan.ts'
@@ -29,10 +30,12 @@ export const step = defineClusterStep({
       const cluster = await ports.clusters.connect(name)
       const { ordering } = clusterOf(ports.fleet, name)
       const [snapshot, idleBranches] = await Promise.all([takeSnapshot(cluster), idleBranchesBeside(rollout, ports)])
-      const planning = { snapshot, fleet: ports.fleet, ordering, idleBranches }
+      const unlock = new UnlockHolds(ports.ledger, name)
+      const heldByUnlock = await unlock.among(snapshot.workloads.values())
+      const planning = { snapshot, fleet: ports.fleet, ordering, idleBranches, heldByUnlock }
       if (again) {
         planAgain(rollout, planning)
-        await closeGates(rollout, snapshot, idleBranches, cluster)
+        await closeGates(rollout, { snapshot, idleBranches, unlock }, cluster)
       } else {
         makePlan(rollout, planning)
       }

@@ -47,6 +47,8 @@ export interface PlanInput {
   readonly ordering: 'strict' | 'advisory'
   /** Other branches that no rollout works on any more: the gates that they left behind are ours to take. */
   readonly idleBranches: ReadonlySet<string>
+  /** Keys of objects that are suspended only until a guarded unlock is over: as good as not suspended. */
+  readonly heldByUnlock?: ReadonlySet<string>
 }
 
 /**
@@ -179,7 +181,7 @@ function plannedObject(
     asked: 0,
   }
   if (workload.source !== undefined) object.source = workload.source
-  const notHeld = whyNotHeld(workload, gated, layer, scope.judged.has(key), input.ordering)
+  const notHeld = whyNotHeld(workload, { gated, layer, judged: scope.judged.has(key) }, input)
   if (notHeld) object.notHeld = notHeld
   return object
 }
@@ -202,13 +204,11 @@ function isOurs(rollout: Rollout, workload: Workload, idleBranches: ReadonlySet<
 
 function whyNotHeld(
   workload: Workload,
-  gated: boolean,
-  layer: number,
-  judged: boolean,
-  ordering: 'strict' | 'advisory',
+  { gated, layer, judged }: { readonly gated: boolean; readonly layer: number; readonly judged: boolean },
+  { ordering, heldByUnlock }: PlanInput,
 ): PlannedObject['notHeld'] {
   if (gated) return workload.suspendOwnedByGit ? 'git' : undefined
-  if (workload.suspended) return workload.gate === undefined ? 'person' : 'other'
+  if (workload.suspended && !heldByUnlock?.has(workload.key)) return workload.gate === undefined ? 'person' : 'other'
   if (judged) return 'judged'
   if (ordering === 'advisory') return 'advisory'
   if (workload.suspendOwnedByGit) return 'git'

@@ -11,7 +11,7 @@ import {
 import type { UnlockRun } from '../lib/unlock/unlock-run.ts'
 import { unlockableOf } from '../lib/unlock/unlockable.ts'
 
-/** A lock is tried once in this time, in milliseconds, counted from when it became stale. */
+/** A lock is tried once in this time, in milliseconds. */
 const everyMs = 60 * 60_000
 
 /** What could not be unlocked so often needs a person. */
@@ -69,16 +69,20 @@ async function startsOf(cluster: string, stale: readonly StaleLock[], ports: Act
   const runs = await ledger.listUnlockRuns(cluster, runsLookedAt)
   const denied = await deniedAmong(stale, runs, ports)
   const ordered = [...stale].sort((a, b) => a.since - b.since || (a.place < b.place ? -1 : 1))
-  const starts = ordered.flatMap(({ object, since, ...input }) => {
-    const attempt = Math.floor((clock.now() - since) / everyMs)
+  const starts = ordered.flatMap(({ object, since: _, ...input }) => {
     if (isUnderWay(input.place, runs)) return []
-    if (attempt >= mostAttempts || denied.has(input.lock)) {
+    // One that never came to its turn has tried nothing.
+    const tried = runs.filter((run) => run.lock === input.lock && run.place === input.place)
+    const begun = tried.filter(({ begunAt, outcome }) => begunAt !== undefined || outcome === 'refused')
+    const latest = Math.max(...tried.map(({ requestedAt }) => requestedAt))
+    if (begun.length < mostAttempts && latest > clock.now() - everyMs) return []
+    if (begun.length >= mostAttempts || denied.has(input.lock)) {
       const why = denied.has(input.lock) ? 'somebody has denied it' : 'it was tried often enough'
       log.warn('left to a person', { cluster, object, place: input.place, why })
       return []
     }
-    const request = unlockRequest({ ...input, attempt })
-    return runs.some(({ unlock }) => unlock === request.name) ? [] : [request]
+    // Scans that overlap ask for the same one: only the first of them starts it.
+    return [unlockRequest({ ...input, attempt: tried.length })]
   })
   return starts.slice(0, mostAtOnce)
 }

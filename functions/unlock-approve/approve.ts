@@ -5,7 +5,7 @@ import type { Secrets } from '../lib/rotating-secret.ts'
 import { type Approval, decide, decisions } from '../lib/unlock/approval.ts'
 import { type ApprovalLink, readLink } from '../lib/unlock/approval-link.ts'
 import { type DecisionPorts, recordDecision } from '../lib/unlock/record-decision.ts'
-import { stillJudged } from '../lib/unlock/tend-approvals.ts'
+import { stillJudged } from '../lib/unlock/still-judged.ts'
 import { approvalPage, noticePage } from './page.ts'
 import { styleSource } from './style.ts'
 

@@ -62,7 +62,7 @@ function factsOf({ approval, approver }: ApprovalView): Markup {
     ['Asked by', requestedBy],
     ['Because', reason || 'no reason was given'],
     ['Lock', lock],
-    ['By', rung],
+    ['Rung', rung],
     ['Asked at', timeOf(askedAt)],
     ['Decide until', timeOf(expiresAt)],
     ['Approvals', `${agreed(approval)} of ${needed}`],

@@ -1,3 +1,4 @@
+import type { Fleet } from '../lib/fleet.ts'
 import type { Observation } from '../lib/locks/scan/observation.ts'
 import type { LockPorts } from '../lib/step.ts'
 import type { AuditRecord } from '../lib/unlock/audit.ts'
@@ -16,6 +17,8 @@ export interface Assessment {
   readonly missing: number
   /** How long an approval may take, in seconds. */
   readonly approvalSeconds: number
+  /** How long the scans may be silent about it, in seconds. */
+  readonly heartbeatSeconds: number
 }
 
 /**
@@ -42,7 +45,16 @@ export async function assess(asked: UnlockInput & { readonly unlock: string }, p
     needed: approvals.needed,
     ...estimate,
   })
-  return { rung, missing, approvalSeconds: Math.ceil(ports.fleet.locks.approvalFor / 1_000) }
+  return { rung, missing, ...approvalTimes(ports.fleet) }
+}
+
+/** Step Functions wants a heartbeat to be shorter than the whole time. */
+function approvalTimes({
+  locks: { approvalFor, every },
+}: Fleet): Pick<Assessment, 'approvalSeconds' | 'heartbeatSeconds'> {
+  const approvalSeconds = Math.max(60, Math.ceil(approvalFor / 1_000))
+  const silentSeconds = Math.max(3_600, (5 * every) / 1_000)
+  return { approvalSeconds, heartbeatSeconds: Math.min(silentSeconds, approvalSeconds - 1) }
 }
 
 /** What a delete has to find again. */

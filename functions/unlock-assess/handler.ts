@@ -15,7 +15,10 @@ export const step = defineLockStep({
     unlockIdSchema.extend({ fenced: z.literal(true) }),
   ]),
   output: z.union([
-    z.object({ rung: z.enum(rungs), missing: z.number().int(), approvalSeconds: z.number().int() }),
+    z.object({
+      ...{ rung: z.enum(rungs), missing: z.number().int() },
+      ...{ approvalSeconds: z.number().int(), heartbeatSeconds: z.number().int() },
+    }),
     /** Before the lock is judged again; 0 where it is stale. */
     z.object({ waitSeconds: z.number().int() }),
   ]),

@@ -20,6 +20,7 @@ export async function judgeAgain(unlock: string, ports: LockPorts): Promise<numb
   await underWay.renewTurn()
   const observation = await judgedAfresh(underWay.run, ports)
   const { verdict, rule, reasons } = observation.judgement
+  const { at } = observation.evidence
   await underWay.record(`judged-again/${observation.version}`, 'judged again', verdictIn(observation))
   if (verdict === 'stale') {
     await underWay.note({ judged: judgedIn(observation) })
@@ -27,7 +28,9 @@ export async function judgeAgain(unlock: string, ports: LockPorts): Promise<numb
   }
   const since = await underWay.waitingSince('the lock to be stale')
   const { drainMs = 0 } = underWay.run.fence ?? {}
-  if (becomesStale.has(rule) && observation.evidence.at < since + drainMs) return waitSeconds(observation, ports)
+  if (becomesStale.has(rule) && at < since + drainMs) return waitSeconds(observation, ports)
+  // What could not be read once may be read a moment later. The fence stands.
+  if (verdict === 'unknown' && at < since + ports.fleet.locks.quietWindow) return shortestWaitMs / 1_000
   throw new UnlockStopped(
     'NotStale',
     `Judged again, the lock is ${verdict}: ${reasons.join('; ')}.`,

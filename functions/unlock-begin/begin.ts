@@ -26,6 +26,12 @@ export async function begin(unlock: string, ports: LockPorts): Promise<Begun> {
   if (!(await underWay.takeTurn())) {
     throw new UnlockStopped('UnlockBusy', `Another unlock is at work in cluster ${name}.`, 'It is tried again.')
   }
+  // A try that nobody waits for any more may come late.
+  const { outcome } = (await UnderWay.read(unlock, ports)).run
+  if (outcome !== undefined) {
+    await ports.ledger.endUnlock(name, unlock)
+    throw new UnlockStopped('TurnLost', `Unlock ${unlock} has ended.`, 'Ask for the unlock again.')
+  }
   const written = (await ports.ledger.readUnlock(name))?.intent
   // An earlier try came this far: what it has written down stands.
   const intent = written ?? (await intended(underWay, ports))

@@ -25,13 +25,12 @@ export async function conclude(
   ports: LockPorts,
 ): Promise<{ readonly outcome: UnlockOutcome; readonly why: string }> {
   const underWay = await UnderWay.read(unlock, ports)
-  const { cluster: name, intent, deletedAt } = underWay.run
-  // One that was not begun has changed nothing, and its cluster may be out of reach.
-  if (intent) await closeIntent(underWay, ports)
+  const { cluster: name, deletedAt } = underWay.run
+  await closeIntent(underWay, ports)
   if (ended?.error === 'StateDiverged') await holdDiverged(underWay)
   await ports.ledger.endUnlock(name, unlock)
   const outcome = outcomeOf(ended, deletedAt !== undefined || (await hasDeleted(unlock, ports)))
-  const why = ended?.why ?? ''
+  const why = ended ? `${ended.error}: ${ended.why}` : ''
   await underWay.record('ended', 'the unlock has ended', { outcome, why })
   if (underWay.run.outcome === undefined) {
     await underWay.note({ outcome, endedAt: ports.clock.now(), ...(why !== '' && { why }) })
@@ -41,11 +40,11 @@ export async function conclude(
 }
 
 async function closeIntent(underWay: UnderWay, ports: LockPorts): Promise<void> {
-  const { cluster: name, intent, unlock } = underWay.run
+  const { cluster: name, unlock } = underWay.run
   const turn = await ports.ledger.readUnlock(name)
-  // Somebody else has put back everything: the watchdog, or the sweep.
-  if (!intent || turn?.unlock !== unlock || !turn.intent) return
-  const { failed } = await restore(intent, { ...ports, cluster: await underWay.cluster() })
+  // It has changed nothing, or somebody else has put back everything: the watchdog, or the sweep.
+  if (turn?.unlock !== unlock || !turn.intent) return
+  const { failed } = await restore(turn.intent, { ...ports, cluster: await underWay.cluster() })
   if (failed.length === 0) return
   const what = failed.map(({ object, field, why }) => `${object} (${field}): ${why}`).join('; ')
   throw new UnlockStopped('RestoreIncomplete', `Not all could be put back in ${name}: ${what}.`, 'It is tried again.')

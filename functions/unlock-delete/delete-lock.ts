@@ -1,6 +1,8 @@
+import { placeKeyOf } from '../lib/locks/scan/observation.ts'
 import { addressText, type FoundLock } from '../lib/locks/stores/lock-store.ts'
 import type { LockPorts } from '../lib/step.ts'
-import { checkHeld } from '../lib/unlock/hold.ts'
+import { forgetPlan } from '../lib/unlock/fresh-plan.ts'
+import { checkHeld, checkNobodyWorks } from '../lib/unlock/hold.ts'
 import type { Change } from '../lib/unlock/intent.ts'
 import { checkUnchanged, LockParts } from '../lib/unlock/lock-parts.ts'
 import { readController } from '../lib/unlock/read-cluster-now.ts'
@@ -26,9 +28,19 @@ export async function deleteLock(unlock: string, ports: LockPorts): Promise<{ re
   const missing = judged.parts.filter(({ address }) => !isThere(address))
   const released = missing.filter(({ address }) => !earlier.has(idOf(address)))
   if (released.length > 0 && found.length > 0) throw halfReleased(released[0]?.address ?? '')
+  await forgetStoredPlan(underWay, ports)
   for (const each of found) await deletePart(each, parts, underWay)
   await underWay.note({ deletedAt: ports.clock.now(), held: [await underWay.state(ports.locks.states)] })
   return { deleted: released.length === 0 }
+}
+
+/** Behind the fence, and before the lock goes: whoever works on the object from then on plans afresh. */
+async function forgetStoredPlan(underWay: UnderWay, { clock }: LockPorts): Promise<void> {
+  const { locked } = underWay.run
+  if (!locked) return
+  await underWay.renewTurn()
+  await underWay.record('forget', 'having the plan forgotten that was made before the unlock', { ...locked })
+  await forgetPlan(await underWay.cluster(), locked, clock.now())
 }
 
 async function deletePart(found: FoundLock, parts: LockParts, underWay: UnderWay): Promise<void> {
@@ -36,12 +48,12 @@ async function deletePart(found: FoundLock, parts: LockParts, underWay: UnderWay
   await underWay.renewTurn()
   await underWay.record(idOf(address), 'deleting the lock', { address, lock: rawOf(found) })
   await parts.delete(found)
-  await underWay.record(`deleted/${address}`, 'the lock is deleted', { address })
+  await underWay.record(`deleted/${placeKeyOf([address])}`, 'the lock is deleted', { address })
 }
 
-/** Of the audit's record. */
+/** Of the audit's record: addresses may be longer than an id. */
 function idOf(address: string): string {
-  return `delete/${address}`
+  return `delete/${placeKeyOf([address])}`
 }
 
 /** Its holder may be about to release the other one. */
@@ -59,6 +71,7 @@ async function checkFence(underWay: UnderWay): Promise<void> {
   const { intent, object, rung } = underWay.run
   const isFence = ({ field, object: held }: Change) => field === 'replicas' || (field === 'suspend' && held === object)
   await checkHeld(intent?.changes.filter(isFence) ?? [], underWay)
+  await checkNobodyWorks(underWay)
   if (rung === 'quiesce' && ((await readController(await underWay.cluster()))?.pods.length ?? 0) > 0) {
     throw new UnlockStopped('ChangedMeanwhile', 'A pod of tofu-controller runs again.', 'What a person decides stands.')
   }

@@ -2,7 +2,7 @@ import type { LockPorts } from '../lib/step.ts'
 import { type Standing, standingOf } from '../lib/unlock/change.ts'
 import { forgetPlan, requestRun } from '../lib/unlock/fresh-plan.ts'
 import { hold } from '../lib/unlock/hold.ts'
-import { isUnchanged, LockParts } from '../lib/unlock/lock-parts.ts'
+import { LockParts } from '../lib/unlock/lock-parts.ts'
 import { UnderWay } from '../lib/unlock/under-way.ts'
 import { UnlockStopped } from '../lib/unlock/unlock-stopped.ts'
 import { waitSlice } from '../lib/unlock/wait-slice.ts'
@@ -17,16 +17,21 @@ const releaseMs = 5 * 60_000
  */
 export async function forceUnlock(unlock: string, ports: LockPorts): Promise<boolean> {
   const underWay = await UnderWay.read(unlock, ports)
-  const { where, judged, intent, deletedAt } = underWay.run
-  if (!where || !judged || !intent) throw new TypeError(`Unlock ${unlock} was not begun.`)
+  const { where, lock, intent, deletedAt } = underWay.run
+  if (!where || !intent) throw new TypeError(`Unlock ${unlock} was not begun.`)
   if (deletedAt !== undefined) return true
   const cluster = await underWay.cluster()
   const parts = new LockParts(where.parts, ports.locks, cluster)
-  // The controller's next run takes a lock of its own: what counts is that this one is gone.
-  const isReleased = async () => !(await parts.readAll()).some((found) => isUnchanged(found, judged))
+  // The controller's next run takes a lock of its own: what counts is that this one is gone. One that cannot be read stays.
+  const isReleased = async () =>
+    (await parts.readAll()).every(({ record }) => record.info !== undefined && record.info.id !== lock)
   const isBefore = async () =>
     (await Promise.all(intent.changes.map((each) => standingOf(cluster, each)))).some(isUndone)
-  if ((await isBefore()) && !(await isReleased())) {
+  if (await isBefore()) {
+    if (await isReleased()) {
+      await underWay.note({ deletedAt: ports.clock.now() })
+      return true
+    }
     await underWay.renewTurn()
     await underWay.record('force', 'having the controller release the lock', { lock: intent.locked.lock })
     await forgetPlan(cluster, intent.locked, ports.clock.now())

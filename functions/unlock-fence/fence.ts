@@ -1,7 +1,11 @@
+import { parseWorkload } from '../lib/flux/workload.ts'
+import { listServed } from '../lib/kubernetes/list-served.ts'
 import type { ClusterPorts } from '../lib/step.ts'
-import { checkHeld, hold } from '../lib/unlock/hold.ts'
+import { standingOf } from '../lib/unlock/change.ts'
+import { checkHeld, checkNobodyWorks, hold } from '../lib/unlock/hold.ts'
 import type { ChangedField } from '../lib/unlock/intent.ts'
 import { refOfKey } from '../lib/unlock/intent.ts'
+import { ghostsAmong } from '../lib/unlock/plan-now.ts'
 import { readController, readRunner } from '../lib/unlock/read-cluster-now.ts'
 import { runsIn } from '../lib/unlock/terraform-run.ts'
 import { UnderWay } from '../lib/unlock/under-way.ts'
@@ -24,6 +28,9 @@ export async function fence(unlock: string, part: FencePart, ports: ClusterPorts
   if (!planned || !object) throw new TypeError(`Unlock ${unlock} was not begun.`)
   return new Fencing(underWay, planned, object, ports)[part]()
 }
+
+/** A run that began just before its object was suspended says so a moment later. In milliseconds. */
+const quietMs = 1_000
 
 class Fencing {
   private readonly underWay: UnderWay
@@ -48,12 +55,12 @@ class Fencing {
   async drain(): Promise<boolean> {
     const cluster = await this.underWay.cluster()
     const { drainMs, awaited } = this.planned
-    let before = false
+    let quietSince: number | undefined
     return this.wait('runs to end', drainMs, 'StillApplying', async () => {
       const runs = await this.runs()
-      // Once may be too early: a run that began just before its object was suspended says so a moment later.
-      const isQuiet = runs.length === 0 && before
-      before = runs.length === 0
+      const now = this.ports.clock.now()
+      quietSince = runs.length > 0 ? undefined : (quietSince ?? now)
+      const isQuiet = quietSince !== undefined && now - quietSince >= quietMs
       if (!isQuiet || !awaited) return isQuiet
       return (await readRunner(cluster, refOfKey(this.object)))?.uid !== awaited.uid
     })
@@ -62,8 +69,11 @@ class Fencing {
   /** With the controller ends what hangs in it. */
   async stop(): Promise<boolean> {
     const scale = this.changesOf('replicas')
-    for (const change of scale) await hold(change, this.underWay)
     const cluster = await this.underWay.cluster()
+    for (const change of scale) {
+      if ((await standingOf(cluster, change)).is === 'before') await this.checkQuiet()
+      await hold(change, this.underWay)
+    }
     return this.wait("tofu-controller's pods to be gone", this.planned.stopMs, 'ControllerRuns', async () => {
       await checkHeld(scale, this.underWay)
       return (await readController(cluster))?.pods.length === 0
@@ -81,6 +91,7 @@ class Fencing {
     if (!found || hasEnded(found.phase)) return true
     const { key, uid, deleting } = found
     if (!deleting) {
+      await checkNobodyWorks(this.underWay)
       await this.underWay.renewTurn()
       await this.underWay.record(`runner/${uid}`, 'deleting an idle runner', { pod: key, uid })
       await cluster.delete(refOfKey<'Pod'>(key), { uid })
@@ -91,11 +102,28 @@ class Fencing {
     })
   }
 
+  /** Right before the controller is stopped: that would interrupt whatever has begun since the runs had ended. */
+  private async checkQuiet(): Promise<void> {
+    await checkHeld(this.changesOf('suspend'), this.underWay)
+    const cluster = await this.underWay.cluster()
+    const free = ((await listServed(cluster, 'Terraform')) ?? [])
+      .map((raw) => parseWorkload('Terraform', raw))
+      .filter(({ suspended }) => !suspended)
+    const [runs] = [...free.map(({ key }) => key), ...(await this.runs())]
+    if (runs === undefined) return
+    throw new UnlockStopped('ChangedMeanwhile', `${runs} may run, and is not held.`, 'Ask for the unlock again.')
+  }
+
   /** Runs that have to end: all of them where the controller is to be stopped. What hangs ends with it. */
   private async runs(): Promise<string[]> {
-    const stops = this.underWay.run.rung === 'quiesce'
+    const { rung, cluster } = this.underWay.run
+    const stops = rung === 'quiesce'
     const runs = await runsIn(await this.underWay.cluster())
-    return runs.filter((key) => (stops || key === this.object) && !this.planned.hanging.includes(key))
+    const awaited = runs.filter((key) => (stops || key === this.object) && !this.planned.hanging.includes(key))
+    if (awaited.length === 0) return awaited
+    // Another one may have been proven dead since the plan was made.
+    const ghosts = ghostsAmong(await this.ports.ledger.listObservations(cluster), cluster)
+    return awaited.filter((key) => !stops || !ghosts.has(key))
   }
 
   private changesOf(field: ChangedField) {

@@ -1,11 +1,9 @@
+import { whyFailed } from '../lib/locks/scan/lock-access.ts'
 import type { LockPorts } from '../lib/step.ts'
-import { forgetPlan, requestRun } from '../lib/unlock/fresh-plan.ts'
-import type { Intent } from '../lib/unlock/intent.ts'
-import { holdsLocked, restore } from '../lib/unlock/restore.ts'
+import { requestRun } from '../lib/unlock/fresh-plan.ts'
+import { restore } from '../lib/unlock/restore.ts'
 import { UnderWay } from '../lib/unlock/under-way.ts'
 import { UnlockStopped } from '../lib/unlock/unlock-stopped.ts'
-
-type Locked = Intent['locked']
 
 export interface PutBack {
   /** How many fields the unlock was to change. */
@@ -18,19 +16,20 @@ export interface PutBack {
 }
 
 /**
- * Puts back all that the unlock has changed. Once the lock is deleted it has the stored plan forgotten first, and asks for a
- * fresh one at the end; a run that was not unlocked is left to its schedule. The intent stays open until the unlock is
+ * Puts back all that the unlock has changed. Once the lock is deleted it asks for a fresh plan at the end; an object that was
+ * not unlocked is left to its schedule. The intent stays open until the unlock is
  * concluded: a request that was in flight may still arrive. Throws RestoreIncomplete, ClusterError, LedgerUnavailable: call
  * again.
  */
 export async function putBack(unlock: string, ports: LockPorts): Promise<PutBack> {
   const underWay = await UnderWay.read(unlock, ports)
-  const { locked, intent, deletedAt, cluster: name } = underWay.run
+  const { deletedAt, cluster: name } = underWay.run
   const isUnlocked = deletedAt !== undefined
-  // What has failed changes nothing more, be it that a try of it goes on somewhere.
-  if (!isUnlocked && intent) await ports.ledger.beginRestore(name, unlock)
-  if (isUnlocked && locked) await forget(locked, underWay, ports)
+  const intent = await underWay.intent()
   if (!intent) return { held: 0, undone: 0, left: 0, asked: false }
+  // From now on it changes nothing more, be it that a try of an earlier step goes on somewhere.
+  await ports.ledger.beginRestore(name, unlock)
+  await underWay.keepTurn()
   const cluster = await underWay.cluster()
   if (isUnlocked) await release(underWay, ports)
   const { undone, left, failed } = await restore(intent, { ...ports, cluster }, { keepOpen: true })
@@ -42,29 +41,24 @@ export async function putBack(unlock: string, ports: LockPorts): Promise<PutBack
   return { held: intent.changes.length, undone: undone.length, left: left.length, asked }
 }
 
-/** Only while nothing works on the object: a plan that was made since is nobody's to forget. */
-async function forget(locked: Locked, underWay: UnderWay, { clock }: LockPorts): Promise<void> {
-  const { intent } = underWay.run
-  const cluster = await underWay.cluster()
-  if (intent && !(await holdsLocked(intent, cluster))) return
-  await underWay.record('forget', 'having the plan forgotten that was made before the unlock', { ...locked })
-  await forgetPlan(cluster, locked, clock.now())
-}
-
 /** From now on the object may run: what is written to its state until then was written by nobody who may. */
-async function release(underWay: UnderWay, { locks, clock }: LockPorts): Promise<void> {
-  const { held = [], releasedAt } = underWay.run
+async function release(underWay: UnderWay, { locks, clock, log }: LockPorts): Promise<void> {
+  const { unlock, held = [], releasedAt } = underWay.run
   if (releasedAt !== undefined) return
-  await underWay.note({ held: [...held, await underWay.state(locks.states)], releasedAt: clock.now() })
+  // Verification is told less where it cannot be read; nothing may stay held for that.
+  const state = await underWay.state(locks.states).catch((error: unknown) => {
+    log.warn('a state could not be read before its object runs again', { unlock, why: whyFailed(error) })
+  })
+  await underWay.note({ held: [...held, ...(state ? [state] : [])], releasedAt: clock.now() })
 }
 
 async function askForPlan(underWay: UnderWay): Promise<boolean> {
-  const { unlock, intent } = underWay.run
-  if (!intent) return false
+  const { unlock, locked } = underWay.run
+  if (!locked) return false
   const token = `unlocked-${unlock}`
-  const { object } = intent.locked
+  const { object } = locked
   await underWay.record('replan', 'asking for a fresh plan', { object, token })
-  if (!(await requestRun(await underWay.cluster(), intent.locked, token))) return false
+  if (!(await requestRun(await underWay.cluster(), locked, token))) return false
   await underWay.note({ token })
   return true
 }

@@ -28,7 +28,7 @@ export async function verify(unlock: string, ports: LockPorts): Promise<Verified
   const underWay = await UnderWay.read(unlock, ports)
   const { token, locked, fence, deletedAt } = underWay.run
   if (!locked || !fence || deletedAt === undefined) throw new TypeError(`Unlock ${unlock} has deleted nothing.`)
-  await underWay.takeTurn()
+  await underWay.keepTurn()
   const ran = token === undefined ? { plan: 'none' as const, mayApply: false } : await waitForRun(underWay, ports)
   if (!ran) return { done: false }
   const { plan, mayApply } = ran

@@ -36,8 +36,11 @@ export async function restoreEnded(unlock: string, why: string, ports: WatchPort
   const run = await ledger.readUnlockRun(unlock)
   // It never came as far as to write itself down, which it does before it changes anything.
   if (!run) return nothing
-  const { cluster } = run.value
-  const watched = await restoreIn(cluster, ports, unlock)
+  const { cluster, intent } = run.value
+  // One that had nothing to change is ended even where its cluster is out of reach: its lock is tried again.
+  const turn = await ledger.readUnlock(cluster)
+  const isOpen = intent !== undefined || (turn?.unlock === unlock && turn.intent !== undefined)
+  const watched = isOpen ? await restoreIn(cluster, ports, unlock) : nothing
   await endRun(unlock, why, ports)
   // It may have died with its turn, before it had anything to put back.
   await ledger.endUnlock(cluster, unlock)
@@ -46,17 +49,17 @@ export async function restoreEnded(unlock: string, why: string, ports: WatchPort
 
 /** The same for a cluster, where nobody told of the end of an execution: by its turn that has run out. */
 export async function sweep(cluster: string, ports: WatchPorts): Promise<Watched> {
+  if (await isAtWork(cluster, ports)) return nothing
   const watched = await restoreIn(cluster, ports)
-  if (watched.unlock && !(await isUnderWay(cluster, watched.unlock, ports))) {
-    await endRun(watched.unlock, 'nothing was heard of it any more', ports)
-  }
+  if (watched.unlock) await endRun(watched.unlock, 'nothing was heard of it any more', ports)
   return watched
 }
 
-/** Its execution puts back what it has changed, and says by itself how it ended. */
-async function isUnderWay(cluster: string, unlock: string, { ledger, clock }: WatchPorts): Promise<boolean> {
+/** One that has failed puts back by itself, and then says how it ended: it is not taken for dead meanwhile. */
+async function isAtWork(cluster: string, { ledger, clock }: WatchPorts): Promise<boolean> {
   const turn = await ledger.readUnlock(cluster)
-  return turn?.unlock === unlock && turn.leaseUntil > clock.now()
+  if (!turn || turn.leaseUntil <= clock.now()) return false
+  return (await ledger.readUnlockRun(turn.unlock))?.value.outcome === undefined
 }
 
 async function restoreIn(cluster: string, { clusters, ledger, clock, log }: WatchPorts, ended?: string) {

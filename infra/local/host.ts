@@ -55,6 +55,7 @@ import type { UnlockRoutes } from './unlock-routes.ts'
 import { ApprovalViews, approvalPath } from './views/approval-view.ts'
 import { UnlockRuns } from './views/unlock-run-view.ts'
 import type { Activity } from './virtual-clock.ts'
+import { type BadEnd, Watchdog } from './watchdog.ts'
 
 const account = '000000000000'
 const region = 'us-east-1'
@@ -116,8 +117,6 @@ export async function startHost(options: HostOptions): Promise<Host> {
     ...{ approvers, linkSecrets, approvalUrl: approvalPath, tasks: new InterpreterTaskTokens(() => interpreter) },
   }
 
-  /** What puts back what executions of a machine have left behind. */
-  const restores = { rollout: bindStep(restore, () => ports), 'guarded-unlock': bindStep(unlockWatch, () => ports) }
   const interpreter: Interpreter = new Interpreter({
     clock,
     activity,
@@ -127,19 +126,16 @@ export async function startHost(options: HostOptions): Promise<Host> {
     handlers: handlersOf(ports),
     store: directory ? new DirectoryExecutionStore(join(directory, 'executions')) : new MemoryExecutionStore(),
   })
+  const watching = { clock, activity, log, signal: closing.signal }
+  const rollouts = new Watchdog({ ...watching, restore: bindStep(restore, () => ports) })
+  const unlocks = new Watchdog({ ...watching, restore: bindStep(unlockWatch, () => ports) })
   // What the EventBridge rules do on AWS (infra/aws/restore-rule.ts).
-  const restoreAfter = ({ stateMachineArn, name, status, error = null }: Ended) => {
-    if (!['ABORTED', 'TIMED_OUT', 'FAILED'].includes(status)) return
-    for (const [machine, restoreLeft] of Object.entries(restores)) {
-      if (stateMachineArn !== machineArn(machine)) continue
-      restoreLeft({ detail: { name, status, error } }).catch((failure: Error) =>
-        log.warn('restore failed', { execution: name, error: failure.name }),
-      )
-    }
-  }
-  interpreter.onStatus(({ detail }) => restoreAfter(detail))
-  const left = [abandonedRollouts(ledger, interpreter, fleet), abandonedUnlocks(ledger, interpreter, fleet)]
-  for (const each of (await Promise.all(left)).flat()) restoreAfter(each)
+  interpreter.onStatus(({ detail }) => {
+    if (detail.stateMachineArn === machineArn('rollout')) rollouts.told(detail)
+    if (detail.stateMachineArn === machineArn('guarded-unlock')) unlocks.told(detail)
+  })
+  for (const left of await abandonedRollouts(ledger, interpreter, fleet)) rollouts.told(left)
+  for (const left of await abandonedUnlocks({ ledger, interpreter, fleet, clock })) unlocks.told(left)
   const server = await startStepFunctionsServer({ interpreter, activity })
   const states = new SFNClient({ endpoint: server.url, region, credentials: localCredentials })
   const endScans = options.locks
@@ -171,14 +167,6 @@ export async function startHost(options: HostOptions): Promise<Host> {
   }
 }
 
-/** An execution, as its status changes or as it is listed. */
-interface Ended {
-  readonly stateMachineArn: string
-  readonly name: string
-  readonly status: string
-  readonly error?: string | null
-}
-
 /** Where no lock is. */
 export const noLocks: LockAccess = {
   stores: [],
@@ -203,11 +191,21 @@ async function abandonedRollouts(ledger: Ledger, interpreter: Interpreter, fleet
   return interpreter.list({ machine: 'rollout' }).filter(({ name }) => holders.has(name))
 }
 
-/** Unlocks that have not ended although their execution is over: the host died before they could be restored. */
-async function abandonedUnlocks(ledger: Ledger, interpreter: Interpreter, fleet: Fleet) {
-  const runs = await Promise.all(fleet.clusters.map(({ name }) => ledger.listUnlockRuns(name, 100)))
-  const open = new Set(runs.flat().flatMap(({ unlock, outcome }) => (outcome === undefined ? unlock : [])))
-  return interpreter.list({ machine: 'guarded-unlock' }).filter(({ name }) => open.has(name))
+/** Unlocks that have, or may have, left something although their execution is over, or lost: nobody else ends their turn. */
+async function abandonedUnlocks({ ledger, interpreter, fleet, clock }: Abandoning): Promise<BadEnd[]> {
+  const turns = await Promise.all(fleet.clusters.map(({ name }) => ledger.readUnlock(name)))
+  const running = new Set(interpreter.list({ machine: 'guarded-unlock', status: 'RUNNING' }).map(({ name }) => name))
+  return turns.flatMap((turn) => {
+    const isOpen = turn?.intent !== undefined || (turn?.leaseUntil ?? 0) > clock.now()
+    return turn && isOpen && !running.has(turn.unlock) ? [{ name: turn.unlock, status: 'ABORTED' }] : []
+  })
+}
+
+interface Abandoning {
+  readonly ledger: Ledger
+  readonly interpreter: Interpreter
+  readonly fleet: Fleet
+  readonly clock: Clock
 }
 
 /** Steps that are under way when the host closes cannot be stopped, in Lambda neither: they find the ledger gone. */

@@ -20,6 +20,8 @@ export interface Options {
   readonly speed: number
   readonly json: boolean
   readonly once: boolean
+  /** Nothing of it is anybody's own: it is shown what Lockstep is for. */
+  readonly demo: boolean
   readonly data: string | undefined
   readonly help: boolean
 }
@@ -89,6 +91,7 @@ export function parseOptions(args: readonly string[]): Options {
     push: values.push ?? (real ? undefined : demoPush),
     pushGiven: values.push !== undefined,
     ...{ kubeconfig, context, cluster, once },
+    demo: !(real || once || values.manifests || values.fleet || values.push),
     port: values.port === undefined ? defaultPort : portOf(values.port),
     portIsDefault: values.port === undefined,
     speed: real ? 1 : speedOf(values.speed),

@@ -12,6 +12,9 @@ import { requestRelease } from '../../functions/lib/rollout/request-release.ts'
 import { fleetLocks } from '../../functions/lib/serve-locks.ts'
 import { preflight } from '../cluster/preflight.ts'
 import { readFleet } from '../fleet.ts'
+import { installQuickController, paceText, shownFleet } from './demo/demo-pace.ts'
+import { NextPushes } from './demo/next-pushes.ts'
+import { playScenes } from './demo/scenes.ts'
 import { localCredentials } from './dynamodb.ts'
 import { type EarlierRun, readEarlierRun } from './earlier-run.ts'
 import { type Host, startHost } from './host.ts'
@@ -20,15 +23,17 @@ import { kubeconfigClusters } from './kubernetes/kubeconfig-clusters.ts'
 import { startLocalStates } from './local-states.ts'
 import { type Options, UsageError } from './options.ts'
 import { deliverPush, type PushFile, readPushFile } from './push-file.ts'
-import { loadTree, type SimulatedFleet, startSimulatedFleet } from './simulated-fleet.ts'
+import { loadTree, type SimulatedCluster, type SimulatedFleet, startSimulatedFleet } from './simulated-fleet.ts'
 import { commitPush, withSimulatedPushes } from './simulated-pushes.ts'
 import type { Tree } from './simulation/git-server.ts'
 import { readManifestTree } from './simulation/manifest-tree.ts'
+import { approvalNews } from './views/approval-news.ts'
 import { LiveRollouts } from './views/live-rollouts.ts'
 import { lockNews } from './views/lock-news.ts'
 import { LockViews } from './views/lock-view.ts'
 import { PushTracker } from './views/push-tracker.ts'
 import type { Display, PushView } from './views/push-view.ts'
+import { UnlockNewsFeed } from './views/unlock-news.ts'
 import { UnlockViews } from './views/unlock-view.ts'
 import { noActivity, scaledClock } from './virtual-clock.ts'
 
@@ -50,8 +55,7 @@ export interface SessionOptions {
  */
 export async function runSession(session: SessionOptions): Promise<number> {
   const { options, signal } = session
-  const written = readFleet(resolve(options.fleet)).fleet
-  const fleet = options.kubeconfig === undefined ? written : narrowed(written, options)
+  const fleet = fleetOf(options)
   const earlier = options.data === undefined ? undefined : readEarlierRun(options.data)
   const push = readPush(options, earlier)
   const clock = options.kubeconfig === undefined ? simulatedClock(options.speed, earlier) : systemClock
@@ -84,6 +88,13 @@ export async function runSession(session: SessionOptions): Promise<number> {
       const news = lockNews(event)
       if (news !== undefined) display.say(news)
     })
+    const feed = new UnlockNewsFeed({
+      interpreter,
+      ledger,
+      events: host.events,
+      onNews: (news) => display.unlock(news),
+    })
+    closing.push(() => feed.close())
     const locks = new LockViews({ ledger: host.ledger, fleet, clock })
     const unlocks = new UnlockViews({ ledger, fleet, clusters: world.clusters })
     const live = new LiveRollouts({ interpreter, ledger, clock, clusters: world.clusters })
@@ -94,9 +105,13 @@ export async function runSession(session: SessionOptions): Promise<number> {
       ...host.unlockRoutes,
     })
     closing.push(() => server.close())
-    host.approvers.onMessage(({ approver, link, summary }) =>
-      display.say(`${summary}. ${approver} decides at ${server.url}${link}`),
-    )
+    const told = new Set<string>()
+    host.approvers.onMessage((message) => {
+      const news = approvalNews(message, server.url)
+      // Each of several people has got one.
+      if (!told.has(news)) display.say(news)
+      told.add(news)
+    })
 
     const concluded = conclusions(display)
     const tracker = new PushTracker({ interpreter, live, fleet, display: concluded.display })
@@ -119,6 +134,20 @@ export async function runSession(session: SessionOptions): Promise<number> {
         display.say('Set LOCKSTEP_WEBHOOK_SECRET to let GitHub, or anybody else, sign deliveries.')
       }
       display.say('Serving until Ctrl-C.')
+      const { staging } = world
+      if (options.demo && staging && push && delivery !== undefined) {
+        display.say(paceText(fleet, options.speed))
+        const pushes = new NextPushes(push.body, clock)
+        const pushNext = () => send(pushes.next(), server, secret)
+        const scenes = concluded.of(delivery).then(() =>
+          playScenes({
+            ...{ host, fleet, cluster: staging, clock, speed: options.speed, say, pushNext, signal },
+            ...{ concluded: concluded.of, person: session.person },
+          }),
+        )
+        // Ended in the middle of a scene.
+        scenes.catch((error: Error) => signal.aborted || display.say(`The demo ends here: ${error.message}`))
+      }
       await end
     }
     if (options.kubeconfig !== undefined && options.data === undefined) await abandon(host, fleet, clock, display)
@@ -153,11 +182,20 @@ function narrowed(fleet: Fleet, { cluster: wanted, context }: Options): Fleet {
   )
 }
 
+/** As it is written; narrowed to what a kubeconfig reaches, or made quick to be watched. */
+function fleetOf(options: Options): Fleet {
+  const written = readFleet(resolve(options.fleet)).fleet
+  if (options.kubeconfig !== undefined) return narrowed(written, options)
+  return options.demo ? shownFleet(written, options.speed) : written
+}
+
 interface World {
   readonly clusters: ClusterAccess
   readonly locks: LockAccess
   /** Of a simulation. */
   readonly git: SimulatedFleet['git'] | undefined
+  /** Of a simulation: the first cluster, in which a demo plays. */
+  readonly staging?: SimulatedCluster | undefined
   readonly close: () => Promise<void>
 }
 
@@ -190,7 +228,10 @@ async function startWorld(options: Options, worldOptions: WorldOptions): Promise
   await loadTree(simulated, fleet, tree, headOf(push, earlier))
   states.catchUp()
   for (const { push: begun } of earlier?.pushes ?? []) commitPush(simulated.git, begun)
-  for (const { simulation } of simulated.clusters.values()) simulation.start()
+  for (const { simulation } of simulated.clusters.values()) {
+    if (options.demo) installQuickController(simulation.store, options.speed)
+    simulation.start()
+  }
   const eksClient = (region: string) =>
     new EKSClient({ region, endpoint: simulated.eks.url, credentials: localCredentials })
   const clusters = eksClusters({ clock, fleet, eksClient })
@@ -198,7 +239,8 @@ async function startWorld(options: Options, worldOptions: WorldOptions): Promise
     await simulated.close()
     await states.close()
   }
-  return { clusters, locks: states.lockAccess(fleet.locks), git: simulated.git, close }
+  const [staging] = simulated.clusters.values()
+  return { clusters, locks: states.lockAccess(fleet.locks), git: simulated.git, staging, close }
 }
 
 /** The cluster of the kubeconfig, once it has shown that Lockstep can work with it. */
@@ -255,7 +297,7 @@ async function listen(
 }
 
 /** Answers the name of the fleet's execution. Throws PushNotStarted. */
-async function send(push: PushFile, server: HttpServer, secret: string): Promise<string> {
+async function send(push: Pick<PushFile, 'body'>, server: HttpServer, secret: string): Promise<string> {
   const { status, execution, reason } = await deliverPush(`${server.url}/webhook`, push.body, secret)
   if (execution !== undefined) return execution
   throw new LockstepError('PushNotStarted', `The push starts no rollout (${status}): ${reason}`, 'Correct --push.')
@@ -284,6 +326,7 @@ function conclusions(display: Display): { display: Display; of(delivery: string)
     display: {
       ready: (notice) => display.ready(notice),
       say: (line) => display.say(line),
+      unlock: (news) => display.unlock(news),
       show: (pushes) => display.show(pushes),
       close: () => display.close(),
       conclude: (view) => {

@@ -240,6 +240,27 @@ export function ledgerContract(name: string, setup: () => Promise<{ ledger: Ledg
       expect(await takes('unlock8', 'b')).toBe(true)
     })
 
+    test('a turn is renewed by the unlock that has it, and by no other one', async () => {
+      const renews = (unlock: string, to: 'change' | 'restore') =>
+        ledger.renewUnlock({ cluster: 'unlock9', unlock, leaseUntil: later }, to)
+      expect(await renews('a', 'change')).toBe(false)
+      await intended('unlock9', 5)
+      expect(await renews('b', 'change')).toBe(false)
+      expect(await renews('a', 'change')).toBe(true)
+      expect((await ledger.readUnlock('unlock9'))?.leaseUntil).toBe(later)
+      await ledger.beginRestore('unlock9', 'a')
+      expect([await renews('a', 'change'), await renews('a', 'restore')]).toEqual([false, true])
+      await ledger.closeIntent('unlock9', 'a')
+      expect([await renews('a', 'change'), await renews('a', 'restore')]).toEqual([false, false])
+    })
+
+    test('an unlock that has ended does not get its turn again', async () => {
+      await takes('unlock10', 'a')
+      await ledger.endUnlock('unlock10', 'a')
+      expect(await takes('unlock10', 'a')).toBe(false)
+      expect(await takes('unlock10', 'b')).toBe(true)
+    })
+
     const asked = Date.parse('2026-03-02T10:00:00Z')
     const run = (unlock: string, requestedAt: number) => ({
       ...{ unlock, cluster: 'runs', place: 'a1b2', lock: 'l', requestedBy: 'ana', reason: 'ünï', requestedAt },

@@ -1,3 +1,4 @@
+import { DeleteCommand, ScanCommand } from '@aws-sdk/lib-dynamodb'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { unlockMachine } from '../../infra/local/views/unlock-run-view.ts'
 import { fleetObjects } from '../contracts/fleet-objects.ts'
@@ -127,4 +128,22 @@ it('is refused in the end when nobody decides', async () => {
   await pass(20 * minute)
   expect(await ended(unlock)).toMatchObject({ run: { outcome: 'refused' } })
   expect((await busy(() => world.host.ledger.readObservation(place)))?.judgement.verdict).toBe('stale')
+})
+
+it('is void once the lock is another one: those who agreed, agreed to the one before', async () => {
+  const { unlock, judged } = await waiting()
+  const { approvals } = world.host.unlockRoutes
+  await busy(() => approvals.decide({ unlock, by: 'bob', decision: 'approve', judged }))
+  const item = { TableName: 'locks', Key: { LockID: 'states/vpc/terraform.tfstate' } }
+  await busy(async () => world.states?.dynamodb.send(new DeleteCommand(item)))
+  await world.simulation.takeLock(vpc, { who: 'dora@laptop' })
+  await pass(6 * minute)
+  expect(await ended(unlock)).toMatchObject({
+    run: { outcome: 'refused', why: expect.stringContaining('not what people were asked about') },
+  })
+  expect(await busy(() => world.host.ledger.readApproval(unlock))).toMatchObject({ closed: { how: 'changed' } })
+  const [held] = await busy(
+    async () => (await world.states?.dynamodb.send(new ScanCommand({ TableName: 'locks' })))?.Items ?? [],
+  )
+  expect(held?.Info).toContain('dora@laptop')
 })

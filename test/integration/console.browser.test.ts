@@ -84,6 +84,18 @@ describe.skipIf(whyNoBrowser !== undefined)(title, () => {
     await page.getByRole('heading', { level: 1, name: 'Locks' }).waitFor()
   })
 
+  it('asks for an unlock of it, which is refused, and leads back to the lock', async () => {
+    await page.getByRole('link', { name: 'Terraform/billing/invoices' }).click()
+    await page.getByRole('button', { name: 'Unlock under guard' }).click()
+    await page.getByRole('cell', { name: 'Conclude' }).first().waitFor()
+    await page.getByText('"requestedBy": "ana"').first().waitFor()
+    await page.getByText('"reason": "the node is gone"').first().waitFor()
+    await page.locator('main').getByRole('status').filter({ hasText: 'Succeeded' }).waitFor()
+    await page.getByText('"outcome": "refused"').first().waitFor()
+    await page.getByRole('link', { name: 'What is known of the lock' }).click()
+    await page.getByRole('heading', { name: 'Why it is suspect: a silent ghost' }).waitFor()
+  })
+
   it('met no error and no refused content', () => {
     expect(browser.errors).toEqual([])
   })

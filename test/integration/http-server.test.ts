@@ -180,7 +180,7 @@ describe('the ghost lock of the demo', () => {
     [['explain', 'invoices', '-o', 'json'], 1, '"rule":"dead-but-'],
     [['unlock', 'invoices', '--dry-run'], 1, 'Refused (rule suspect):'],
     [['unlock', 'invoices', '--dry-run', '-o', 'json'], 1, '"outcome":"refused"'],
-    [['unlock', 'invoices'], 1, 'Refused: Terraform/billing/invoices in staging stays locked.'],
+    [['unlock', 'invoices'], 1, 'Refused: Terraform/billing/invoices in staging stays locked: '],
     [['unlock', 'invoices', '-o', 'json'], 1, '"outcome":"refused"'],
     [['approvals'], 0, 'No unlock waits for people.'],
     [['approve', 'invoices', '--as', 'bob'], 2, 'No unlock invoices waits for people.'],

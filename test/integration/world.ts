@@ -2,6 +2,7 @@ import { createHmac, randomUUID } from 'node:crypto'
 import { EKSClient } from '@aws-sdk/client-eks'
 import { type Fleet, parseFleet } from '../../functions/lib/fleet.ts'
 import { eksClusters } from '../../functions/lib/kubernetes/eks.ts'
+import type { LockAccess } from '../../functions/lib/locks/scan/lock-access.ts'
 import { silentLog } from '../../functions/lib/log.ts'
 import type { Rollout } from '../../functions/lib/rollout/rollout.ts'
 import { localCredentials } from '../../infra/local/dynamodb.ts'
@@ -29,6 +30,8 @@ export interface WorldOptions {
   readonly directory?: string
   /** Section `locks` of the fleet. With it states are in S3 and DynamoDB, and locks are scanned for. */
   readonly locks?: object
+  /** What stands between Lockstep and the states and their locks. */
+  readonly around?: (access: LockAccess) => LockAccess
 }
 
 /** How a rollout ended, and what its execution went through. */
@@ -109,6 +112,7 @@ export class World {
 
   async startHost(): Promise<void> {
     const { clock, fleet, simulated } = this
+    const { around = (access) => access } = this.options
     const started = clock.begin()
     const eksClient = (region: string) =>
       new EKSClient({ region, endpoint: simulated.eks.url, credentials: localCredentials })
@@ -116,7 +120,7 @@ export class World {
       ...{ fleet, clock, activity: clock, webhookSecret: secret, log: silentLog },
       clusters: eksClusters({ clock, fleet, eksClient }),
       ...(this.options.directory && { directory: this.options.directory }),
-      ...(this.states && { locks: this.states.lockAccess(fleet.locks) }),
+      ...(this.states && { locks: around(this.states.lockAccess(fleet.locks)) }),
     })
     started()
   }

@@ -28,6 +28,9 @@ export const releaseLabels = {
   namespace: 'helm.toolkit.fluxcd.io/namespace',
 } as const
 
+/** The field manager as which Lockstep writes. */
+export const ourFieldManager = 'lockstep'
+
 /** The field manager that kustomize-controller applies with (its `--field-manager` default). */
 export const gitFieldManager = 'kustomize-controller'
 

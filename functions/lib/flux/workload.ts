@@ -3,7 +3,9 @@ import {
   dependsOnAnnotation,
   gateAnnotation,
   gitFieldManager,
+  heldAnnotation,
   layerLabel,
+  ourFieldManager,
   ownerLabels,
   requestedAt,
 } from './annotations.ts'
@@ -31,6 +33,8 @@ export interface Workload {
   readonly suspended: boolean
   /** `spec.suspend` is in the manifest: whoever changes it on the cluster loses it at the parent's next apply. */
   readonly suspendOwnedByGit: boolean
+  /** It is suspended, nobody but Lockstep has set that, and it does not wait for a person. */
+  readonly suspendedByUsOnly: boolean
   /** The rollout that suspended it, if one did. */
   readonly gate: string | undefined
   readonly layer: string | undefined
@@ -112,6 +116,8 @@ export function parseWorkload(kind: WorkloadKind, raw: unknown): Workload {
     suspendOwnedByGit: metadata.managedFields.some(
       (entry) => entry.manager === gitFieldManager && ownsSuspend(entry.fieldsV1),
     ),
+    suspendedByUsOnly:
+      spec.suspend && metadata.annotations[heldAnnotation] === undefined && isOnlyOurs(metadata.managedFields),
     gate: metadata.annotations[gateAnnotation],
     layer: metadata.labels[layerLabel],
     dependsOn: [
@@ -193,6 +199,11 @@ function waitsFor(spec: Parsed['spec'], namespace: string): 'all' | readonly str
 function isWorkloadEntry(entry: unknown): boolean {
   const parsed = z.looseObject({ id: z.string() }).safeParse(entry)
   return parsed.success && isWorkloadKind(parsed.data.id.split('_').at(-1) ?? '')
+}
+
+function isOnlyOurs(entries: Parsed['metadata']['managedFields']): boolean {
+  const owners = entries.filter(({ fieldsV1 }) => ownsSuspend(fieldsV1))
+  return owners.length > 0 && owners.every(({ manager }) => manager === ourFieldManager)
 }
 
 function ownsSuspend(fields: Record<string, unknown> | undefined): boolean {

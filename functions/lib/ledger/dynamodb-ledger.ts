@@ -29,6 +29,7 @@ import {
   closing,
   ending,
   intending,
+  renewing,
   restoringOf,
   type TurnAsked,
   type TurnMove,
@@ -180,6 +181,10 @@ export class DynamoDbLedger implements Ledger {
 
   async takeUnlock(asked: TurnAsked): Promise<boolean> {
     return this.moveTurn(asked.cluster, taking(asked, this.clock.now()))
+  }
+
+  async renewUnlock(asked: TurnAsked, to: 'change' | 'restore'): Promise<boolean> {
+    return this.moveTurn(asked.cluster, renewing(asked, to))
   }
 
   async readUnlock(cluster: string): Promise<UnlockTurn | undefined> {

@@ -110,10 +110,15 @@ export interface Ledger {
   /** The report of the latest scan that ended. Never expires. */
   readScan(cluster: string | undefined): Promise<ScanReport | undefined>
   /**
-   * Takes the turn to unlock in a cluster until `leaseUntil`, or renews it. False while another unlock has it, or has
-   * left something that is not put back yet; and for an unlock that others are putting back: it must change nothing more.
+   * Takes the turn to unlock in a cluster until `leaseUntil`. True again for the unlock that has it. False while another
+   * one has it, or has left something that is not put back yet; and for one that has ended, or restores.
    */
   takeUnlock(asked: TurnAsked): Promise<boolean>
+  /**
+   * Renews the turn of the unlock that has it, before it goes on `to` change something, or to put it back. False where it
+   * does not have it any more; and where it is being put back, and wants to change more.
+   */
+  renewUnlock(asked: TurnAsked, to: 'change' | 'restore'): Promise<boolean>
   readUnlock(cluster: string): Promise<UnlockTurn | undefined>
   /** Writes down what an unlock will change. True again for the same intent; false for another, or without the turn. */
   writeIntent(intent: Intent): Promise<boolean>

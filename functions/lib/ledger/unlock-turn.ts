@@ -20,7 +20,7 @@ export type UnlockTurn = z.infer<typeof unlockTurnSchema>
 /** Answers what the turn becomes: undefined where the move is not allowed, the same turn where nothing is to be written. */
 export type TurnMove = (turn: UnlockTurn | undefined) => UnlockTurn | undefined
 
-/** What wants a turn, or renews the one that it has. */
+/** What wants a turn, or renews the one that it has. One that has ended never gets it again. */
 export interface TurnAsked {
   readonly cluster: string
   readonly unlock: string
@@ -32,10 +32,19 @@ export function taking({ cluster, unlock, leaseUntil }: TurnAsked, now: number):
   return (turn) => {
     const next = { cluster, unlock, leaseUntil, version: (turn?.version ?? 0) + 1 }
     if (!turn) return next
-    if (turn.unlock === unlock) return turn.restoring === undefined ? { ...turn, ...next } : undefined
+    if (turn.unlock === unlock)
+      return turn.restoring === undefined && turn.leaseUntil > 0 ? { ...turn, ...next } : undefined
     // What an unlock has changed and not put back is nobody else's to build on, however dead it is.
     return turn.intent || turn.leaseUntil > now ? undefined : next
   }
+}
+
+/** `to`: an unlock that restores what it has changed may only go on with that. One that has ended gets nothing any more. */
+export function renewing({ unlock, leaseUntil }: TurnAsked, to: 'change' | 'restore'): TurnMove {
+  return ownMove(unlock, (turn) => {
+    if (turn.leaseUntil === 0 || (to === 'change' && turn.restoring !== undefined)) return undefined
+    return { ...turn, version: turn.version + 1, leaseUntil }
+  })
 }
 
 export function intending(intent: Intent): TurnMove {

@@ -11,6 +11,7 @@ import { nextToken, patchesAtOnce, refOf, removeMark, requestReconcile } from '.
 import type { Wish } from './lease.ts'
 import { observe, observeSource, reopen } from './observe.ts'
 import type { PlannedObject, Rollout } from './rollout.ts'
+import { UnlockHolds } from './unlock-holds.ts'
 import { type WhileClaimedPorts, whileClaimed } from './while-claimed.ts'
 
 /** Why following ended. */
@@ -51,7 +52,7 @@ export async function follow<T>(
   decide: (now: number) => T | undefined,
   wakeAt: () => number | undefined,
 ): Promise<Ending<T>> {
-  const attention = new Attention(rollout, ports.clock)
+  const attention = new Attention(rollout, ports)
   let endAt: number | undefined
   let dirty = true
   const followed = await whileClaimed<Ending<T>>(
@@ -61,6 +62,7 @@ export async function follow<T>(
     async (now, view) => {
       if (endAt === undefined) attention.seeAll(view)
       endAt ??= now + ports.sliceMs
+      if (await attention.settleDoubts()) dirty = true
       if (await attention.readLocks(ports.ledger, now)) dirty = true
       if (dirty || now >= (wakeAt() ?? Number.POSITIVE_INFINITY)) {
         dirty = false
@@ -112,10 +114,16 @@ class Attention {
   /** By the object whose state it is. */
   private locks: ReadonlyMap<string, LockObservation> = new Map()
   private locksReadAt = Number.NEGATIVE_INFINITY
+  private readonly unlock: UnlockHolds
+  /** Objects that are suspended, by nobody knows whom yet. */
+  private readonly doubts = new Set<PlannedObject>()
+  /** As they were when an unlock held them. */
+  private readonly heldByUnlock = new WeakSet<Workload>()
 
-  constructor(rollout: Rollout, clock: Clock) {
+  constructor(rollout: Rollout, { clock, ledger }: Pick<FollowPorts, 'clock' | 'ledger'>) {
     this.rollout = rollout
     this.clock = clock
+    this.unlock = new UnlockHolds(ledger, rollout.cluster)
     this.kinds = kindsOf(rollout)
     this.objects = new Map(rollout.objects.map((object) => [object.key, object]))
     for (const object of rollout.objects) {
@@ -162,9 +170,38 @@ class Attention {
   }
 
   private judge(object: PlannedObject): boolean {
+    const workload = this.workloads.get(object.key)
+    if (workload && this.isDoubtful(object, workload)) {
+      this.doubts.add(object)
+      return false
+    }
+    return this.observe(object, workload)
+  }
+
+  private isDoubtful({ phase }: PlannedObject, workload: Workload): boolean {
+    if (phase !== 'open' && phase !== 'failed') return false
+    return workload.suspendedByUsOnly && workload.gate === undefined && !this.heldByUnlock.has(workload)
+  }
+
+  /** Asks the ledger who holds what is suspended. Answers whether something changed that matters to the rollout. */
+  async settleDoubts(): Promise<boolean> {
+    let changed = false
+    for (const object of this.doubts) {
+      this.doubts.delete(object)
+      const workload = this.workloads.get(object.key)
+      if (workload && (await this.unlock.holds(workload))) this.heldByUnlock.add(workload)
+      if (this.observe(object, this.workloads.get(object.key))) changed = true
+    }
+    return changed
+  }
+
+  private observe(object: PlannedObject, workload: Workload | undefined): boolean {
     const source = this.sources.get(object.source ?? '')
-    const lock = this.locks.get(object.key)
-    const seen = observe(this.rollout, object, this.workloads.get(object.key), source, this.clock.now(), lock)
+    const known = {
+      lock: this.locks.get(object.key),
+      heldByUnlock: workload !== undefined && this.heldByUnlock.has(workload),
+    }
+    const seen = observe(this.rollout, object, workload, source, this.clock.now(), known)
     if (seen.ask === 'no') this.due.delete(object.key)
     else this.schedule(object, seen.ask)
     if (seen.unmark) this.toUnmark.add(object.key)

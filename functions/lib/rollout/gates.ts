@@ -5,6 +5,7 @@ import { parseWorkload, type Workload, type WorkloadKind, workloadKinds } from '
 import { type Cluster, ClusterError, type ObjectRef } from '../kubernetes/cluster.ts'
 import { listServed } from '../kubernetes/list-served.ts'
 import type { PlannedObject, Rollout } from './rollout.ts'
+import type { UnlockHolds } from './unlock-holds.ts'
 
 /**
  * How many patches are under way at once. The API server's own limit for one client is 20 to 50 (priority and
@@ -22,21 +23,22 @@ export type Held = 'held' | 'suspended by a person' | 'held by another rollout' 
 
 /**
  * Suspends an object and marks it, in one patch that fails if the object has changed since it was read: a person who
- * suspends it at the same moment is never taken for us. `takeOver` says which gates of others are ours to take.
- * Throws ClusterError.
+ * suspends it at the same moment is never taken for us. `takeOver` says which gates of others are ours to take. What a guarded
+ * unlock holds is marked, and so stays held when that is over. Throws ClusterError; LedgerUnavailable.
  */
 export async function holdObject(
   cluster: Cluster,
   workload: Workload | undefined,
   mark: string,
   takeOver: (mark: string) => boolean,
+  unlock: Pick<UnlockHolds, 'holds'>,
 ): Promise<Held> {
   let current = workload
   for (let tries = 1; current; tries++) {
     if (current.suspended) {
       if (current.gate === mark) return 'held'
-      if (current.gate === undefined) return 'suspended by a person'
-      if (!takeOver(current.gate)) return 'held by another rollout'
+      if (current.gate === undefined && !(await unlock.holds(current))) return 'suspended by a person'
+      if (current.gate !== undefined && !takeOver(current.gate)) return 'held by another rollout'
     }
     const body = { spec: { suspend: true }, metadata: { annotations: { [gateAnnotation]: mark } } }
     try {

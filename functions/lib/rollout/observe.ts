@@ -19,11 +19,19 @@ export interface Observation {
   readonly unmark?: boolean
 }
 
+/** What is known of an object beside itself. */
+export interface Known {
+  /** What the scans know of its state's lock. */
+  readonly lock?: LockObservation | undefined
+  /** See `UnlockHolds`. */
+  readonly heldByUnlock?: boolean | undefined
+}
+
 const nothing: Observation = { changed: false, ask: 'no' }
 
 /**
  * Takes in one object as the cluster shows it now. Updates `object` (and notes on `rollout`).
- * `workload` is undefined when the object does not exist; `lock` is what the scans know of its state's lock.
+ * `workload` is undefined when the object does not exist.
  */
 export function observe(
   rollout: Rollout,
@@ -31,7 +39,7 @@ export function observe(
   workload: Workload | undefined,
   source: Source | undefined,
   now: number,
-  lock?: LockObservation,
+  { lock, heldByUnlock = false }: Known = {},
 ): Observation {
   if (workload === undefined || workload.uid !== object.uid) return observeAbsence(rollout, object, now)
   // Its place in the order is wrong, whatever its controller makes of it.
@@ -44,7 +52,9 @@ export function observe(
   const { follows, token } = object
   const reading = readWorkload(workload, { follows, token, commits: commitsFor(rollout, object), source })
   const before = object.phase
-  const seen = settle(object, workload, withLock(reading, lock), now)
+  const seen = heldByUnlock
+    ? describe(object, 'waits for the guarded unlock that holds it', 'no')
+    : settle(object, workload, withLock(reading, lock), now)
   if (reading.lock === undefined) delete object.waitsForLock
   else object.waitsForLock = true
   // Even a failed apply may have changed the cluster, up to the object that it failed on.

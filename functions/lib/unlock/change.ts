@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import * as z from 'zod'
-import { gateAnnotation } from '../flux/annotations.ts'
+import { gateAnnotation, ourFieldManager as us } from '../flux/annotations.ts'
 import { gateOf } from '../flux/object.ts'
 import type { Cluster } from '../kubernetes/cluster.ts'
 import { getIfThere } from '../kubernetes/get-if-there.ts'
@@ -9,20 +9,23 @@ import { oneLine } from '../locks/evidence/one-line.ts'
 import { shaped } from '../locks/evidence/unexpected-shape.ts'
 import { type Change, type ForceUnlockValue, refOfKey } from './intent.ts'
 
-/** As whom the Cluster port writes. */
-const us = 'lockstep'
-
 /**
  * How a field that an unlock changes stands:
  * - `before`: as it was before the unlock, whoever saw to that.
  * - `ours`: as the unlock left it, and nobody has set it since.
- * - `theirs`: somebody else has decided, be it for the very value that the unlock had set.
+ * - `theirs`: somebody else has decided, be it for the very value that the unlock had set. `gated`: a rollout did, which holds
+ *   it as well, and opens nothing before the unlock is over.
  * - `gone`: the object does not exist any more, or is another one of that name.
  */
 export type Standing =
   | { readonly is: 'before' | 'ours' }
-  | { readonly is: 'theirs'; readonly why: string }
+  | { readonly is: 'theirs'; readonly why: string; readonly gated?: true }
   | { readonly is: 'gone'; readonly why: string }
+
+/** Whether nobody works on what the change keeps them from. */
+export function isHeld(standing: Standing): boolean {
+  return standing.is === 'ours' || (standing.is === 'theirs' && standing.gated === true)
+}
 
 /** How a field stands now. Throws ClusterError, UnexpectedShape. */
 export async function standingOf(cluster: Cluster, change: Change): Promise<Standing> {
@@ -31,12 +34,14 @@ export async function standingOf(cluster: Cluster, change: Change): Promise<Stan
 
 /**
  * Makes one change of an intent, if the field is as the intent says that it was. Answers how it stood: `before` where it
- * was changed, `ours` where that had been done already; else nothing was changed. Throws ClusterError, UnexpectedShape.
+ * was changed, `ours` where that had been done already; else nothing was changed. `beforehand` is called before each try, with
+ * nothing changed yet: an unlock that has lost its turn must not try again. Throws ClusterError, UnexpectedShape.
  */
-export function makeChange(cluster: Cluster, change: Change): Promise<Standing> {
-  return patchAsRead(cluster, refOfKey(change.object), (raw) => {
+export function makeChange(cluster: Cluster, change: Change, beforehand: () => Promise<void>): Promise<Standing> {
+  return patchAsRead(cluster, refOfKey(change.object), async (raw) => {
     const { standing, seen } = look(change, raw)
     if (standing.is !== 'before' || !seen) return { answer: standing }
+    await beforehand()
     const { body, ...patch } = patchTo(change.to, change, seen)
     return { answer: standing, patch: { ...patch, body: { ...body, ...withoutOpenGate(change, raw) } } }
   })
@@ -88,7 +93,8 @@ function standingIn(seen: Seen, raw: unknown, change: Change): Standing {
     return { is: 'theirs', why: `it is ${textOf(value)} now${by.length > 0 ? `, by ${oneLine(by.join(', '))}` : ''}` }
   }
   // The gate of a rollout that began after the intent was written: it is that rollout's to open.
-  if (change.field === 'suspend' && gateOf(raw) !== undefined) return { is: 'theirs', why: 'a rollout holds it' }
+  if (change.field === 'suspend' && gateOf(raw) !== undefined)
+    return { is: 'theirs', why: 'a rollout holds it', gated: true }
   const others = ownersOf(seen, change).filter((owner) => owner !== us)
   if (others.length === 0) return { is: 'ours' }
   return { is: 'theirs', why: `${oneLine(others.join(', '))} has set it to ${textOf(value)} too` }

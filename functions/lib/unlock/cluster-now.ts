@@ -63,6 +63,8 @@ export interface OtherTerraform {
   readonly suspended: boolean
   /** A run of it goes on, by its own conditions. */
   readonly running: boolean
+  /** It keeps the very same state. */
+  readonly sharesState: boolean
   /** See `TerraformNow`. */
   readonly appliers: readonly Applier[]
 }

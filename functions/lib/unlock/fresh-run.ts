@@ -46,10 +46,11 @@ export function freshRunIn(raw: unknown, { object, uid }: Intent['locked'], sinc
   const { conditions, lastPlannedRevision, lastPlanAt, lastDriftDetectedAt } = found.status
   // The status has whole seconds.
   const isSince = (time = '') => Date.parse(time) >= Math.floor(since / 1_000) * 1_000
-  if (lastPlannedRevision !== '' && (isSince(lastPlanAt) || isSince(lastDriftDetectedAt))) {
-    return { plan: 'planned', mayApply }
-  }
   const ready = condition(conditions, 'Ready')
+  const hasPlanned = lastPlannedRevision !== '' && (isSince(lastPlanAt) || isSince(lastDriftDetectedAt))
+  // Between its plan and its apply a run says nothing of being at work.
+  const isOver = ready?.status === 'True' || approvePlan !== 'auto' || planOnly === true
+  if (hasPlanned && isOver) return { plan: 'planned', mayApply }
   const hasFailed = ready?.status === 'False' && !notRun.has(ready.reason)
   return { ...(hasFailed && { plan: 'failed' }), mayApply }
 }

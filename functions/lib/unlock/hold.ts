@@ -1,5 +1,8 @@
-import { makeChange, standingOf } from './change.ts'
-import type { Change } from './intent.ts'
+import { parseWorkload } from '../flux/workload.ts'
+import { getIfThere } from '../kubernetes/get-if-there.ts'
+import { isHeld, makeChange, standingOf } from './change.ts'
+import { type Change, refOfKey } from './intent.ts'
+import { readController } from './read-cluster-now.ts'
 import type { UnderWay } from './under-way.ts'
 import { UnlockStopped } from './unlock-stopped.ts'
 
@@ -9,11 +12,12 @@ import { UnlockStopped } from './unlock-stopped.ts'
  */
 export async function hold(change: Change, underWay: UnderWay): Promise<void> {
   const { object, field, from, to } = change
-  await underWay.renewTurn()
   const detail = { object, field, from: JSON.stringify(from), to: JSON.stringify(to) }
-  await underWay.record(`change/${object}/${field}`, 'changing', detail)
-  const standing = await makeChange(await underWay.cluster(), change)
-  if ('why' in standing) throw changed(change, standing.why)
+  const standing = await makeChange(await underWay.cluster(), change, async () => {
+    await underWay.renewTurn()
+    await underWay.record(`change/${object}/${field}`, 'changing', detail)
+  })
+  if ('why' in standing && !isHeld(standing)) throw changed(change, standing.why)
 }
 
 /**
@@ -24,9 +28,23 @@ export async function checkHeld(changes: readonly Change[], underWay: UnderWay):
   const cluster = await underWay.cluster()
   for (const change of changes) {
     const standing = await standingOf(cluster, change)
-    if (standing.is === 'ours') continue
+    if (isHeld(standing)) continue
     throw changed(change, 'why' in standing ? standing.why : 'it is as it was before the unlock')
   }
+}
+
+/**
+ * That no controller works on the locked object, whoever has seen to that: it is suspended, or no tofu-controller is there.
+ * Throws ChangedMeanwhile, ClusterError, UnexpectedShape.
+ */
+export async function checkNobodyWorks(underWay: UnderWay): Promise<void> {
+  const { object = '' } = underWay.run
+  const cluster = await underWay.cluster()
+  const raw = await getIfThere(cluster, refOfKey<'Terraform'>(object))
+  if (raw === undefined || parseWorkload('Terraform', raw).suspended) return
+  const controller = await readController(cluster)
+  if (!controller || (controller.replicas === 0 && controller.pods.length === 0)) return
+  throw new UnlockStopped('ChangedMeanwhile', `${object} was resumed.`, 'What a person decides stands.')
 }
 
 function changed({ object, field }: Change, why: string): UnlockStopped {

@@ -30,7 +30,11 @@ export async function planNow(observation: Observation, ports: PlanPorts): Promi
     ledger.listUnlockRuns(cluster, lookedBackAt),
   ])
   const isAssistedInVain = runs.some(
-    (run) => run.lock === lock.id && run.rung === 'controller-assisted' && run.outcome === 'failed',
+    ({ releasedAt, ...run }) =>
+      run.lock === lock.id &&
+      run.rung === 'controller-assisted' &&
+      run.outcome === 'failed' &&
+      releasedAt !== undefined,
   )
   return planUnlock(observation, { fleet, now, ghosts: ghostsAmong(observations, cluster), isAssistedInVain })
 }
@@ -49,7 +53,10 @@ async function readNow({ cluster, object }: Unlockable, { clusters, fleet }: Pla
 }
 
 /** Objects whose runners are proven dead: what their runs wait for never comes. */
-function ghostsAmong(observations: readonly Observation[], cluster: string): ReadonlySet<string> {
-  const stale = observations.filter(({ judgement }) => judgement.verdict === 'stale')
+export function ghostsAmong(observations: readonly Observation[], cluster: string): ReadonlySet<string> {
+  // The runs of a loud ghost end by themselves, again and again.
+  const stale = observations.filter(
+    ({ judgement: { verdict, scene } }) => verdict === 'stale' && scene === 'silent ghost',
+  )
   return new Set(stale.flatMap(({ evidence: { owner } }) => (owner?.cluster === cluster ? owner.object : [])))
 }

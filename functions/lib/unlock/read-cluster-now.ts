@@ -4,7 +4,7 @@ import { parseWorkload } from '../flux/workload.ts'
 import { type Cluster, refKey } from '../kubernetes/cluster.ts'
 import { getIfThere } from '../kubernetes/get-if-there.ts'
 import { listServed } from '../kubernetes/list-served.ts'
-import { type LockPlace, lockPlaceOf } from '../locks/backends/lock-place.ts'
+import { type LockPlace, lockPlaceOf, stateText } from '../locks/backends/lock-place.ts'
 import { backendOf, type ReadConfiguration } from '../locks/backends/object-backend.ts'
 import { configurationData } from '../locks/evidence/configuration-data.ts'
 import { controllerAmong, controllerSelector, isControllerByName } from '../locks/evidence/controller-evidence.ts'
@@ -187,15 +187,19 @@ async function placeOf(cluster: Cluster, raw: unknown, region: string): Promise<
 
 async function othersNow(
   cluster: Cluster,
-  { namespace, name }: UnlockTarget,
+  { namespace, name, region }: UnlockTarget,
   all: readonly Terraform[],
 ): Promise<OtherTerraform[]> {
+  const own = all.find((each) => each.namespace === namespace && each.name === name)
+  const state = own && (await placeOf(cluster, own.raw, region))?.state
   const others = all.filter((each) => each.namespace !== namespace || each.name !== name)
   return Promise.all(
     others.map(async ({ raw }) => {
       const { key, suspended } = parseWorkload('Terraform', raw)
       const { metadata } = shaped(key, objectSchema, raw)
-      return { key, suspended, running: isRunning(raw), appliers: await suspendersOf(cluster, metadata) }
+      const place = state && (await placeOf(cluster, raw, region))
+      const sharesState = state !== undefined && place !== undefined && stateText(place.state) === stateText(state)
+      return { key, suspended, running: isRunning(raw), sharesState, appliers: await suspendersOf(cluster, metadata) }
     }),
   )
 }

@@ -5,7 +5,7 @@ import type { Log } from '../log.ts'
 import { type Approval, type Decision, decide, type NotDecided, outcomeOf } from './approval.ts'
 import type { AuditRecord } from './audit.ts'
 import { type ConcludePorts, concludeApproval } from './conclude-approval.ts'
-import { stillJudged } from './tend-approvals.ts'
+import { stillJudged } from './still-judged.ts'
 
 export interface DecisionPorts extends ConcludePorts {
   readonly ledger: ConcludePorts['ledger'] & Pick<Ledger, 'readApproval' | 'readObservation'>

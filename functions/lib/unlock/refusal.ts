@@ -11,6 +11,7 @@ export const refusalRules = [
   'cannot-be-read',
   'object-gone',
   'no-controller',
+  'shared-state',
   'scaled-by-keda',
 ] as const
 export type RefusalRule = (typeof refusalRules)[number]

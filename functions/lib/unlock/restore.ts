@@ -3,7 +3,7 @@ import { LockstepError } from '../errors.ts'
 import { type Cluster, ClusterError } from '../kubernetes/cluster.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { oneLine } from '../locks/evidence/one-line.ts'
-import { type Standing, standingOf, undoChange } from './change.ts'
+import { isHeld, type Standing, standingOf, undoChange } from './change.ts'
 import { readFromDeployment, removeFromDeployment } from './deployment-intent.ts'
 import { type Change, type ChangedField, type Intent, IntentUnreadable } from './intent.ts'
 import { clearPending, type Pending } from './stored-plan.ts'
@@ -107,7 +107,7 @@ async function hasEnded(unlock: string, ledger: Ledger): Promise<boolean> {
 /** Whether no controller works on the locked object, by what the unlock has changed. Throws ClusterError. */
 export async function holdsLocked(intent: Intent, cluster: Cluster): Promise<boolean> {
   for (const change of holdersOf(intent)) {
-    if ((await standingOf(cluster, change)).is === 'ours') return true
+    if (isHeld(await standingOf(cluster, change))) return true
   }
   return false
 }
@@ -190,7 +190,7 @@ class Restoring {
   private async holding(): Promise<Change | undefined> {
     for (const change of holdersOf(this.intent)) {
       const standing = await this.tried(change, () => standingOf(this.ports.cluster, change))
-      if (standing?.is === 'ours') return change
+      if (standing && isHeld(standing)) return change
     }
     return undefined
   }

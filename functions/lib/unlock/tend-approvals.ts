@@ -2,9 +2,9 @@ import type { Fleet } from '../fleet.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Observation } from '../locks/scan/observation.ts'
 import type { Log } from '../log.ts'
-import { type Approval, type Closing, fingerprintOf, outcomeOf } from './approval.ts'
+import { type Approval, type Closing, outcomeOf } from './approval.ts'
 import { type ConcludePorts, concludeApproval } from './conclude-approval.ts'
-import { unlockableOf } from './unlockable.ts'
+import { stillJudged } from './still-judged.ts'
 
 export interface TendPorts extends ConcludePorts {
   readonly ledger: ConcludePorts['ledger'] & Pick<Ledger, 'listApprovals'>
@@ -52,17 +52,6 @@ async function closingOf(
   // What could not be read may be as it was, or not: without a heartbeat the task gives up when that lasts.
   if (still === 'unknown' || approval.token === undefined) return undefined
   return (await tasks.heartbeat(approval.token)) === 'gone' ? 'gone' : undefined
-}
-
-/** Whether a lock is what people were asked about, as the latest scan saw it. */
-export function stillJudged(
-  { judged, rung }: Approval,
-  observation: Observation,
-  fleet: Pick<Fleet, 'clusters' | 'locks'>,
-): 'same' | 'changed' | 'unknown' {
-  if (observation.judgement.verdict === 'unknown') return 'unknown'
-  if ('outcome' in unlockableOf(observation, fleet)) return 'changed'
-  return fingerprintOf(observation, rung) === judged ? 'same' : 'changed'
 }
 
 function errorName(error: unknown): string {

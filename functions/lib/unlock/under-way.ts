@@ -6,6 +6,7 @@ import { SecretStateReader } from '../locks/states/secret-state-reader.ts'
 import type { StateReader } from '../locks/states/state-reader.ts'
 import type { LockPorts } from '../step.ts'
 import type { AuditRecord } from './audit.ts'
+import type { Intent } from './intent.ts'
 import type { UnlockRun } from './unlock-run.ts'
 import { UnlockStopped } from './unlock-stopped.ts'
 
@@ -78,20 +79,34 @@ export class UnderWay {
 
   /** False while another unlock has the cluster's turn. */
   takeTurn(): ReturnType<Ledger['takeUnlock']> {
-    const { ledger, clock } = this.ports
-    const { unlock, cluster } = this.kept
-    return ledger.takeUnlock({ cluster, unlock, leaseUntil: clock.now() + turnMs })
+    return this.ports.ledger.takeUnlock(this.turn())
   }
 
-  /** To be called before every change. Throws TurnLost once somebody restores: nothing more may be changed. */
+  /** While it is put back, and looked at: nobody else has to do that. */
+  async keepTurn(): Promise<void> {
+    await this.ports.ledger.renewUnlock(this.turn(), 'restore')
+  }
+
+  /** To be called before every change. Throws TurnLost once it is restored, or has ended: nothing more may be changed. */
   async renewTurn(): Promise<void> {
-    if (await this.takeTurn()) return
+    if (await this.ports.ledger.renewUnlock(this.turn(), 'change')) return
     const { unlock, cluster } = this.kept
     throw new UnlockStopped(
       'TurnLost',
       `Unlock ${unlock} has lost its turn in ${cluster}: what it had changed is put back.`,
       'Ask for the unlock again.',
     )
+  }
+
+  /** What is written down that will be changed, or was: the turn's word counts, and without one the run's. */
+  async intent(): Promise<Intent | undefined> {
+    const turn = await this.ports.ledger.readUnlock(this.kept.cluster)
+    return (turn?.unlock === this.kept.unlock ? turn.intent : undefined) ?? this.kept.intent
+  }
+
+  private turn() {
+    const { unlock, cluster } = this.kept
+    return { cluster, unlock, leaseUntil: this.ports.clock.now() + turnMs }
   }
 
   /** The state, as it is now. Throws TypeError before the unlock has begun, LockStoreError. */

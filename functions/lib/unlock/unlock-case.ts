@@ -73,6 +73,11 @@ export function caseOf(
   }
   const { place } = terraform
   if (!place) return notRead('where the object keeps its state', 'its backend cannot be told')
+  const rival = others.value.find(({ sharesState }) => sharesState)
+  if (rival) {
+    const why = `${rival.key} keeps the same state: it would take the lock as soon as it is gone, with a plan of its own`
+    return refusal('shared-state', [why], 'Give each object a state of its own; until then, release the lock by hand.')
+  }
   const controllerRuns = controller.replicas > 0 || controller.pods.length > 0
   const isMet = terraform.metLock === unlockable.lock.id
   const running = others.value.filter((each) => each.running)

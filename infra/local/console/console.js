@@ -519,10 +519,10 @@ function approvalCard({
     facts([
       ['Asked by', requestedBy],
       ['Because', reason],
-      ['By', rung],
+      ['Rung', rung],
       ['Approvals', `${decisions.length} of ${needed}: ${made}`],
       ['Time left', duration(Math.max(0, expiresAt - hostNow()))],
-      ['Evidence', h('a', { href: lockAddress(place) }, 'Why it is thought to be stale')],
+      ['Evidence', h('a', { href: lockAddress(place) }, 'What is known of the lock')],
       [
         'Execution',
         h('a', { href: executionAddress({ machine: 'guarded-unlock', name: unlock }) }, 'History of this unlock'),
@@ -685,6 +685,10 @@ function executionPage({ execution, parent, children, events, speed }) {
         ['State transitions', String(transitions)],
         ['ARN', h('code', {}, executionArn)],
         ...(machine === 'rollout' ? [['Rollout', h('a', { href: rolloutAddress(name) }, 'Layers and objects')]] : []),
+        // The name of an unlock begins with the place of its lock.
+        ...(machine === 'guarded-unlock'
+          ? [['Lock', h('a', { href: lockAddress(name.split('-')[0]) }, 'What is known of the lock')]]
+          : []),
         ...(parent ? [['Started by', executionLink(parent)]] : []),
         ...(children.length > 0 ? [['Has started', children.map((child) => h('div', {}, executionLink(child)))]] : []),
       ]),
@@ -920,7 +924,9 @@ const actions = {
     if (answer) location.hash = executionAddress({ machine: 'guarded-unlock', name: answer.unlock })
   },
   stop: ({ machine, id }) => {
-    if (!confirm('Stop this execution? The gates that it has closed are opened.')) return
+    const after =
+      machine === 'guarded-unlock' ? 'What it has changed is put back.' : 'The gates that it has closed are opened.'
+    if (!confirm(`Stop this execution? ${after}`)) return
     post(`/api/${path('executions', machine, id)}/stop`, id)
   },
 }

@@ -2,6 +2,7 @@ import type { Clock } from '../../../functions/lib/clock.ts'
 import { changesBetween } from '../views/push-changes.ts'
 import { summarise } from '../views/push-summary.ts'
 import type { Display, HostNotice, PushView } from '../views/push-view.ts'
+import type { UnlockNews } from '../views/unlock-news.ts'
 import type { Screen } from './terminal.ts'
 
 export interface JsonDisplayOptions {
@@ -25,6 +26,10 @@ export class JsonDisplay implements Display {
 
   say(message: string): void {
     this.write({ type: 'message', message })
+  }
+
+  unlock(news: UnlockNews): void {
+    this.write({ type: 'unlock', ...news })
   }
 
   show(pushes: readonly PushView[]): void {

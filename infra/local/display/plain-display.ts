@@ -2,9 +2,11 @@ import type { Clock } from '../../../functions/lib/clock.ts'
 import { changesBetween, type PushChange } from '../views/push-changes.ts'
 import { summarise } from '../views/push-summary.ts'
 import type { Display, HostNotice, PushView } from '../views/push-view.ts'
+import type { UnlockNews } from '../views/unlock-news.ts'
 import { summaryLines } from './summary-lines.ts'
 import type { Screen } from './terminal.ts'
 import { duration, printable, shortCommit } from './terminal-text.ts'
+import { unlockLine } from './unlock-line.ts'
 
 export interface PlainDisplayOptions {
   readonly output: Pick<Screen, 'write'>
@@ -29,6 +31,10 @@ export class PlainDisplay implements Display {
 
   say(line: string): void {
     this.options.output.write(`${printable(line)}\n`)
+  }
+
+  unlock(news: UnlockNews): void {
+    this.say(unlockLine(news))
   }
 
   show(pushes: readonly PushView[]): void {

@@ -2,8 +2,10 @@ import type { Clock } from '../../../functions/lib/clock.ts'
 import { summarise } from '../views/push-summary.ts'
 import type { Display, HostNotice, PushView } from '../views/push-view.ts'
 import type { LayerView, ObjectPhase, ObjectView, RolloutStatus, RolloutView } from '../views/rollout-view.ts'
+import type { UnlockNews } from '../views/unlock-news.ts'
 import { summaryLines } from './summary-lines.ts'
 import { duration, lineOf, type Piece, type Style, shortCommit } from './terminal-text.ts'
+import { unlockLine } from './unlock-line.ts'
 
 export interface TreeOptions {
   /** In characters. */
@@ -192,6 +194,10 @@ export class TerminalDisplay implements Display {
     this.erase()
     this.write([lineOf([[line]], { width: Number.POSITIVE_INFINITY, color: false })])
     this.draw()
+  }
+
+  unlock(news: UnlockNews): void {
+    this.say(unlockLine(news))
   }
 
   show(pushes: readonly PushView[]): void {

@@ -123,8 +123,11 @@ export function recordWrite(
   const mine = entries.find((entry) => sameWriter(entry, write))
   const before = mine ? parseFields(mine.fieldsV1) : new Set<FieldPath>()
   const owned = applied ?? without(new Set([...before, ...changed.written]), changed.removed)
+  // An update that changes a value gets a new time, be it that of a field which it owned already (client-go's
+  // managedfields/internal/managedfieldsupdater.go: "If the current operation took any fields").
+  const takes = applied === undefined && changed.written.size > 0
   const own =
-    mine && sameJson(mine.fieldsV1, renderFields(owned))
+    mine && !takes && sameJson(mine.fieldsV1, renderFields(owned))
       ? mine
       : withPaths({ ...write, fieldsType: 'FieldsV1', fieldsV1: {} }, owned)
   const others = entries

@@ -279,9 +279,17 @@ function isOver({ metadata }: KubernetesObject): boolean {
   return (metadata.deletionGracePeriodSeconds ?? 0) === 0
 }
 
-/** Through JSON, so that a field set to undefined is a field that is not there. */
+/** As if through JSON, in a fraction of the time: a field set to undefined is a field that is not there. */
 function copy<T>(value: T): T {
-  return JSON.parse(JSON.stringify(value))
+  return copied(value) as T
+}
+
+function copied(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  if (Array.isArray(value)) return value.map(copied)
+  const copy: Record<string, unknown> = {}
+  for (const [name, part] of Object.entries(value)) if (part !== undefined) copy[name] = copied(part)
+  return copy
 }
 
 function path(resource: Resource): string {

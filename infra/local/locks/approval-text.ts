@@ -14,7 +14,7 @@ function linesOf(approval: ApprovalLine, now: number): string[] {
   const facts = [
     [`${object} in ${cluster}, lock ${lock}`],
     [`  Asked by  ${requestedBy}: ${reason}`],
-    [`  By        ${rung}`],
+    [`  Rung      ${rung}`],
     ...decisions.map(({ by, decision }) => [`  Decided   ${by}: ${decision}`]),
     [`  Waits     ${waitsFor(approval)}, for ${formatDuration(Math.max(0, expiresAt - now))} more`],
     [`  Unlock    ${unlock}`],

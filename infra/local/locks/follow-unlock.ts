@@ -1,6 +1,7 @@
 import { type Clock, sleep } from '../../../functions/lib/clock.ts'
 import { formatDuration } from '../../../functions/lib/duration.ts'
 import { printable } from '../display/terminal-text.ts'
+import type { ApprovalLine } from '../views/approval-view.ts'
 import type { UnlockRunView } from '../views/unlock-run-view.ts'
 import { waitsFor } from './approval-text.ts'
 import type { LocksClient } from './locks-client.ts'
@@ -36,21 +37,30 @@ export async function followUnlock(
 }
 
 /** What has been done so far, and what is waited for. */
-function progressLines({ unlock, startedAt, steps, approval }: UnlockRunView): string[] {
-  const at = (time: number) => `+${formatDuration(Math.max(0, time - startedAt))}`.padEnd(8)
+function progressLines({ unlock, status, startedAt, steps, approval }: UnlockRunView): string[] {
+  const at = (time: number) => `+${formatDuration(Math.max(0, time - startedAt))}`.padEnd(indent)
+  // A step that waits is come to again and again.
+  const done = steps.filter(({ name }, index) => steps[index - 1]?.name !== name)
   const lines = [
-    `Unlock ${unlock}`,
-    // A step that waits is come to again and again.
-    ...steps.flatMap(({ name, at: time }, index) =>
-      steps[index - 1]?.name === name ? [] : [`${at(time)}${inWords(name)}`],
-    ),
+    { at: startedAt, line: `Unlock ${unlock}` },
+    ...done.map(({ name, at: time }) => ({ at: time, line: `${at(time)}${inWords(name)}` })),
+    ...(approval?.decisions ?? []).map(({ by, decision, at: time }) => ({
+      at: time,
+      line: `${at(time)}${by}: ${decision}`,
+    })),
   ]
-  if (!approval) return lines.map(printable)
-  const { decisions, people } = approval
-  const said = decisions.map(({ by, decision, at: time }) => `${at(time)}  ${by}: ${decision}`)
-  const [first] = people
+  const inOrder = lines.sort((a, b) => a.at - b.at).map(({ line }) => line)
+  const waits = approval?.outcome === 'open' && status === 'RUNNING' ? [waitingLine(approval)] : []
+  return [...inOrder, ...waits].map(printable)
+}
+
+/** Of the times before each line, in characters. */
+const indent = 8
+
+function waitingLine(approval: ApprovalLine): string {
+  const [first] = approval.people
   const how = first ? `: npm run locks -- approve ${approval.lock.slice(0, 8)} --as ${quoted(first.name)}` : ''
-  return [...lines, ...said, `        waits for ${waitsFor(approval)} to approve${how}`].map(printable)
+  return `${' '.repeat(indent)}waits for ${waitsFor(approval)} to approve${how}`
 }
 
 function endLine({ run, status, startedAt, error, cause, steps }: UnlockRunView): string {
@@ -58,8 +68,8 @@ function endLine({ run, status, startedAt, error, cause, steps }: UnlockRunView)
   const took = formatDuration((steps.at(-1)?.at ?? startedAt) - startedAt)
   const why = run?.why ?? cause ?? error ?? status
   if (run?.outcome === 'unlocked') return printable(`Unlocked: ${of}, after ${took}.`)
-  if (run?.outcome === 'refused') return printable(`Refused: ${of} stays locked. ${why}`)
-  return printable(`Failed: ${of}. ${why}`)
+  if (run?.outcome === 'refused') return printable(`Refused: ${of} stays locked: ${why}`)
+  return printable(`Failed: ${of}: ${why}`)
 }
 
 /** `Suspend appliers` for `SuspendAppliers`. */

@@ -175,7 +175,9 @@ export class LiveRollouts {
       // What is pending is opened by a step that writes it down itself.
       if (object.phase !== 'open' && object.phase !== 'failed') continue
       const workload = workloads.get(object.key)
-      if (workload) observe(rollout, object, workload, sources.get(object.source ?? ''), now)
+      // What we hold without a gate is held by an unlock. Only to be shown: who decides on it asks the ledger.
+      const heldByUnlock = workload?.suspendedByUsOnly && workload.gate === undefined
+      if (workload) observe(rollout, object, workload, sources.get(object.source ?? ''), now, { heldByUnlock })
     }
   }
 

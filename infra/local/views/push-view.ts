@@ -1,5 +1,6 @@
 import type { Push } from '../../../functions/lib/push.ts'
 import type { RolloutView } from './rollout-view.ts'
+import type { UnlockNews } from './unlock-news.ts'
 
 /** One push on its way through the fleet, for people to look at. */
 export interface PushView {
@@ -19,6 +20,8 @@ export interface Display {
   ready(host: HostNotice): void
   /** Something that is no rollout: one line. */
   say(line: string): void
+  /** What a guarded unlock does, or what has become of it. */
+  unlock(news: UnlockNews): void
   /** The pushes that are under way now; called at every change. */
   show(pushes: readonly PushView[]): void
   /** A push is through. */

@@ -19,7 +19,7 @@ export interface UnlockRunView {
   readonly steps: readonly { readonly name: string; readonly at: number }[]
   /** What is known of it by now: undefined before its first step has written it down. */
   readonly run?: Pick<UnlockRun, 'cluster' | 'lock' | 'object' | 'rung' | 'outcome' | 'why'>
-  /** While people are waited for. */
+  /** Where people were asked. */
   readonly approval?: ApprovalLine
   /** Of an execution that ended badly. */
   readonly error?: string
@@ -109,7 +109,7 @@ export class UnlockRuns {
         steps: stepsOf(interpreter.history(execution.executionArn)),
       },
       ...(stored && { run: shownOf({ ...stored.value, object }) }),
-      ...(approval?.outcome === 'open' && status === 'RUNNING' && { approval }),
+      ...(approval && { approval }),
       ...(error !== undefined && { error }),
       ...(cause !== undefined && { cause }),
     }

@@ -1,10 +1,21 @@
+import { gzipSync } from 'node:zlib'
 import { systemClock } from '../../../functions/lib/clock.ts'
+import type { Fleet } from '../../../functions/lib/fleet.ts'
 import type { Cluster, ClusterError } from '../../../functions/lib/kubernetes/cluster.ts'
-import { LeaseLockStore } from '../../../functions/lib/locks/stores/lease-lock-store.ts'
-import { makeChange } from '../../../functions/lib/unlock/change.ts'
-import { writeOnDeployment } from '../../../functions/lib/unlock/deployment-intent.ts'
+import { joinedLock } from '../../../functions/lib/locks/evidence/joined-lock.ts'
+import { readLockRecord } from '../../../functions/lib/locks/stores/lock-info.ts'
+import { silentLog } from '../../../functions/lib/log.ts'
+import { bindStep, type LockPorts } from '../../../functions/lib/step.ts'
 import type { Intent } from '../../../functions/lib/unlock/intent.ts'
-import { restore } from '../../../functions/lib/unlock/restore.ts'
+import type { UnlockRun } from '../../../functions/lib/unlock/unlock-run.ts'
+import { step as backUp } from '../../../functions/unlock-back-up/handler.ts'
+import { step as begin } from '../../../functions/unlock-begin/handler.ts'
+import { step as conclude } from '../../../functions/unlock-conclude/handler.ts'
+import { step as deleteLock } from '../../../functions/unlock-delete/handler.ts'
+import { fenceParts } from '../../../functions/unlock-fence/fence.ts'
+import { step as fence } from '../../../functions/unlock-fence/handler.ts'
+import { step as putBack } from '../../../functions/unlock-put-back/handler.ts'
+import { noLocks } from '../../../infra/local/host.ts'
 import type { KubernetesObject } from '../../../infra/local/kubernetes/object-store.ts'
 import { MemoryLedger } from '../../fixtures/memory-ledger.ts'
 import { type Api, keyOf } from '../cluster/api.ts'
@@ -22,20 +33,22 @@ export interface UnlockInClusterOptions {
 }
 
 const lock = '41f02d46-56c1-f301-2a82-f65b2ddf7b54'
+const recordText = JSON.stringify({ ID: lock, Operation: 'OperationTypeApply', Who: 'runner@vpc-tf-runner' })
 
 /**
  * All that an unlock changes in a cluster: what its intent says, an idle runner, a copy of the state, the lock; and
- * everything back. Throws the first refusal.
+ * everything back. Throws the first refusal that kept it from that.
  */
 export async function unlockInCluster({ cluster, api, namespace }: UnlockInClusterOptions): Promise<void> {
   const refusals: ClusterError[] = []
   const deployment = await api.create(controllerDeployment(namespace, 1))
-  const pod = await api.create(runner(namespace))
-  await api.create(heldLease(namespace))
+  await api.create(runner(namespace))
+  const lease = await api.create(heldLease(namespace))
+  const state = await api.create(stateSecret(namespace))
   const plan = { ...kinds.Terraform, status: { plan: { pending: 'plan-main-c1139c7fe7' } } }
   const vpc = await api.patch({ ...kinds.Terraform, namespace, name: 'vpc' }, plan, { subresource: 'status' })
   try {
-    await unlock(noting(cluster, refusals), { deployment, pod, vpc })
+    await unlock(noting(cluster, refusals), { deployment, vpc, lease, state })
   } catch (error) {
     if (refusals.length === 0) throw error
   } finally {
@@ -46,25 +59,53 @@ export async function unlockInCluster({ cluster, api, namespace }: UnlockInClust
   if (first) throw first
 }
 
-type Objects = Readonly<Record<'deployment' | 'pod' | 'vpc', KubernetesObject>>
+type Objects = Readonly<Record<'deployment' | 'vpc' | 'lease' | 'state', KubernetesObject>>
 
-async function unlock(cluster: Cluster, { deployment, pod, vpc }: Objects): Promise<void> {
-  const { namespace = '' } = vpc.metadata
+/** The steps of the state machine that change something, in its order. */
+async function unlock(cluster: Cluster, objects: Objects): Promise<void> {
   const ledger = new MemoryLedger(systemClock)
-  const intent = intentOf(cluster, { deployment, vpc })
-  await ledger.takeUnlock({ cluster: cluster.name, unlock: intent.unlock, leaseUntil: systemClock.now() + 60_000 })
-  await ledger.writeIntent(intent)
-  await writeOnDeployment(cluster, intent)
-  for (const change of intent.changes) await makeChange(cluster, change)
-  await cluster.delete({ kind: 'Pod', namespace, name: pod.metadata.name }, { uid: pod.metadata.uid ?? '' })
-  await cluster.create({ kind: 'Secret', namespace, name: 'lockstep-backup' }, { type: 'Opaque', immutable: true })
-  const leases = new LeaseLockStore(cluster)
-  const [held] = (await leases.list()).filter(({ record }) => record.info?.id === lock)
-  if (held) await leases.deleteIfUnchanged(held)
-  await restore(intent, { cluster, ledger, clock: systemClock })
+  const run = runOf(cluster, objects)
+  const { unlock, intent } = run
+  await ledger.writeUnlockRun(run, 0)
+  await ledger.takeUnlock({ cluster: cluster.name, unlock, leaseUntil: systemClock.now() + 600_000 })
+  // As after an earlier try of the first step: how the plan is made is the matter of what is only read.
+  if (intent) await ledger.writeIntent(intent)
+  const ports: LockPorts = {
+    ...{ ledger, clock: systemClock, log: silentLog, sliceMs: 20_000, fleet: {} as Fleet },
+    ...{ clusters: { connect: async () => cluster }, locks: noLocks, metrics: { locks: () => {} } },
+    events: { publish: async () => {}, publishUnlock: async () => {} },
+  }
+  await bindStep(begin, () => ports)({ unlock })
+  for (const part of fenceParts) await bindStep(fence, () => ports)({ unlock, part })
+  await bindStep(backUp, () => ports)({ unlock })
+  await bindStep(deleteLock, () => ports)({ unlock, by: 'lockstep' })
+  await bindStep(putBack, () => ports)({ unlock })
+  const { outcome } = (await bindStep(conclude, () => ports)({ unlock })) as { outcome: string }
+  if (outcome !== 'unlocked') throw new Error(`The unlock has ${outcome}.`)
 }
 
-function intentOf(cluster: Cluster, { deployment, vpc }: Omit<Objects, 'pod'>): Intent {
+/** A quiesce that was planned and judged. */
+function runOf(cluster: Cluster, objects: Objects): UnlockRun {
+  const { vpc, lease, state } = objects
+  const of = { store: 'kubernetes', cluster: cluster.name, namespace: vpc.metadata.namespace ?? '' } as const
+  const held = {
+    address: { ...of, name: lease.metadata.name },
+    record: readLockRecord(recordText),
+    holderIdentity: lock,
+  }
+  const { parts } = joinedLock([{ ...held, version: lease.metadata.resourceVersion ?? '' }])
+  const intent = intentOf(cluster, objects)
+  return {
+    ...{ unlock: intent.unlock, cluster: cluster.name, place: '0123456789abcdef', lock, object: intent.locked.object },
+    ...{ requestedBy: 'ana', reason: 'a test', requestedAt: systemClock.now(), rung: 'quiesce', locked: intent.locked },
+    where: { parts: [held.address], state: { ...of, name: state.metadata.name } },
+    judged: { at: 0, rule: 'dead', reasons: [], parts, state: state.metadata.resourceVersion ?? '' },
+    fence: { hanging: [], drainMs: 20_000, stopMs: 20_000, runnerMs: 20_000, planMs: 20_000 },
+    intent,
+  }
+}
+
+function intentOf(cluster: Cluster, { deployment, vpc }: Objects): Intent {
   const of = ({ kind, metadata }: KubernetesObject) => ({
     object: `${kind}/${metadata.namespace}/${metadata.name}`,
     uid: metadata.uid ?? '',
@@ -84,10 +125,15 @@ function runner(namespace: string) {
   return { ...kinds.Pod, metadata: { namespace, name: 'vpc-tf-runner' }, spec: { containers } }
 }
 
+/** As OpenTofu keeps it. */
+function stateSecret(namespace: string) {
+  const tfstate = gzipSync(JSON.stringify({ version: 4, serial: 1, lineage: 'of-the-test' })).toString('base64')
+  return { ...kinds.Secret, metadata: { namespace, name: 'tfstate-default-vpc' }, data: { tfstate } }
+}
+
 /** As OpenTofu takes it. */
 function heldLease(namespace: string) {
-  const record = { ID: lock, Operation: 'OperationTypeApply', Who: 'runner@vpc-tf-runner' }
-  const annotations = { 'app.terraform.io/lock-info': JSON.stringify(record) }
+  const annotations = { 'app.terraform.io/lock-info': recordText }
   return {
     ...{ ...kinds.Lease, metadata: { namespace, name: 'lock-tfstate-default-vpc', annotations } },
     spec: { holderIdentity: lock },

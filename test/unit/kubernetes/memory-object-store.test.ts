@@ -364,6 +364,18 @@ describe('MemoryObjectStore', () => {
       expect(applied.status).toEqual({ phase: 'real' })
     })
 
+    it('has the time of the last change, also of a field that its writer owned already', () => {
+      let now = clock.now()
+      store = new MemoryObjectStore({ clock: { ...clock, now: () => now } })
+      store.register(kind)
+      store.create(kind, manifest(), 'test')
+      now += 60_000
+      const written = update((object) => {
+        object.spec.interval = '2h'
+      })
+      expect(written?.metadata.managedFields).toMatchObject([{ manager: 'test', time: '2026-01-05T09:01:00Z' }])
+    })
+
     it('records a status writer under its subresource', () => {
       store.create(kind, manifest(), 'test')
       const written = update(

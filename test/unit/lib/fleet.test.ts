@@ -225,6 +225,15 @@ describe('approvers', () => {
     expect(problemsWith(['ana', 'bob'])).toEqual({})
   })
 
+  it('are not one person by name and by address, but one may be named by an address', () => {
+    const bob = { name: 'bob', email: 'bob@example.com' }
+    const problemsWith = (...approvers: readonly unknown[]) => problemsOf({ ...written, locks: { approvers } })
+    expect(problemsWith(bob, 'Bob@example.com')).toEqual({
+      'locks.approvers[1].name': 'is "bob@example.com" again, as in locks.approvers[0].email; name each person once',
+    })
+    expect(problemsWith({ name: 'bob@example.com', email: 'bob@example.com' })).toEqual({})
+  })
+
   it('are people who are told apart', () => {
     const approvers = [
       'ana',
@@ -235,8 +244,8 @@ describe('approvers', () => {
     expect(
       problemsOf({ ...written, locks: { approvers: [...approvers, '\u202Eeve', { name: 'x', email: 'x' }, 7] } }),
     ).toEqual({
-      'locks.approvers[1].name': 'is "ana" again, as in locks.approvers[0].name; give each one once',
-      'locks.approvers[3].email': 'is "ops@example.com" again, as in locks.approvers[2].email; give each one once',
+      'locks.approvers[1].name': 'is "ana" again, as in locks.approvers[0].name; name each person once',
+      'locks.approvers[3].email': 'is "ops@example.com" again, as in locks.approvers[2].email; name each person once',
       'locks.approvers[4].name': expect.stringContaining('give a name of at most 64 letters'),
       'locks.approvers[5].email': 'is "x"; give an e-mail address',
       'locks.approvers[6]': expect.stringContaining('is 7; give a name, or'),

@@ -206,6 +206,16 @@ describe('what is held', () => {
     expect(notHeld(planned(snapshot, { ordering: 'advisory' }), 'db')?.notHeld).toBe('advisory')
   })
 
+  test('what a guarded unlock holds, as if it were not suspended', () => {
+    const held = { spec: { suspend: true, dependsOn: [{ name: 'vpc' }] } }
+    const snapshot = snapshotOf(gitRepository(), terraform('vpc'), terraform('db', held))
+    const rollout = begunRollout()
+    const heldByUnlock = new Set(['Terraform/flux-system/db'])
+    makePlan(rollout, { snapshot, fleet, ordering: 'strict', idleBranches: new Set(), heldByUnlock })
+    expect(notHeld(rollout, 'db')?.notHeld).toBeUndefined()
+    expect(rollout.notes).toEqual([])
+  })
+
   test('not what a person has suspended, and it is named', () => {
     const rollout = planned(snapshotOf(gitRepository(), terraform('vpc', { spec: { suspend: true } })))
     expect(notHeld(rollout, 'vpc')).toMatchObject({ notHeld: 'person', gated: false })

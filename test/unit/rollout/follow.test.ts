@@ -3,12 +3,14 @@ import { resources } from '../../../functions/lib/kubernetes/cluster.ts'
 import { branchOf } from '../../../functions/lib/rollout/branch.ts'
 import { ClaimLost } from '../../../functions/lib/rollout/lease.ts'
 import type { PlannedObject, Rollout } from '../../../functions/lib/rollout/rollout.ts'
+import { makeChange } from '../../../functions/lib/unlock/change.ts'
 import { waitForLayer } from '../../../functions/wait/wait.ts'
 import { MemoryLedger } from '../../fixtures/memory-ledger.ts'
 import { observationOf } from '../../fixtures/observations.ts'
 import { gitRepository, head, kustomization as raw, terraform } from '../../fixtures/raw-objects.ts'
 import { begunRollout } from '../../fixtures/snapshot-of.ts'
 import { type StandInCluster, standInCluster } from '../../fixtures/stand-in-cluster.ts'
+import { intentOf } from '../../fixtures/unlock-intent.ts'
 
 let standIn: StandInCluster
 let ledger: MemoryLedger
@@ -143,6 +145,41 @@ test('an object whose state is locked is shown as waiting for the lock, and is a
   expect(await wait(rollout, 60_000)).toBe('WaitForLayer')
   expect(object?.detail).toMatch(/^nobody holds its state lock any more/)
   expect(object?.asked).toBeGreaterThan(0)
+})
+
+test('an object that an unlock holds is waited for, and one that a person suspends has failed', async () => {
+  put(gitRepository('fleet-infra', { status: { artifact: { revision: `main@sha1:${head('b')}` } } }))
+  const uid = put(terraform('vpc', { status: applied(head('b')) }))
+  const object = 'Terraform/flux-system/vpc'
+  const rollout = rolloutOf({ ...open(uid), key: object })
+  await claim(rollout)
+  const change = { field: 'suspend', object, uid, from: null, to: true } as const
+  await ledger.takeUnlock({ cluster: 'staging', unlock: 'unlock-1', leaseUntil: Number.MAX_SAFE_INTEGER })
+  await ledger.writeIntent(intentOf({ changes: [change] }))
+  await makeChange(standIn.client(), change, async () => {})
+
+  expect(await wait(rollout, 5_000)).toBe('WaitForLayer')
+  expect(rollout.objects[0]).toMatchObject({ phase: 'open', detail: 'waits for the guarded unlock that holds it' })
+
+  // As flux suspend does, of what is suspended already.
+  for (const suspend of [false, true]) {
+    standIn.store.update(resources.Terraform, 'flux-system', 'vpc', ({ spec }) => Object.assign(spec, { suspend }), {
+      manager: 'flux',
+    })
+  }
+  expect(await wait(rollout, 5_000)).toBe('Report')
+  expect(rollout.objects[0]).toMatchObject({ phase: 'failed', reason: 'Suspended' })
+})
+
+test('an object that was suspended by us, and that no unlock holds, is left to a person', async () => {
+  put(gitRepository('fleet-infra', { status: { artifact: { revision: `main@sha1:${head('b')}` } } }))
+  const uid = put(terraform('vpc', { status: applied(head('b')) }))
+  const object = 'Terraform/flux-system/vpc'
+  const rollout = rolloutOf({ ...open(uid), key: object })
+  await claim(rollout)
+  await makeChange(standIn.client(), { field: 'suspend', object, uid, from: null, to: true }, async () => {})
+  expect(await wait(rollout, 5_000)).toBe('Report')
+  expect(rollout.objects[0]).toMatchObject({ phase: 'failed', reason: 'Suspended' })
 })
 
 test('an object that says "Applying" while its run is dead is shown as waiting for the lock of that run', async () => {

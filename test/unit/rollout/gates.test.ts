@@ -3,7 +3,11 @@ import { parseWorkload } from '../../../functions/lib/flux/workload.ts'
 import { resources } from '../../../functions/lib/kubernetes/cluster.ts'
 import type { KubernetesClient } from '../../../functions/lib/kubernetes/kubernetes-client.ts'
 import { holdObject, openAllGates, openGate } from '../../../functions/lib/rollout/gates.ts'
+import { UnlockHolds } from '../../../functions/lib/rollout/unlock-holds.ts'
+import { makeChange, undoChange } from '../../../functions/lib/unlock/change.ts'
+import { MemoryLedger } from '../../fixtures/memory-ledger.ts'
 import { kustomization, type StandInCluster, standInCluster } from '../../fixtures/stand-in-cluster.ts'
+import { intentOf } from '../../fixtures/unlock-intent.ts'
 
 const mark = 'rollout-2 github.com/my-org/fleet-infra#main'
 const older = 'rollout-1 github.com/my-org/fleet-infra#main'
@@ -32,7 +36,9 @@ const edit = (spec: object, annotations?: Record<string, string>) =>
     },
     { manager: 'kubectl' },
   )
-const hold = (workload = read(), takeOver = false) => holdObject(cluster, workload, mark, () => takeOver)
+const ledger = new MemoryLedger()
+const hold = (workload = read(), takeOver = false) =>
+  holdObject(cluster, workload, mark, () => takeOver, new UnlockHolds(ledger, 'staging'))
 
 test('holding suspends and marks, and doing it again changes nothing', async () => {
   expect(await hold()).toBe('held')
@@ -64,6 +70,24 @@ test('the gate of another rollout is taken over, or left alone', async () => {
   expect(read().gate).toBe(older)
   expect(await hold(read(), true)).toBe('held')
   expect(read().gate).toBe(mark)
+})
+
+test('what an unlock has suspended is marked, and stays held; what a person suspends as well is theirs', async () => {
+  const { uid = '' } = stored()?.metadata ?? {}
+  const change = { field: 'suspend', object: key, uid, from: null, to: true } as const
+  await makeChange(cluster, change, async () => {})
+  expect(await hold()).toBe('suspended by a person')
+  await ledger.takeUnlock({ cluster: 'staging', unlock: 'unlock-1', leaseUntil: Number.MAX_SAFE_INTEGER })
+  await ledger.writeIntent(intentOf({ changes: [change] }))
+  expect(await hold()).toBe('held')
+  expect(read()).toMatchObject({ gate: mark, suspended: true })
+  // Its restore leaves it to the rollout.
+  expect(await undoChange(cluster, change, async () => {})).toMatchObject({ is: 'theirs', gated: true })
+  expect(await openGate(cluster, key, mark)).toBe('opened')
+  await makeChange(cluster, change, async () => {})
+  edit({ suspend: false })
+  edit({ suspend: true })
+  expect(await hold()).toBe('suspended by a person')
 })
 
 test('what was deleted is gone', async () => {

@@ -142,13 +142,25 @@ describe('a lock that stays', () => {
     expect(await starts()).toEqual([first])
   })
 
-  test('is never tried again by a name that it had, even when its verdict was another one in between', async () => {
+  test('is tried by another name each time, even when its verdict was another one in between', async () => {
     await saw(stale)
     const [first] = await starts()
     if (first) await ledger.writeUnlockRun(runOf(first, { outcome: 'failed' }), 0)
     now += 5 * hour
     await saw(stale, { version: 2, verdictSince: now })
-    expect(await starts()).toEqual([])
+    const [second] = await starts()
+    expect(second?.input).toEqual(first?.input)
+    expect(second?.name).not.toBe(first?.name)
+  })
+
+  test('is not given up because of unlocks that never came to their turn', async () => {
+    await saw(stale)
+    for (let tries = 0; tries < 5; tries++) {
+      const [start] = await starts()
+      if (!start) throw new Error('nothing to start')
+      await ledger.writeUnlockRun(runOf(start, { outcome: 'failed', requestedAt: now, rung: 'quiesce' }), 0)
+      now += hour
+    }
   })
 
   test.each(['lockstep (scan)', 'ana'])('is left alone while an unlock that %s asked for is under way', async (by) => {

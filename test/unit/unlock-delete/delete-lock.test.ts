@@ -76,7 +76,7 @@ beforeEach(async () => {
   await ledger.takeUnlock({ cluster: 'staging', unlock, leaseUntil: 9_000 })
   await ledger.writeIntent(intent)
   await writeOnDeployment(world.cluster, intent)
-  for (const change of intent.changes) await makeChange(world.cluster, change)
+  for (const change of intent.changes) await makeChange(world.cluster, change, async () => {})
   const run = { unlock, cluster: 'staging', place: 'p', lock, requestedBy: 'ana', reason: 'r', requestedAt: 1 }
   const judged = { at: 1, rule: 'holder-dead', reasons: [], parts: joinedLock(found).parts }
   await ledger.writeUnlockRun({ ...run, object: vpc, rung: 'targeted', where: twoPlaces, judged, intent }, 0)

@@ -169,6 +169,7 @@ describe('stopping the controller', () => {
 
   it('waits until every pod of it is gone', async () => {
     await begun('quiesce')
+    await put('suspend')
     pod(manager, 'Running', label)
     later = [{ at: 240_000, happens: () => world.delete(manager) }]
     expect(await put('stop')).toBe(true)
@@ -178,6 +179,7 @@ describe('stopping the controller', () => {
 
   it('ends where a person scales it up meanwhile', async () => {
     await begun('quiesce')
+    await put('suspend')
     pod(manager, 'Running', label)
     const scaled = () =>
       world.edit(controller, 'kubectl', (object) => {
@@ -188,8 +190,27 @@ describe('stopping the controller', () => {
     expect(world.get(controller)?.spec.replicas).toBe(1)
   })
 
+  it('is not done while anything may run that is not held', async () => {
+    await begun('quiesce')
+    await put('suspend')
+    world.edit(database, 'kubectl', (object) => {
+      object.spec = { ...object.spec, suspend: false }
+    })
+    await expect(put('stop')).rejects.toEqual(stopped('ChangedMeanwhile'))
+    expect(world.get(controller)?.spec.replicas).toBe(2)
+  })
+
+  it('is not done beside an object that came after the intent', async () => {
+    await begun('quiesce')
+    await put('suspend')
+    world.create('Terraform/flux-system/late', { interval: '1h' })
+    await expect(put('stop')).rejects.toEqual(stopped('ChangedMeanwhile'))
+    expect(world.get(controller)?.spec.replicas).toBe(2)
+  })
+
   it('gives up on a pod that does not end', async () => {
     await begun('quiesce')
+    await put('suspend')
     pod(manager, 'Running', label)
     await expect(put('stop')).rejects.toEqual(stopped('ControllerRuns'))
   })
@@ -198,6 +219,7 @@ describe('stopping the controller', () => {
 describe('the runner’s pod', () => {
   it('is deleted by its UID where it is idle, and waited for', async () => {
     await begun('targeted')
+    await put('suspend')
     pod(runner, 'Running')
     const { uid } = world.get(runner)?.metadata ?? {}
     expect(await put('runner')).toBe(true)
@@ -205,8 +227,20 @@ describe('the runner’s pod', () => {
     expect(await ledger.listAudit(unlock)).toContainEqual(expect.objectContaining({ id: `runner/${uid}` }))
   })
 
+  it('is not touched once somebody has resumed the object', async () => {
+    await begun('targeted')
+    await put('suspend')
+    pod(runner, 'Running')
+    world.edit(vpc, 'kubectl', (object) => {
+      object.spec = { ...object.spec, suspend: false }
+    })
+    await expect(put('runner')).rejects.toEqual(stopped('ChangedMeanwhile'))
+    expect(world.get(runner)).toBeDefined()
+  })
+
   it.each(['Failed', 'Succeeded'])('is dead already where it is %s', async (phase) => {
     await begun('targeted')
+    await put('suspend')
     pod(runner, phase)
     expect(await put('runner')).toBe(true)
     expect(world.get(runner)).toBeDefined()
@@ -214,6 +248,7 @@ describe('the runner’s pod', () => {
 
   it('is no matter where there is none', async () => {
     await begun('targeted')
+    await put('suspend')
     expect(await put('runner')).toBe(true)
   })
 })

@@ -22,11 +22,6 @@ it.each<[string, Record<string, unknown>, string | undefined]>([
   ['at work', { ...ready('Unknown', 'Progressing'), ...planned }, undefined],
   ['planned and applied', { ...ready('True', 'TerraformAppliedSucceed'), ...planned }, 'planned'],
   [
-    'planned, and waiting for an approval',
-    { ...ready('Unknown', 'TerraformPlannedWithChanges'), ...planned },
-    'planned',
-  ],
-  [
     'planned before the delete only',
     { ...ready('True', 'NoDrift'), ...planned, lastPlanAt: '2026-03-02T09:59:59Z' },
     undefined,
@@ -39,6 +34,13 @@ it.each<[string, Record<string, unknown>, string | undefined]>([
   ['failed', ready('False', 'TFExecPlanFailed'), 'failed'],
 ])('a run that is %s', (_, status, plan) => {
   expect(seen(status).plan).toBe(plan)
+})
+
+it('that has planned is over where its plan waits for an approval, and goes on where it is applied by itself', () => {
+  const status = { ...ready('Unknown', 'TerraformPlannedWithChanges'), ...planned }
+  expect(seen(status, { approvePlan: '' }).plan).toBe('planned')
+  expect(seen(status, { approvePlan: 'auto', planOnly: true }).plan).toBe('planned')
+  expect(seen(status, { approvePlan: 'auto' }).plan).toBeUndefined()
 })
 
 it('is waited for by nobody where the object is suspended, gone, or another one', () => {

@@ -73,9 +73,9 @@ describe('a plan of what is there now', () => {
     const loud = () => run(ghost, [], new MemoryCluster('staging', ...installed, terraform('vpc', { status })))
     expect(await loud()).toMatchObject({ rung: 'controller-assisted' })
     const tried = { cluster: 'staging', place: 'p', requestedBy: 'x', reason: 'y', requestedAt: 1, unlock: 'u' }
-    runs = [{ ...tried, lock: lockId, rung: 'controller-assisted', outcome: 'failed' }]
+    runs = [{ ...tried, lock: lockId, rung: 'controller-assisted', outcome: 'failed', releasedAt: 2 }]
     expect(await loud()).toMatchObject({ rung: 'targeted' })
-    runs = [{ ...tried, lock: 'another', rung: 'controller-assisted', outcome: 'failed' }]
+    runs = [{ ...tried, lock: lockId, rung: 'controller-assisted', outcome: 'failed' }]
     expect(await loud()).toMatchObject({ rung: 'controller-assisted' })
     runs = []
   })

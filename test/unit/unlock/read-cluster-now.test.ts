@@ -205,11 +205,11 @@ it('reads the other objects, which of them run, and who would resume them', asyn
   )
   expect(await value('others')).toEqual([
     {
-      ...{ key: 'Terraform/other/db', suspended: false, running: true },
+      ...{ key: 'Terraform/other/db', suspended: false, running: true, sharesState: false },
       appliers: [{ key: 'Kustomization/flux-system/infra', suspended: false }],
     },
-    { key: 'Terraform/other/vpc', suspended: true, running: true, appliers: [] },
-    { key: 'Terraform/flux-system/done', suspended: false, running: false, appliers: [] },
+    { key: 'Terraform/other/vpc', suspended: true, running: true, sharesState: false, appliers: [] },
+    { key: 'Terraform/flux-system/done', suspended: false, running: false, sharesState: false, appliers: [] },
   ])
 })
 

@@ -163,7 +163,7 @@ class Play {
     expect(await ledger.writeIntent(this.intent)).toBe(true)
     if (await writeOnDeployment(cluster, this.intent)) {
       for (const change of this.intent.changes) {
-        const { is } = await makeChange(cluster, change)
+        const { is } = await makeChange(cluster, change, async () => {})
         if (is !== 'before' && is !== 'ours') break
       }
     }

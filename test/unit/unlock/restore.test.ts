@@ -44,7 +44,8 @@ async function unlocked(): Promise<void> {
   await ledger.takeUnlock({ cluster: 'staging', unlock, leaseUntil: 5_000 })
   await ledger.writeIntent(intent)
   expect(await writeOnDeployment(world.cluster, intent)).toBe(true)
-  for (const change of intent.changes) expect(await makeChange(world.cluster, change)).toEqual({ is: 'before' })
+  for (const change of intent.changes)
+    expect(await makeChange(world.cluster, change, async () => {})).toEqual({ is: 'before' })
 }
 
 const ports = (cluster: Cluster = world.cluster, now = 1_000) => ({
@@ -239,7 +240,7 @@ describe('an abandoned unlock', () => {
     expect(replicas()).toBe(2)
     // What it had sent may still arrive.
     expect(await ledger.takeUnlock({ cluster: 'staging', unlock: 'next', leaseUntil: 9_000 })).toBe(false)
-    for (const change of intent.changes) await makeChange(world.cluster, change)
+    for (const change of intent.changes) await makeChange(world.cluster, change, async () => {})
     expect((await restoreAbandoned(ports(world.cluster, 5_000 + stragglerMs)))?.failed).toEqual([])
     expect(replicas()).toBe(2)
     expect(await ledger.takeUnlock({ cluster: 'staging', unlock: 'next', leaseUntil: 9_000 })).toBe(true)

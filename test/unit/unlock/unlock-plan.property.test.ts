@@ -32,6 +32,7 @@ const run = fc.record({
   key: fc.constantFrom('Terraform/x/1', 'Terraform/x/2', 'Terraform/x/3'),
   suspended: flag,
   running: flag,
+  sharesState: fc.constant(false),
   appliers: chain,
 })
 

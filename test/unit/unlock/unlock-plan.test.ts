@@ -151,6 +151,12 @@ describe('what is refused', () => {
     ['one whose backend cannot be read', loud, { object: { ...locked, place: undefined as never } }, 'cannot-be-read'],
     ['one where no tofu-controller is installed', silent, { controller: 'none' }, 'no-controller'],
     ['one whose object is gone by now', silent, { object: 'gone' }, 'object-gone'],
+    [
+      'one whose state another object keeps as well',
+      silent,
+      { others: [{ key: 'Terraform/a/b', suspended: true, running: false, sharesState: true, appliers: [] }] },
+      'shared-state',
+    ],
     ['one whose pod cannot be read now', silent, { runner: 'unknown' }, 'cannot-be-read'],
     [
       'one whose controller KEDA scales',
@@ -209,8 +215,8 @@ describe('the steps', () => {
         controller: { replicas: 3, appliers: [release, root] },
         object: { pendingLock: 'old' },
         others: [
-          { key: 'Terraform/a/b', suspended: false, running: true, appliers: [] },
-          { key: 'Terraform/a/c', suspended: false, running: false, appliers: [] },
+          { key: 'Terraform/a/b', suspended: false, running: true, sharesState: false, appliers: [] },
+          { key: 'Terraform/a/c', suspended: false, running: false, sharesState: false, appliers: [] },
         ],
       },
     )
@@ -250,7 +256,7 @@ describe('the steps', () => {
   })
 
   it('of a targeted unlock leave the controller and what else runs alone', () => {
-    const others = [{ key: 'Terraform/a/b', suspended: false, running: true, appliers: [root] }]
+    const others = [{ key: 'Terraform/a/b', suspended: false, running: true, sharesState: false, appliers: [root] }]
     const plan = planned(loud, { object: { ...locked, metLock: '', appliers: [root] }, runner: {}, others })
     expect(changes(plan).slice(1, -1)).toEqual([
       `${root.key} spec.suspend false>true`,
@@ -287,7 +293,7 @@ describe('the steps', () => {
     const plan = planned(silent, {
       controller: { appliers: [{ ...release, ...by }] },
       object: { suspended: true, appliers: [root] },
-      others: [{ key: 'Terraform/a/b', suspended: true, running: true, appliers: [root] }],
+      others: [{ key: 'Terraform/a/b', suspended: true, running: true, sharesState: false, appliers: [root] }],
     })
     expect(changes(plan).filter((change) => change.includes('spec.suspend'))).toEqual([])
     expect(changes(plan).some((change) => change.includes('requestedAt'))).toBe(false)
@@ -339,7 +345,7 @@ describe('the estimate', () => {
   })
 
   it('has it for another object that hangs, which is not waited for', () => {
-    const other = { key: 'Terraform/a/b', suspended: false, running: true, appliers: [] }
+    const other = { key: 'Terraform/a/b', suspended: false, running: true, sharesState: false, appliers: [] }
     const now = { object: locked, runner: { uid: 'pod-a' }, others: [other] }
     expect(planned(outlived, now).estimate.atLeastMs).toBe(0)
     const plan = planned(outlived, now, {}, [other.key])
@@ -356,7 +362,7 @@ describe('the estimate', () => {
   })
 
   it('gives other applies, and the fresh plan, as long as makes a lock of theirs suspicious', () => {
-    const others = [{ key: 'Terraform/a/b', suspended: false, running: true, appliers: [] }]
+    const others = [{ key: 'Terraform/a/b', suspended: false, running: true, sharesState: false, appliers: [] }]
     const most = waits(planned(silent, { others })).map(({ atMostMs }) => atMostMs / 60_000)
     expect([most.at(0), most.at(-1)]).toEqual([60, 15])
   })

@@ -1,0 +1,129 @@
+import { unlockAnnotation } from '../../functions/lib/flux/annotations.ts'
+import { ChaosClock } from './chaos-clock.ts'
+import type { Faults } from './lockstep/fault.ts'
+import { Lockstep } from './lockstep/lockstep.ts'
+import { RandomFaults } from './lockstep/random-faults.ts'
+import { Random } from './random.ts'
+import { isAt, type Scenario, scenarioOf } from './scenario.ts'
+import { Truth, type Wrong } from './truth.ts'
+import { deployment } from './world/names.ts'
+import { World } from './world/world.ts'
+
+/** How a run ended. */
+export interface RunReport {
+  readonly seed: number
+  readonly wrongs: readonly Wrong[]
+  /** Parts of locks that Lockstep has removed. */
+  readonly unlocked: number
+  /** Executions of the unlock. */
+  readonly unlocks: number
+  readonly calls: number
+  readonly fate: Scenario['fate']
+}
+
+export interface RunOptions {
+  readonly seed: number
+  /** A double of the judge, for whom every holder is dead. */
+  readonly isAlwaysStale?: boolean
+  /** Default: what follows from the seed. */
+  readonly scenario?: Scenario
+  readonly faults?: Faults
+  readonly trace?: (line: string) => void
+}
+
+const start = Date.UTC(2026, 2, 2, 10)
+const minute = 60_000
+/** For all to be put back: longer than a turn lasts, and the retries of a machine. In milliseconds. */
+const settlingMs = 4 * 60 * minute
+
+/** One run: everything in it follows from its seed. */
+export async function chaosRun({ seed, isAlwaysStale = false, ...given }: RunOptions): Promise<RunReport> {
+  const random = new Random(seed)
+  const scenario = given.scenario ?? scenarioOf(random.fork())
+  const clock = new ChaosClock(start)
+  const told = given.trace
+  const trace = told && ((line: string) => told(`${new Date(clock.now()).toISOString().slice(11, 23)} ${line}`))
+  const truth = new Truth({ now: clock.now, writer: () => host.writer })
+  const world = new World({ clock, random: random.fork(), truth, begin: scenario.begin })
+  if (trace)
+    world.api.follow((key, { type, object, previous }) => {
+      if (key.startsWith('Lease/') || (key.startsWith('Pod/') && type === 'MODIFIED')) return
+      const brief = (o: typeof object | undefined) =>
+        o &&
+        JSON.stringify({
+          s: o.spec?.suspend,
+          r: o.spec?.replicas,
+          tf: o.spec?.tfstate,
+          a: Object.keys(o.metadata.annotations ?? {}),
+          c: o.status?.conditions?.map(
+            (c: { type: string; status: string; message: string }) => `${c.type}=${c.status} ${c.message}`,
+          ),
+          p: o.status?.plan?.pending,
+          l: o.status?.lock?.pending,
+        })
+      const [b, a] = [brief(previous), brief(object)]
+      if (a !== b) trace(`      ${world.api.isLockstep ? 'LOCKSTEP' : ''} ${type} ${key} ${a}`)
+    })
+  const host: Lockstep = new Lockstep({
+    ...{ clock, random: random.fork(), truth, world, isAlwaysStale, trace },
+    faults: given.faults ?? new RandomFaults(random.fork(), scenario),
+    eventsLost: scenario.eventsLost,
+    beforeCall: (call) => {
+      if (scenario.stops.some((when) => isAt(when, call))) host.stopAnExecution()
+      if (scenario.restarts.some((when) => isAt(when, call))) void host.restartHost()
+      for (const { when, act } of scenario.doingsAtCalls) {
+        if (!isAt(when, call)) continue
+        trace?.(`* at a call: ${act}`)
+        world.act(act)
+      }
+    },
+  })
+  if (scenario.fate === 'half taken') world.dieTakingTheLock()
+  for (const { at, act } of scenario.doings) {
+    clock.act(at, () => {
+      trace?.(`* ${act}`)
+      world.act(act)
+    })
+  }
+  for (const at of scenario.asks) clock.after(at, () => void host.ask())
+  for (const at of scenario.extraScans) clock.after(at, () => void host.scan())
+  host.start()
+  await clock.until(() => false, start + scenario.until)
+  await settle(clock, world, host, truth, trace)
+  truth.end()
+  return {
+    ...{ seed, wrongs: truth.wrongs, unlocked: truth.unlocked },
+    ...{ unlocks: host.outcomes().length, calls: host.calls, fate: scenario.fate },
+  }
+}
+
+/** Nothing happens any more but what follows from what has happened. */
+async function settle(
+  clock: ChaosClock,
+  world: World,
+  lockstep: Lockstep,
+  truth: Truth,
+  trace: RunOptions['trace'],
+): Promise<void> {
+  trace?.('* calm')
+  world.calm()
+  lockstep.calm()
+  const until = clock.now() + settlingMs
+  // What is in flight arrives, and a scan sees it.
+  const step = 3 * minute
+  for (let at = clock.now() + step; at <= until; at += step) {
+    await clock.until(() => false, at)
+    if (lockstep.isIdle && truth.isPutBack && !(await leftBehind(world, lockstep, clock))) return
+  }
+  const left = await leftBehind(world, lockstep, clock)
+  if (left) truth.wrong('left behind', left)
+}
+
+async function leftBehind(world: World, { ledger, isIdle }: Lockstep, clock: ChaosClock): Promise<string | undefined> {
+  if (!isIdle) return 'an execution that runs'
+  if (world.api.get(deployment)?.metadata.annotations?.[unlockAnnotation]) return 'the annotation'
+  const turn = await ledger.readUnlock('staging')
+  if (turn?.intent) return `the intent of ${turn.unlock}`
+  if (turn && turn.leaseUntil > clock.now()) return `the turn of ${turn.unlock}`
+  return undefined
+}

@@ -1,0 +1,60 @@
+import type { Clock } from '../../../functions/lib/clock.ts'
+import type { Observation } from '../../../functions/lib/locks/scan/observation.ts'
+import type { AuditRecord } from '../../../functions/lib/unlock/audit.ts'
+import type { UnlockRun } from '../../../functions/lib/unlock/unlock-run.ts'
+import { MemoryLedger } from '../../fixtures/memory-ledger.ts'
+import type { Truth } from '../truth.ts'
+
+export interface ChaosLedgerOptions {
+  readonly truth: Truth
+  readonly isAlwaysStale: boolean
+  readonly trace?: ((line: string) => void) | undefined
+}
+
+/** The ledger, which tells the truth what is in it. */
+export class ChaosLedger extends MemoryLedger {
+  private readonly truth: Truth
+  private readonly isAlwaysStale: boolean
+  private readonly trace: ChaosLedgerOptions['trace']
+
+  /** `isAlwaysStale`: a double of the judge, for whom every holder is dead. */
+  constructor(clock: Clock, { truth, isAlwaysStale, trace }: ChaosLedgerOptions) {
+    super(clock)
+    this.truth = truth
+    this.isAlwaysStale = isAlwaysStale
+    this.trace = trace
+  }
+
+  override async writeObservation(observation: Observation): Promise<boolean> {
+    const { judgement, evidence } = observation
+    this.trace?.(
+      `    ${judgement.verdict} (${judgement.rule}): ${evidence.lock.record?.id}, ${judgement.reasons.join('; ')}`,
+    )
+    return super.writeObservation(observation)
+  }
+
+  override async appendAudit(record: AuditRecord): Promise<boolean> {
+    this.truth.audit(record.unlock, record.id)
+    return super.appendAudit(record)
+  }
+
+  override async writeUnlockRun(run: UnlockRun, expected: number): Promise<number> {
+    const written = await super.writeUnlockRun(run, expected)
+    if (run.backup) this.truth.backUp(run.unlock)
+    return written
+  }
+
+  override async readObservation(key: string): Promise<Observation | undefined> {
+    const observation = await super.readObservation(key)
+    return observation && this.asJudged(observation)
+  }
+
+  override async listObservations(cluster?: string): Promise<Observation[]> {
+    return (await super.listObservations(cluster)).map((observation) => this.asJudged(observation))
+  }
+
+  private asJudged(observation: Observation): Observation {
+    if (!this.isAlwaysStale || observation.evidence.lock.parts.length === 0) return observation
+    return { ...observation, judgement: { ...observation.judgement, verdict: 'stale', rule: 'holder-dead' } }
+  }
+}
