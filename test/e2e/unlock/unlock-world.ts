@@ -131,11 +131,13 @@ export class UnlockWorld {
     })
   }
 
-  /** Waits until the unlock's execution has entered one of these states. */
-  async entered(host: Host, { unlock }: UnlockRun, ...states: readonly string[]): Promise<void> {
-    await eventually(states.join(' or '), async () => {
-      const own = statesOf(host, unlock)
-      return states.some((state) => own.includes(state)) || undefined
+  /** Waits until the unlock's execution has entered a state. Rejects where it ends without. */
+  async entered(host: Host, run: UnlockRun, state: string): Promise<void> {
+    await eventually(state, async () => {
+      const states = statesOf(host, run.unlock)
+      if (states.includes(state)) return true
+      if (states.includes('Outcome')) throw new Error(`${state} was not entered:\n${await this.story(host, run)}`)
+      return undefined
     })
   }
 
