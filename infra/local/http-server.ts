@@ -255,7 +255,8 @@ async function lockRoute(request: IncomingMessage, names: string[], options: Htt
   const lock = what === undefined ? await locks.get(key) : undefined
   if (lock) {
     const waiting = (await approvals.list()).filter(({ place }) => place === key)
-    return json(200, { ...time, lock, approvals: waiting })
+    const latest = await options.unlockRuns.latest(key)
+    return json(200, { ...time, lock, approvals: waiting, ...(latest && { unlock: latest }) })
   }
   // What it would do: asking for it changes nothing.
   const unlock = what === 'unlock' ? await unlocks.plan(key) : undefined

@@ -11,6 +11,11 @@ interface Ran {
 }
 
 function run(...args: string[]): Promise<Ran> {
+  return runUntil(undefined, ...args)
+}
+
+/** Ends it, as Ctrl-C does, once it has said this. */
+function runUntil(said: string | undefined, ...args: string[]): Promise<Ran> {
   const child = spawn(process.execPath, ['infra/local/main.ts', '--port', '0', ...args], {
     env: { ...process.env, LOCKSTEP_WEBHOOK_SECRET: 'a secret of the tests' },
   })
@@ -18,6 +23,7 @@ function run(...args: string[]): Promise<Ran> {
   let stderr = ''
   child.stdout.on('data', (data) => {
     stdout += data
+    if (said !== undefined && stdout.includes(said)) child.kill('SIGINT')
   })
   child.stderr.on('data', (data) => {
     stderr += data
@@ -58,6 +64,25 @@ it('rolls the demo out, tells it in JSON and nothing else, and ends with 0', asy
   expect(result.clusters.map(({ cluster }: { cluster: string }) => cluster)).toEqual(['staging', 'production'])
   expect(lines(stdout).map(({ type }) => type)).toContain('layer')
   expect(stdout).not.toContain('a secret of the tests')
+})
+
+it('goes on with a runner that is killed in the middle of a rollout, and with a holder that lives', async () => {
+  const { stdout, stderr } = await runUntil('That was the demo', '--json', '--speed', '20')
+  expect(stderr).toBe('')
+  const all = lines(stdout)
+  const results = all.filter(({ type }) => type === 'result')
+  expect(results.map(({ succeeded }) => succeeded)).toEqual([true, true, true])
+  const news = all.filter(({ type }) => type === 'unlock')
+  const of = (object: string): string[] => news.filter((each) => each.object === object).map(({ what }) => what)
+  expect(of('Terraform/flux-system/database').at(0)).toMatch(/^judged stale .* quiesce$/)
+  expect(of('Terraform/flux-system/database').at(-1)).toBe('unlocked, and planned afresh')
+  expect(of('Terraform/flux-system/vpc')).toEqual([
+    expect.stringMatching(/^refused, and all is as it was: its pod and its container run/),
+  ])
+  // In production two people have to agree.
+  expect(of('Terraform/billing/invoices')).toEqual(['people are asked to agree'])
+  const said = all.map(({ message = '' }) => message).join('\n')
+  expect(said).toMatch(/From the verdict "stale" to Ready: .* of simulated time/)
 })
 
 describe('what cannot be set up ends with 2 and one message', () => {

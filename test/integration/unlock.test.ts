@@ -3,6 +3,7 @@ import type { LockAccess } from '../../functions/lib/locks/scan/lock-access.ts'
 import type { FoundLock } from '../../functions/lib/locks/stores/lock-store.ts'
 import { newLockRecord } from '../../infra/local/simulation/tofu/lock-record.ts'
 import { appliedState, emptyState } from '../../infra/local/simulation/tofu/state-backend.ts'
+import { type UnlockNews, UnlockNewsFeed } from '../../infra/local/views/unlock-news.ts'
 import { fleetObjects } from '../contracts/fleet-objects.ts'
 import { keyOf, LockedWorld, lockfile, minute, onS3, table } from './locked-world.ts'
 
@@ -109,6 +110,35 @@ describe('a silent ghost is unlocked by quiescing', () => {
     expect(times).toEqual(times.filter((time) => time !== undefined).toSorted((a, b) => a - b))
     expect(audit.find(({ what }) => what === 'deleting the lock')?.detail.lock).toContain('vpc-tf-runner')
   })
+})
+
+test('a person is told of an unlock step by step, and finds it on record', async () => {
+  await start(onS3('vpc', [table]))
+  const { interpreter, ledger, events, unlockRoutes } = locked.world.host
+  const news: UnlockNews[] = []
+  const feed = new UnlockNewsFeed({ interpreter, ledger, events, onNews: (each) => news.push(each) })
+  await locked.silentGhost('vpc')
+  const { run } = await locked.ended(await locked.begun())
+  await locked.until('the end to be told', () => news.find(({ what }) => what.startsWith('unlocked')))
+  feed.close()
+  expect(news.map(({ object }) => object)).toEqual(news.map(() => keyOf('vpc')))
+  expect(news.map(({ what }) => what)).toEqual([
+    expect.stringMatching(/^judged stale \(its pod has failed\); .*: quiesce$/),
+    ...['holds 1 object: no run begins any more', 'waits for runs to end: none is interrupted'],
+    ...['stops tofu-controller, which ends the run that hangs', 'judges the lock again, behind the fence'],
+    'stale still, and the state is backed up: deletes the lock, if it is what was judged',
+    ...[
+      'puts back all that it has changed',
+      'all is as it was: waits for a fresh plan',
+      'unlocked, and planned afresh',
+    ],
+  ])
+  expect(news.at(-1)?.elapsedMs).toBeGreaterThan(4 * minute)
+  const latest = await locked.read(() => unlockRoutes.unlockRuns.latest(run.place))
+  expect(latest).toMatchObject({ unlock: run.unlock, status: 'SUCCEEDED', run: { outcome: 'unlocked' } })
+  expect(latest?.audit).toContainEqual(
+    expect.objectContaining({ what: 'changing', to: `${keyOf('vpc')} suspend from null to true` }),
+  )
 })
 
 describe('where the controller says that the state is locked', () => {

@@ -547,7 +547,7 @@ function findingsCard(findings) {
 /** What is locked: an object, or a place that is no object's. */
 const lockedBy = ({ object, addresses, key }) => object ?? addresses[0] ?? key
 
-function lockPage({ lock, approvals, speed }) {
+function lockPage({ lock, approvals, unlock, speed }) {
   const { key, id, cluster, addresses, who, operation, created, verdict, scene, rule, since, seenAt, explanation } =
     lock
   const { banner, reasons, wouldChange, evidence, nextStep } = explanation
@@ -562,6 +562,7 @@ function lockPage({ lock, approvals, speed }) {
       (verdict === 'stale' || verdict === 'suspect') && approvals.length === 0 && unlockButton(key),
     ),
     ...approvals.map(approvalCard),
+    unlock !== undefined && unlockCard(unlock),
     h(
       'div',
       { class: verdict === 'stale' ? 'card notice bad' : 'card notice', 'data-key': 'banner' },
@@ -603,7 +604,34 @@ function lockPage({ lock, approvals, speed }) {
         ['On the command line', h('code', {}, `npm run locks -- explain ${id?.slice(0, 8) ?? key}`)],
       ]),
     ),
-  ]
+  ].filter(Boolean)
+}
+
+/** The latest unlock of a lock: how far it is, or how it ended, and what is on record of it. */
+function unlockCard({ unlock, status, startedAt, steps, run = {}, error, cause, audit }) {
+  const { rung, outcome, why } = run
+  const ended = [outcome ?? error, why ?? cause].filter(Boolean).join(': ')
+  const rows = audit.map(({ at, what, by, to }, index) =>
+    h(
+      'tr',
+      { 'data-key': String(index) },
+      h('td', { class: 'number quiet' }, `+${duration(at - startedAt)}`),
+      h('td', {}, what),
+      h('td', { class: 'detail' }, to),
+      h('td', { class: 'quiet' }, by),
+    ),
+  )
+  return h(
+    'section',
+    { class: 'card scroll', 'data-key': 'unlock' },
+    h('h2', {}, 'Guarded unlock'),
+    facts([
+      ['Execution', executionLink({ machine: 'guarded-unlock', name: unlock, status })],
+      ['Way', rung ?? 'not chosen yet'],
+      status === 'RUNNING' ? ['Where it is', steps.at(-1)?.name ?? '-'] : ['How it ended', ended],
+    ]),
+    table('What is on record of the unlock', ['#After', 'What', 'To', 'By'], rows),
+  )
 }
 
 function unlockButton(key) {

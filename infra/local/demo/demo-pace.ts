@@ -4,7 +4,7 @@ import { builtinResources } from '../kubernetes/builtin-resources.ts'
 import type { ObjectStore } from '../kubernetes/object-store.ts'
 import { tofuDeployment } from '../simulation/tofu/tofu-deployment.ts'
 
-/** Milliseconds of whoever watches: nobody sits through the hour after which a lock is old. */
+/** Milliseconds of whoever watches, up to six times real time: nobody sits through the hour after which a lock is old. */
 const lookEvery = 2_000
 const oldAfter = 3_000
 const quietAfter = 6_000
@@ -12,8 +12,9 @@ const stopsWithin = 5_000
 
 /** The fleet as it is shown: locks are old, and quiet, within seconds of a simulation that runs `speed` times as fast. */
 export function shownFleet(fleet: Fleet, speed: number): Fleet {
-  const minimumAge = { plan: oldAfter * speed, apply: oldAfter * speed }
-  return { ...fleet, locks: { ...fleet.locks, every: lookEvery * speed, quietWindow: quietAfter * speed, minimumAge } }
+  const pace = paceOf(speed)
+  const minimumAge = { plan: oldAfter * pace, apply: oldAfter * pace }
+  return { ...fleet, locks: { ...fleet.locks, every: lookEvery * pace, quietWindow: quietAfter * pace, minimumAge } }
 }
 
 /** For people: what is not as in the fleet's file. */
@@ -32,5 +33,10 @@ export function installQuickController(store: ObjectStore, speed: number): void 
 
 /** Whole seconds, and never longer than usual. */
 function stopMs(speed: number): number {
-  return Math.min(Math.ceil((stopsWithin * speed) / 1_000) * 1_000, 4 * 60_000)
+  return Math.min(Math.ceil((stopsWithin * paceOf(speed)) / 1_000) * 1_000, 4 * 60_000)
+}
+
+/** Where time runs faster it is over sooner, as far as this machine can look at locks so often. */
+function paceOf(speed: number): number {
+  return Math.max(Math.min(speed, 6), speed * 0.3)
 }

@@ -1,6 +1,7 @@
 import type { Clock } from '../../../functions/lib/clock.ts'
 import { LockstepError } from '../../../functions/lib/errors.ts'
 import type { Ledger } from '../../../functions/lib/ledger/ledger.ts'
+import type { AuditRecord } from '../../../functions/lib/unlock/audit.ts'
 import { placeOf, unlockInputSchema, unlockRequest } from '../../../functions/lib/unlock/unlock-request.ts'
 import type { UnlockRun } from '../../../functions/lib/unlock/unlock-run.ts'
 import type { Interpreter } from '../states/interpreter.ts'
@@ -26,6 +27,21 @@ export interface UnlockRunView {
   readonly cause?: string
 }
 
+/** The latest unlock of a lock, with what is on record of it. */
+export interface LatestUnlockView extends UnlockRunView {
+  readonly audit: readonly AuditLine[]
+}
+
+/** One record of the audit. */
+export interface AuditLine {
+  /** Milliseconds since the epoch. */
+  readonly at: number
+  readonly what: string
+  readonly by: string
+  /** What it was done to; empty where that goes without saying. */
+  readonly to: string
+}
+
 export interface UnlockAskedFor {
   /** Of the lock's place. */
   readonly key: string
@@ -48,7 +64,7 @@ export class NothingToUnlock extends LockstepError {
 
 export interface UnlockRunsOptions {
   readonly interpreter: Pick<Interpreter, 'start' | 'list' | 'history'>
-  readonly ledger: Pick<Ledger, 'readObservation' | 'readUnlockRun'>
+  readonly ledger: Pick<Ledger, 'readObservation' | 'readUnlockRun' | 'listAudit'>
   readonly approvals: Pick<ApprovalViews, 'get'>
   readonly clock: Clock
 }
@@ -88,6 +104,14 @@ export class UnlockRuns {
     return { unlock: name, wasUnderWay: false }
   }
 
+  /** Of a lock's place: the one that was started last. Undefined where there was none. */
+  async latest(place: string): Promise<LatestUnlockView | undefined> {
+    const { interpreter, ledger } = this.options
+    const execution = interpreter.list({ machine: unlockMachine }).find(({ name }) => placeOf(name) === place)
+    const view = execution && (await this.get(execution.name))
+    return view && { ...view, audit: (await ledger.listAudit(view.unlock)).map(auditLine) }
+  }
+
   /** Undefined where there is no such unlock. */
   async get(unlock: string): Promise<UnlockRunView | undefined> {
     const { ledger, interpreter, approvals } = this.options
@@ -120,6 +144,12 @@ function stepsOf(history: ReturnType<Interpreter['history']>): UnlockRunView['st
   return history.flatMap(({ type, timestamp, stateEnteredEventDetails: entered }) =>
     type === 'TaskStateEntered' && entered ? [{ name: entered.name, at: Date.parse(timestamp) }] : [],
   )
+}
+
+function auditLine({ at, what, by, detail }: AuditRecord): AuditLine {
+  const { object, field, from, to, address, pod } = detail
+  const change = from === undefined ? [] : [`from ${from} to ${to}`]
+  return { at, what, by, to: [object ?? address ?? pod, field, ...change].filter(Boolean).join(' ') }
 }
 
 function shownOf({ cluster, lock, object, rung, outcome, why }: UnlockRun): NonNullable<UnlockRunView['run']> {
