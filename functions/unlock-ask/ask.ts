@@ -1,4 +1,5 @@
 import type { Approver } from '../lib/fleet.ts'
+import { UnlockMoved } from '../lib/ledger/ledger.ts'
 import { oneLine } from '../lib/locks/evidence/one-line.ts'
 import type { Observation } from '../lib/locks/scan/observation.ts'
 import type { ApprovalPorts } from '../lib/step.ts'
@@ -80,8 +81,11 @@ async function writeDown(
   { ledger, clock, fleet }: ApprovalPorts,
 ): Promise<Approval> {
   const judged = fingerprintOf(observation, plan.rung)
+  const known = (await ledger.readApproval(unlock))?.token
   for (;;) {
     const earlier = await ledger.readApproval(unlock)
+    // A later try has asked in the meantime: this one's task is nobody's any more.
+    if (earlier && earlier.token !== known && earlier.token !== token) throw new UnlockMoved(unlock)
     const at = clock.now()
     const kept = earlier?.judged === judged && at < earlier.expiresAt ? earlier : undefined
     const approval: Approval = {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { UnlockMoved } from '../lib/ledger/ledger.ts'
 import type { LockPorts } from '../lib/step.ts'
 import { writeOnDeployment } from '../lib/unlock/deployment-intent.ts'
@@ -34,6 +35,7 @@ export async function begin(unlock: string, ports: LockPorts): Promise<Begun> {
   }
   const written = (await ports.ledger.readUnlock(name))?.intent
   // An earlier try came this far: what it has written down stands.
+  if (written && !isDeepStrictEqual(written, underWay.run.intent)) await underWay.note({ intent: written })
   const intent = written ?? (await intended(underWay, ports))
   if (intent) await writeDown(intent, underWay, ports)
   const { rung } = underWay.run

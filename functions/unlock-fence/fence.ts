@@ -1,3 +1,4 @@
+import { formatDuration } from '../lib/duration.ts'
 import { parseWorkload } from '../lib/flux/workload.ts'
 import { listServed } from '../lib/kubernetes/list-served.ts'
 import type { ClusterPorts } from '../lib/step.ts'
@@ -32,6 +33,14 @@ export async function fence(unlock: string, part: FencePart, ports: ClusterPorts
 /** A run that began just before its object was suspended says so a moment later. In milliseconds. */
 const quietMs = 1_000
 
+interface Waiting {
+  /** What to throw once it takes too long. */
+  readonly name: 'StillApplying' | 'ControllerRuns' | 'RunnerRuns'
+  readonly forMs: number
+  /** For people, as it is by then. */
+  readonly what: () => string
+}
+
 class Fencing {
   private readonly underWay: UnderWay
   private readonly planned: Fence
@@ -56,8 +65,10 @@ class Fencing {
     const cluster = await this.underWay.cluster()
     const { drainMs, awaited } = this.planned
     let quietSince: number | undefined
-    return this.wait('runs to end', drainMs, 'StillApplying', async () => {
-      const runs = await this.runs()
+    let runs: readonly string[] = []
+    const what = () => `runs to end${runs.length > 0 ? ` (${runs.slice(0, 5).join(', ')})` : ''}`
+    return this.wait({ name: 'StillApplying', forMs: drainMs, what }, async () => {
+      runs = await this.runs()
       const now = this.ports.clock.now()
       quietSince = runs.length > 0 ? undefined : (quietSince ?? now)
       const isQuiet = quietSince !== undefined && now - quietSince >= quietMs
@@ -74,7 +85,8 @@ class Fencing {
       if ((await standingOf(cluster, change)).is === 'before') await this.checkQuiet()
       await hold(change, this.underWay)
     }
-    return this.wait("tofu-controller's pods to be gone", this.planned.stopMs, 'ControllerRuns', async () => {
+    const what = () => "tofu-controller's pods to be gone"
+    return this.wait({ name: 'ControllerRuns', forMs: this.planned.stopMs, what }, async () => {
       await checkHeld(scale, this.underWay)
       return (await readController(cluster))?.pods.length === 0
     })
@@ -96,7 +108,8 @@ class Fencing {
       await this.underWay.record(`runner/${uid}`, 'deleting an idle runner', { pod: key, uid })
       await cluster.delete(refOfKey<'Pod'>(key), { uid })
     }
-    return this.wait(`${key} to be gone`, this.planned.runnerMs, 'RunnerRuns', async () => {
+    const what = () => `${key} to be gone`
+    return this.wait({ name: 'RunnerRuns', forMs: this.planned.runnerMs, what }, async () => {
       const now = await readRunner(cluster, ref)
       return now?.uid !== uid || hasEnded(now.phase)
     })
@@ -130,17 +143,12 @@ class Fencing {
     return this.underWay.run.intent?.changes.filter((change) => change.field === field) ?? []
   }
 
-  private async wait(
-    what: string,
-    forMs: number,
-    name: 'StillApplying' | 'ControllerRuns' | 'RunnerRuns',
-    look: () => Promise<boolean>,
-  ): Promise<boolean> {
+  private async wait({ name, forMs, what }: Waiting, look: () => Promise<boolean>): Promise<boolean> {
     await this.underWay.renewTurn()
     const { clock, sliceMs } = this.ports
-    const deadline = (await this.underWay.waitingSince(what)) + forMs
+    const deadline = (await this.underWay.waitingSince(name)) + forMs
     const late = () =>
-      new UnlockStopped(name, `Waited for ${what} for ${forMs / 60_000} minutes, in vain.`, 'All is put back.')
+      new UnlockStopped(name, `Waited ${formatDuration(forMs)} for ${what()}, in vain.`, 'All is put back.')
     return waitSlice(look, { clock, sliceMs, deadline, late })
   }
 }

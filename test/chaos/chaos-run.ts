@@ -1,5 +1,8 @@
 import { unlockAnnotation } from '../../functions/lib/flux/annotations.ts'
+import type { Rung } from '../../functions/lib/unlock/rung.ts'
+import type { UnlockOutcome } from '../../functions/lib/unlock/unlock-run.ts'
 import { ChaosClock } from './chaos-clock.ts'
+import type { Double } from './lockstep/double.ts'
 import type { Faults } from './lockstep/fault.ts'
 import { Lockstep } from './lockstep/lockstep.ts'
 import { RandomFaults } from './lockstep/random-faults.ts'
@@ -19,12 +22,13 @@ export interface RunReport {
   readonly unlocks: number
   readonly calls: number
   readonly fate: Scenario['fate']
+  /** Of the executions, by which way each of them was to unlock, and how it ended. */
+  readonly ways: readonly { readonly rung: Rung | undefined; readonly outcome: UnlockOutcome | undefined }[]
 }
 
 export interface RunOptions {
   readonly seed: number
-  /** A double of the judge, for whom every holder is dead. */
-  readonly isAlwaysStale?: boolean
+  readonly double?: Double | undefined
   /** Default: what follows from the seed. */
   readonly scenario?: Scenario
   readonly faults?: Faults
@@ -37,7 +41,7 @@ const minute = 60_000
 const settlingMs = 4 * 60 * minute
 
 /** One run: everything in it follows from its seed. */
-export async function chaosRun({ seed, isAlwaysStale = false, ...given }: RunOptions): Promise<RunReport> {
+export async function chaosRun({ seed, double, ...given }: RunOptions): Promise<RunReport> {
   const random = new Random(seed)
   const scenario = given.scenario ?? scenarioOf(random.fork())
   const clock = new ChaosClock(start)
@@ -65,7 +69,7 @@ export async function chaosRun({ seed, isAlwaysStale = false, ...given }: RunOpt
       if (a !== b) trace(`      ${world.api.isLockstep ? 'LOCKSTEP' : ''} ${type} ${key} ${a}`)
     })
   const host: Lockstep = new Lockstep({
-    ...{ clock, random: random.fork(), truth, world, isAlwaysStale, trace },
+    ...{ clock, random: random.fork(), truth, world, double, trace },
     faults: given.faults ?? new RandomFaults(random.fork(), scenario),
     eventsLost: scenario.eventsLost,
     beforeCall: (call) => {
@@ -91,9 +95,15 @@ export async function chaosRun({ seed, isAlwaysStale = false, ...given }: RunOpt
   await clock.until(() => false, start + scenario.until)
   await settle(clock, world, host, truth, trace)
   truth.end()
+  const unlocks = await host.ledger.listUnlockRuns('staging', 100)
   return {
     ...{ seed, wrongs: truth.wrongs, unlocked: truth.unlocked },
-    ...{ unlocks: host.outcomes().length, calls: host.calls, fate: scenario.fate },
+    ...{
+      unlocks: host.outcomes().length,
+      calls: host.calls,
+      fate: scenario.fate,
+      ways: unlocks.map(({ rung, outcome }) => ({ rung, outcome })),
+    },
   }
 }
 

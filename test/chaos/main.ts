@@ -8,9 +8,9 @@ const progressMs = 10_000
 
 const print = (line: string) => process.stdout.write(`${line}\n`)
 
-async function traced({ seed, isAlwaysStale }: Options): Promise<Tally> {
+async function traced({ seed, double }: Options): Promise<Tally> {
   const tally = emptyTally()
-  add(tally, await chaosRun({ seed, isAlwaysStale, trace: print }))
+  add(tally, await chaosRun({ seed, double, trace: print }))
   return tally
 }
 

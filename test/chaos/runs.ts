@@ -8,14 +8,14 @@ const chunkRuns = 50
 
 /** All runs, on as many threads as are asked for. `onProgress` is called after each chunk. Rejects when a thread fails. */
 export async function allRuns(
-  { runs, seed, workers, isAlwaysStale }: Options,
+  { runs, seed, workers, double }: Options,
   onProgress: (tally: Tally) => void,
 ): Promise<Tally> {
   const tally = emptyTally()
   let begun = 0
   const next = (): Chunk | undefined => {
     if (begun >= runs) return undefined
-    const chunk = { seed: seed + begun, runs: Math.min(chunkRuns, runs - begun), isAlwaysStale }
+    const chunk = { seed: seed + begun, runs: Math.min(chunkRuns, runs - begun), double }
     begun += chunk.runs
     return chunk
   }

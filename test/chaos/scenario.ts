@@ -84,6 +84,7 @@ export function scenarioOf(random: Random): Scenario {
   for (let left = random.pick([0, 1, 2, 4]); left > 0; left--) {
     doingsAtCalls.push({ when: atCall(random), act: random.pick(anybody) })
   }
+  if (random.chance(0.2)) meanwhile(random, dies, doings, doingsAtCalls)
   const times = (probability: number) => (random.chance(probability) ? [random.between(6 * minute, until)] : [])
   return {
     begin: beginningOf(random, fate),
@@ -95,6 +96,27 @@ export function scenarioOf(random: Random): Scenario {
     asks: times(0.4),
     extraScans: [...times(0.3), ...times(0.3)],
     until: Math.max(until, ...doings.map(({ at }) => at)),
+  }
+}
+
+/** Things that follow one another, and that chance would seldom bring together. */
+function meanwhile(random: Random, dies: number, doings: Doing[], doingsAtCalls: DoingAtCall[]): void {
+  const when = atCall(random)
+  switch (random.pick(['held', 'gated', 'released', 'other'])) {
+    case 'held': // by a person, and let go in the middle of the unlock
+      doings.push({ at: dies + random.between(20, 150) * second, act: 'a person suspends the object' })
+      doingsAtCalls.push({ when, act: 'a person resumes the object' })
+      return
+    case 'gated': // by a rollout, which comes to it in the middle of the unlock
+      doings.push({ at: dies + random.between(20, 150) * second, act: 'a rollout gates' })
+      doingsAtCalls.push({ when, act: 'the gate opens' })
+      return
+    case 'released': // by hand, and the next run works
+      doingsAtCalls.push({ when, act: 'a person removes the lock' }, { when, act: 'a run is asked for' })
+      return
+    case 'other': // runs when it was thought to be held
+      doingsAtCalls.push({ when, act: 'the other is resumed, and runs' })
+      return
   }
 }
 

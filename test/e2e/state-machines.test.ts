@@ -5,7 +5,7 @@ import { interpreterEngine, type MachineEngine, machineArn } from '../contracts/
 import { executionTrail, statesOf } from '../contracts/machine-trail.ts'
 import { World } from '../integration/world.ts'
 import { MotoEngine } from './moto/step-functions.ts'
-import { type Family, pathOf, recordedFamilies } from './moto/step-functions-recording.ts'
+import { type Family, pathOf, recordedFamilies, waitsForPeople, waitsInVain } from './moto/step-functions-recording.ts'
 import { type Comparison, Replayer } from './moto/step-functions-replay.ts'
 import { familyFor, functionsInTrouble, outcomesOf, troublesOf } from './moto/step-functions-troubles.ts'
 import { type RealTimeWorld, startRealTimeWorld } from './moto/step-functions-world.ts'
@@ -37,8 +37,8 @@ beforeAll(async () => {
   World.beforeClose.add(({ host }) => {
     for (const family of recordedFamilies(host.interpreter)) {
       const path = pathOf(family)
-      if (replays.has(path)) continue
-      families.push(family)
+      if (replays.has(path) || waitsInVain(family)) continue
+      if (!waitsForPeople(family)) families.push(family)
       const replay = replayer.replay(family)
       // It is awaited at the end.
       replay.catch(() => {})
@@ -89,11 +89,12 @@ describe('a function that fails', () => {
       const run = async (on: MachineEngine) => {
         const names = new Set(family.map((execution) => `t${index}-${execution.machine}`))
         // Functions of other machines were not recorded: they are there, and are not started.
-        const own = Object.entries(documents(`t${index}-`)).map(([name, text]) => [
-          name,
-          names.has(name) ? text : notRun,
-        ])
-        const machines = await on.load(Object.fromEntries(own), functionsInTrouble(trouble, family))
+        const own = documents(`t${index}-`)
+        for (const each of Object.keys(own)) if (!names.has(each)) own[each] = notRun
+        const machines = await on.load(own, {
+          ...unused(Object.values(own)),
+          ...functionsInTrouble(trouble, family),
+        })
         return outcomesOf(machines, { machine: `t${index}-${machine}`, name, input })
       }
       const [expected, outcomes] = await Promise.all([run(ours), run(engine)])
@@ -141,6 +142,12 @@ describe('the steps themselves, over HTTP', () => {
 })
 
 const notRun = JSON.stringify({ QueryLanguage: 'JSONata', StartAt: 'Never', States: { Never: { Type: 'Fail' } } })
+
+/** Functions that a recording does not call: they have to be there. */
+function unused(own: readonly string[]): Record<string, () => Promise<never>> {
+  const names = own.flatMap((text) => [...text.matchAll(/"FunctionName": *"([\w-]+)"/g)].map(([, name = '']) => name))
+  return Object.fromEntries(names.map((name) => [name, () => Promise.reject(new Error(`${name} was not recorded`))]))
+}
 
 /** A few at a time: most of the time is spent waiting. */
 async function inTurns<Item>(left: IterableIterator<Item>, run: (item: Item) => Promise<void>): Promise<void> {

@@ -1,5 +1,6 @@
 import { DeleteCommand, ScanCommand } from '@aws-sdk/lib-dynamodb'
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import type { ApprovalLine } from '../../infra/local/views/approval-view.ts'
 import { unlockMachine } from '../../infra/local/views/unlock-run-view.ts'
 import { fleetObjects } from '../contracts/fleet-objects.ts'
 import { World } from './world.ts'
@@ -9,10 +10,10 @@ const minute = 60_000
 const vpc = 'Terraform/flux-system/vpc'
 
 let world: World
-/** Of the lock. */
-let place: string
+/** What the scan asks people. */
+let asked: ApprovalLine
 /** What people were sent, by their names. */
-const links = new Map<string, string>()
+let links: ReadonlyMap<string, string>
 
 /** A ghost's lock, found and judged, in a fleet where two people have to agree. */
 beforeEach(async () => {
@@ -29,21 +30,17 @@ beforeEach(async () => {
   }`
   const object = terraform('vpc', { retryInterval: '5m', backendConfig: { customConfiguration } })
   world = await World.start([gitRepository('https://github.com/my-org/fleet-infra'), object], {}, { locks })
-  links.clear()
-  world.host.approvers.onMessage(({ approver, link }) => links.set(approver, link))
   world.simulation.faults.hang(vpc)
   world.change()
   world.simulation.overwriteToken('GitRepository/flux-system/fleet', 'go')
   await world.until('the apply', () => readyOf() === 'Applying')
   world.simulation.killRunner(vpc, 'fail')
   world.simulation.faults.release(vpc)
-  await pass(16 * minute)
-  place = await world.until('a stale lock', () =>
-    busy(async () => {
-      const [found] = await world.host.ledger.listObservations()
-      return found?.judgement.verdict === 'stale' && found.key
-    }),
-  )
+  // The scan asks as soon as the lock is stale.
+  links = await sent(3)
+  const [line] = await busy(() => world.host.unlockRoutes.approvals.list())
+  if (!line) throw new Error('nobody is asked')
+  asked = line
 })
 afterEach(() => world.close())
 
@@ -62,17 +59,28 @@ async function busy<T>(work: () => Promise<T>): Promise<T> {
 
 const pass = (ms: number) => new Promise<void>((resolve) => world.clock.after(ms, resolve))
 
-/** The unlock for which people are waited for. */
-const waiting = () =>
-  world.until('the question', () => busy(async () => (await world.host.unlockRoutes.approvals.list())[0]))
+/** Waits until so many people have been sent a link. */
+function sent(count: number): Promise<ReadonlyMap<string, string>> {
+  const got = new Map<string, string>()
+  return new Promise((resolve) => {
+    const end = world.host.approvers.onMessage(({ approver, link }) => {
+      got.set(approver, link)
+      if (got.size < count) return
+      end()
+      resolve(got)
+    })
+  })
+}
 
-const ended = (unlock: string) =>
-  world.until('the end', () =>
-    busy(async () => {
-      const view = await world.host.unlockRoutes.unlockRuns.get(unlock)
-      return view && view.status !== 'RUNNING' && view
-    }),
-  )
+/** How an unlock has ended. */
+async function ended(unlock: string) {
+  const { interpreter, unlockRoutes } = world.host
+  const execution = interpreter.list({ machine: unlockMachine }).find(({ name }) => name === unlock)
+  await interpreter.finished(execution?.executionArn ?? '')
+  return busy(() => unlockRoutes.unlockRuns.get(unlock))
+}
+
+const decided = async () => (await busy(() => world.host.unlockRoutes.approvals.list()))[0]?.decisions
 
 /** What a person does with the link that was sent. */
 const page = (method: string, link: string, body?: string) =>
@@ -86,9 +94,8 @@ const page = (method: string, link: string, body?: string) =>
 it('goes on once two people have agreed by their links, and not with one who denies', async () => {
   const { approvals, unlockRuns } = world.host.unlockRoutes
 
-  const { unlock: first, requestedBy, judged } = await waiting()
-  expect(requestedBy).toBe('lockstep (scan)')
-  await world.until('a link for each', () => links.size === 3)
+  const { unlock: first, requestedBy, judged, place } = asked
+  expect([requestedBy, [...links.keys()]]).toEqual(['lockstep (scan)', ['ana', 'bob', 'carol']])
   const request = { key: place, requestedBy: 'ana', reason: 'the node is gone' }
   expect(await busy(() => unlockRuns.start(request))).toEqual({ unlock: first, wasUnderWay: true })
   await busy(() => approvals.decide({ unlock: first, by: 'bob', decision: 'deny', judged, reason: 'I look at it' }))
@@ -97,19 +104,19 @@ it('goes on once two people have agreed by their links, and not with one who den
   })
   expect((await busy(() => world.host.ledger.readObservation(place)))?.judgement.verdict).toBe('stale')
 
-  links.clear()
+  const sentAgain = sent(2)
   const { unlock } = await busy(() => unlockRuns.start(request))
-  await world.until('the links', () => links.size === 2)
+  links = await sentAgain
   // Ana has asked for it herself.
   expect([...links.keys()]).toEqual(['bob', 'carol'])
   for (const link of links.values()) {
     expect((await page('GET', link)).body).toContain('Unlock Terraform/flux-system/vpc in staging?')
     expect((await page('HEAD', link)).statusCode).toBe(200)
   }
-  expect((await waiting()).decisions).toEqual([])
+  expect(await decided()).toEqual([])
   expect((await page('POST', links.get('bob') ?? '', 'decision=approve')).statusCode).toBe(303)
   await pass(3 * minute)
-  expect((await waiting()).decisions).toHaveLength(1)
+  expect(await decided()).toHaveLength(1)
   expect((await page('POST', links.get('carol') ?? '', 'decision=approve')).statusCode).toBe(303)
   expect(await ended(unlock)).toMatchObject({ status: 'SUCCEEDED', run: { outcome: 'unlocked' } })
 
@@ -124,20 +131,18 @@ it('goes on once two people have agreed by their links, and not with one who den
 })
 
 it('is refused in the end when nobody decides', async () => {
-  const { unlock } = await waiting()
-  await pass(20 * minute)
+  const { unlock, place } = asked
   expect(await ended(unlock)).toMatchObject({ run: { outcome: 'refused' } })
   expect((await busy(() => world.host.ledger.readObservation(place)))?.judgement.verdict).toBe('stale')
 })
 
 it('is void once the lock is another one: those who agreed, agreed to the one before', async () => {
-  const { unlock, judged } = await waiting()
+  const { unlock, judged } = asked
   const { approvals } = world.host.unlockRoutes
   await busy(() => approvals.decide({ unlock, by: 'bob', decision: 'approve', judged }))
   const item = { TableName: 'locks', Key: { LockID: 'states/vpc/terraform.tfstate' } }
   await busy(async () => world.states?.dynamodb.send(new DeleteCommand(item)))
   await world.simulation.takeLock(vpc, { who: 'dora@laptop' })
-  await pass(6 * minute)
   expect(await ended(unlock)).toMatchObject({
     run: { outcome: 'refused', why: expect.stringContaining('not what people were asked about') },
   })

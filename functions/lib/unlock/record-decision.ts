@@ -81,7 +81,7 @@ async function concludeOrLeave(
 
 function auditOf({ unlock, lock, judged, askedAt }: Approval, { by, decision, at, reason }: Decision): AuditRecord {
   return {
-    ...{ unlock, id: `decision ${askedAt} ${judged.slice(0, 16)} ${by}`, at, by },
+    ...{ unlock, id: `decision ${askedAt} ${judged.slice(0, 16)} ${decision} ${by}`, at, by },
     what: decision === 'approve' ? 'approves the unlock' : 'denies the unlock',
     detail: { lock, judged, ...(reason !== undefined && { reason }) },
   }

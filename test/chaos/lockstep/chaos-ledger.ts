@@ -4,24 +4,24 @@ import type { AuditRecord } from '../../../functions/lib/unlock/audit.ts'
 import type { UnlockRun } from '../../../functions/lib/unlock/unlock-run.ts'
 import { MemoryLedger } from '../../fixtures/memory-ledger.ts'
 import type { Truth } from '../truth.ts'
+import type { Double } from './double.ts'
 
 export interface ChaosLedgerOptions {
   readonly truth: Truth
-  readonly isAlwaysStale: boolean
+  readonly double?: Double | undefined
   readonly trace?: ((line: string) => void) | undefined
 }
 
 /** The ledger, which tells the truth what is in it. */
 export class ChaosLedger extends MemoryLedger {
   private readonly truth: Truth
-  private readonly isAlwaysStale: boolean
+  private readonly double: Double | undefined
   private readonly trace: ChaosLedgerOptions['trace']
 
-  /** `isAlwaysStale`: a double of the judge, for whom every holder is dead. */
-  constructor(clock: Clock, { truth, isAlwaysStale, trace }: ChaosLedgerOptions) {
+  constructor(clock: Clock, { truth, double, trace }: ChaosLedgerOptions) {
     super(clock)
     this.truth = truth
-    this.isAlwaysStale = isAlwaysStale
+    this.double = double
     this.trace = trace
   }
 
@@ -44,6 +44,10 @@ export class ChaosLedger extends MemoryLedger {
     return written
   }
 
+  override async renewUnlock(...asked: Parameters<MemoryLedger['renewUnlock']>): Promise<boolean> {
+    return (await super.renewUnlock(...asked)) || this.double === 'turn-never-lost'
+  }
+
   override async readObservation(key: string): Promise<Observation | undefined> {
     const observation = await super.readObservation(key)
     return observation && this.asJudged(observation)
@@ -54,7 +58,7 @@ export class ChaosLedger extends MemoryLedger {
   }
 
   private asJudged(observation: Observation): Observation {
-    if (!this.isAlwaysStale || observation.evidence.lock.parts.length === 0) return observation
+    if (this.double !== 'always-stale' || observation.evidence.lock.parts.length === 0) return observation
     return { ...observation, judgement: { ...observation.judgement, verdict: 'stale', rule: 'holder-dead' } }
   }
 }

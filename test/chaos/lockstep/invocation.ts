@@ -27,6 +27,8 @@ export class Invocation {
   readonly crashed: Promise<never>
   private readonly around: Surroundings
   private isDead = false
+  /** How long its next call takes, in milliseconds. */
+  private pace: (() => number) | undefined
   private crash: (error: Error) => void = () => {}
 
   constructor(functionName: string, payload: unknown, around: Surroundings) {
@@ -43,6 +45,11 @@ export class Invocation {
   /** Ends the process; nobody is told. */
   kill(): void {
     this.isDead = true
+  }
+
+  /** Nobody waits for it any more, and it goes on: each of its calls takes as long as `pace` says, in milliseconds. */
+  forsake(pace: () => number): void {
+    this.pace = pace
   }
 
   /** Its time is over. */
@@ -65,6 +72,7 @@ export class Invocation {
   private async call<T>(port: PortName, method: string, effect: () => Promise<T>): Promise<T> {
     if (this.isDead) return never()
     const fault = this.around.fault({ port, method, writes: !reads.test(method), by: this.functionName })
+    if (this.pace) await this.pass(this.pace())
     // Others may have ended it meanwhile.
     if (this.isDead) return never()
     return this.alive(await this.faulty(fault, port, () => this.around.as(this, effect)))
@@ -94,6 +102,7 @@ export class Invocation {
         throw failureOf(port)
       case 'forsaken':
         this.crash(named('Lambda.SdkClientException'))
+        this.pace = () => fault.ms
         await this.pass(fault.ms)
         return this.isDead ? never() : effect()
       case 'slow':

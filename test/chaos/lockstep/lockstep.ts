@@ -27,6 +27,7 @@ import type { Random } from '../random.ts'
 import type { Truth } from '../truth.ts'
 import type { World } from '../world/world.ts'
 import { ChaosLedger } from './chaos-ledger.ts'
+import { clusterWith, type Double, storeWith } from './double.ts'
 import { type Call, type Counts, type Fault, type Faults, noFault } from './fault.ts'
 import { Invocation } from './invocation.ts'
 import { ChaosStates } from './states.ts'
@@ -48,6 +49,9 @@ const steps: Readonly<Record<string, Step<any, any, AllPorts>>> = {
   'unlock-verify': unlockVerify,
   'unlock-watch': unlockWatch,
 }
+
+/** An API server works on a request for a minute at most. In milliseconds. */
+const longestRequestMs = 58_000
 
 /** Those that the state machine calls. */
 const machineFunctions = new Set(
@@ -92,7 +96,7 @@ export interface LockstepOptions {
   readonly beforeCall: (call: Call) => void
   /** Of the events that tell of the end of an execution, how many are lost, from 0 to 1. */
   readonly eventsLost: number
-  readonly isAlwaysStale: boolean
+  readonly double?: Double | undefined
   /** What happens, for people. */
   readonly trace?: ((line: string) => void) | undefined
 }
@@ -179,10 +183,16 @@ export class Lockstep {
     }
   }
 
-  /** Somebody stops an execution of the unlock that runs. */
+  /** Somebody stops an execution of the unlock that runs. Its function hears nothing of it, and takes its time. */
   stopAnExecution(): void {
     const [running] = this.interpreter.list({ status: 'RUNNING' })
-    if (running) this.interpreter.stop(running.executionArn)
+    if (!running) return
+    const { random } = this.options
+    for (const invocation of this.invocations) {
+      const { unlock } = invocation.payload as { unlock?: string }
+      if (unlock === running.name) invocation.forsake(() => random.between(0, longestRequestMs))
+    }
+    this.interpreter.stop(running.executionArn)
   }
 
   /** The local host is killed, and started again: every process ends, and what runs is gone on with. */
@@ -278,8 +288,11 @@ export class Lockstep {
 
   private portsOf(invocation: Invocation): AllPorts {
     const { clock, world } = this.options
-    const cluster = invocation.port('cluster', world.api.cluster)
-    const stores = [world.place.table, world.place.files].map((store) => invocation.port('locks', store))
+    const { double } = this.options
+    const cluster = invocation.port('cluster', clusterWith(double, invocation.functionName, world.api.cluster))
+    const stores = [world.place.table, world.place.files].map((store) =>
+      invocation.port('locks', storeWith(double, store)),
+    )
     const states = invocation.port('states', this.states)
     return {
       ...{ clock, fleet, log: silentLog, sliceMs: 10 * minute },

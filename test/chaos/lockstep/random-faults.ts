@@ -2,14 +2,10 @@ import type { Random } from '../random.ts'
 import { isAt, type Scenario } from '../scenario.ts'
 import { type Call, type Fault, type Faults, faultKinds, noFault } from './fault.ts'
 
-/** How many calls of a function whose execution was stopped take long: all in all longer than the watchdog. */
-const slowCalls = 30
-
 /** Calls that go wrong by chance. */
 export class RandomFaults implements Faults {
   private readonly random: Random
   private readonly scenario: Pick<Scenario, 'faultRate' | 'stops'>
-  private slow = 0
 
   constructor(random: Random, scenario: Pick<Scenario, 'faultRate' | 'stops'>) {
     this.random = random
@@ -19,13 +15,10 @@ export class RandomFaults implements Faults {
   at(call: Call): Fault {
     const { random } = this
     const { faultRate, stops } = this.scenario
-    if (stops.some((stop) => isAt(stop, call))) {
-      this.slow = slowCalls
-      // What was asked for just before may arrive when everything is put back already.
-      if (call.change !== undefined && random.chance(0.5)) return { kind: 'late effect', ms: random.between(1, 60_000) }
-    }
+    // What was asked for just before may arrive when everything is put back already.
+    const isStopped = call.change !== undefined && stops.some((stop) => isAt(stop, call))
+    if (isStopped && random.chance(0.5)) return { kind: 'late effect', ms: random.between(1, 60_000) }
     const { port, ofUnlock } = call
-    if (ofUnlock !== undefined && this.slow-- > 0) return { kind: 'slow', ms: random.between(0, 25_000) }
     const rate = ofUnlock === undefined ? faultRate / 5 : faultRate
     if (rate === 0 || !random.chance(rate)) return noFault
     const kind = random.pick(faultKinds)

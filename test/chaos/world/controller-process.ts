@@ -88,7 +88,10 @@ export class ControllerProcess implements Program {
     if (this.isDead) return
     this.isEnding = true
     this.onIdle = ended
-    if (this.runs.size === 0) return ended()
+    if (this.runs.size === 0) {
+      ended()
+      return
+    }
     this.later(shutdownSeconds * 1_000, () => {
       for (const run of this.runs.values()) this.interrupt(run)
       this.later(500, ended)
@@ -154,20 +157,23 @@ export class ControllerProcess implements Program {
     const found = api.get(key)
     if (found && found.metadata.uid !== run.pod) {
       if (!found.metadata.deletionTimestamp) api.remove(key)
-      if (tries > 40) return this.fail(run, 'RunnerCreationFailed', 'its old runner does not go')
-      this.go(run, 5_000, () => this.findRunner(run, tries + 1))
+      if (tries > 40) this.fail(run, 'RunnerCreationFailed', 'its old runner does not go')
+      else this.go(run, 5_000, () => this.findRunner(run, tries + 1))
       return
     }
     if (!found) {
-      if (tries > 40) return this.fail(run, 'RunnerCreationFailed', 'it gets no runner')
+      if (tries > 40) {
+        this.fail(run, 'RunnerCreationFailed', 'it gets no runner')
+        return
+      }
       const labels = { 'app.kubernetes.io/name': 'tf-runner', 'infra.contrib.fluxcd.io/terraform': 'flux-system' }
       run.pod = pods.create(key, manager, {
         ...{ labels, container: 'tf-runner', graceSeconds: 30, node: 'node-1' },
         start: () => this.runner(run.key),
       })
     }
-    if (run.pod !== undefined && pods.isRunning(run.pod)) return this.init(run)
-    this.go(run, 3_000, () => this.findRunner(run, tries + 1))
+    if (run.pod !== undefined && pods.isRunning(run.pod)) this.init(run)
+    else this.go(run, 3_000, () => this.findRunner(run, tries + 1))
   }
 
   /** A runner that is told to end interrupts its tofu, and stays for the whole of its grace. */
@@ -187,7 +193,10 @@ export class ControllerProcess implements Program {
     const { forceUnlock, lockIdentifier } = spec?.tfstate ?? {}
     const isWanted = forceUnlock === 'auto' || (forceUnlock === 'yes' && lockIdentifier === pending)
     if (run.key === vpc && pending && isWanted) {
-      if (place.ids().join() !== pending) return this.end(run, true)
+      if (place.ids().join() !== pending) {
+        this.end(run, true)
+        return
+      }
       if (api.get(vpc)?.metadata.managedFields?.some(isLockstepsForce)) truth.lockRemoved(pending, 'controller')
       place.release(pending)
       this.edit(run.key, (status) => {
@@ -196,7 +205,10 @@ export class ControllerProcess implements Program {
       })
     }
     const stored = status?.plan?.pending
-    if (!stored) return this.plan(run)
+    if (!stored) {
+      this.plan(run)
+      return
+    }
     const { plannedAt = Number.NEGATIVE_INFINITY } = this.options.work[run.key]
     if (run.key === vpc) truth.appliesStored(run.key, plannedAt)
     this.apply(run)
@@ -248,10 +260,9 @@ export class ControllerProcess implements Program {
     const onEnd = (end: TofuEnd) => {
       ours.process = undefined
       if (this.isDead || run.isOver) return
-      if (end.is === 'locked') return this.fail(run, reason, 'error acquiring the state lock', end.by)
-      if (end.is === 'interrupted') return this.fail(run, reason, 'interrupted')
-      // It cannot be written down now: the call is answered as soon as it can.
-      this.go(run, 100, done)
+      if (end.is === 'locked') this.fail(run, reason, 'error acquiring the state lock', end.by)
+      else if (end.is === 'interrupted') this.fail(run, reason, 'interrupted')
+      else this.go(run, 100, done)
     }
     const dies = operation === 'OperationTypeApply' ? ours.dies : undefined
     ours.pod = run.pod

@@ -22,6 +22,8 @@ export interface TofuOptions {
   /** Told once: how it ended. Not told where the process is killed. */
   readonly onEnd: (end: TofuEnd) => void
   readonly dies?: DiesTaking | undefined
+  /** It takes the lock before anything else happens. */
+  readonly atOnce?: boolean
 }
 
 /** Its process is killed in the middle of taking its lock. */
@@ -49,7 +51,8 @@ export class TofuProcess implements Holder {
     this.id = idOf(++processes, options.random)
     this.name = `${options.operation} of ${options.who}`
     options.truth.holds(this)
-    this.after(options.random.between(50, 500), () => this.begin())
+    if (options.atOnce) this.begin()
+    else this.after(options.random.between(50, 500), () => this.begin())
   }
 
   /** SIGKILL: nothing more is done, and the lock stays. */
@@ -78,7 +81,10 @@ export class TofuProcess implements Holder {
       this.options.onEnd({ is: 'locked', by: other })
       return
     }
-    if (dies) return dies.then()
+    if (dies) {
+      dies.then()
+      return
+    }
     if (operation === 'OperationTypeApply' && random.chance(0.5)) {
       this.after(forMs * random.next(), () => this.options.state.write(this.id))
     }

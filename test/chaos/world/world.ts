@@ -45,6 +45,12 @@ export const acts = [
   ],
   ...['a person takes the lock', 'a person releases', 'a person sets forceUnlock', 'a person removes the annotation'],
   ...['the object is made again', 'Git is applied', 'the chart is applied', 'an autoscaler scales', 'a new commit'],
+  ...[
+    'a person suspends the object',
+    'a person resumes the object',
+    'the gate opens',
+    'the other is resumed, and runs',
+  ],
   ...['a run is asked for', 'the other runs', 'a rollout gates', 'the API server goes', 'the API server comes'],
 ] as const
 export type Act = (typeof acts)[number]
@@ -158,6 +164,20 @@ export class World {
         return
       case 'a person resumes':
         this.suspend(this.anyObject(), [false])
+        return
+      case 'a person suspends the object':
+        this.suspend(vpc, [true])
+        return
+      case 'a person resumes the object':
+        this.suspend(vpc, [false])
+        return
+      case 'the gate opens':
+        this.openGate()
+        return
+      case 'the other is resumed, and runs':
+        this.suspend(database, [false])
+        this.work[database].changes = true
+        this.ask(database)
         return
       case 'a person there and back':
         this.thereAndBack()
@@ -345,7 +365,8 @@ export class World {
   private thereAndBack(): void {
     if (this.random.chance(0.3)) {
       const now = this.api.get(deployment)?.spec?.replicas ?? 1
-      return this.scale('kubectl', [now + 1, now])
+      this.scale('kubectl', [now + 1, now])
+      return
     }
     const key = this.anyObject()
     const now = this.api.get(key)?.spec?.suspend ?? false
@@ -365,7 +386,7 @@ export class World {
     const { clock, random, truth, place, state } = this
     this.laptop = new TofuProcess({
       ...{ clock, random, truth, place, state, who: 'ana@laptop', operation: 'OperationTypeApply' },
-      ...{ forMs: random.between(60_000, 3_600_000), timeThere: clock.now, onEnd: () => {} },
+      ...{ forMs: random.between(60_000, 3_600_000), timeThere: clock.now, onEnd: () => {}, atOnce: true },
     })
   }
 
@@ -386,12 +407,22 @@ export class World {
   private gate(): void {
     if (this.api.down || this.api.get(vpc)?.spec?.suspend) return
     this.api.edit(vpc, 'lockstep', (object) => {
-      const mark = 'rollout-7 github.com/my-org/fleet-infra#main'
-      object.metadata.annotations = { ...object.metadata.annotations, [gateAnnotation]: mark }
+      object.metadata.annotations = { ...object.metadata.annotations, [gateAnnotation]: gateMark }
       object.spec = { ...object.spec, suspend: true }
     })
   }
+
+  /** The rollout that holds the object has come to it. */
+  private openGate(): void {
+    if (this.api.down || !this.api.get(vpc)?.metadata.annotations?.[gateAnnotation]) return
+    this.api.edit(vpc, 'lockstep', (object) => {
+      delete object.metadata.annotations?.[gateAnnotation]
+      object.spec = { ...object.spec, suspend: false }
+    })
+  }
 }
+
+const gateMark = 'rollout-7 github.com/my-org/fleet-infra#main'
 
 const noWork = { plannedAt: undefined, process: undefined, pod: undefined, dies: undefined, changes: false }
 

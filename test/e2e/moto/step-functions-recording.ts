@@ -44,6 +44,16 @@ export function visitsOf(trail: readonly Visit[]): Visit[] {
 /** Every attempt of every task. */
 export const callsOf = (trail: readonly Visit[]): Call[] => visitsOf(trail).flatMap(({ calls }) => calls)
 
+/** Whether people were waited for: how often they look and when they answer is in no recording of functions. */
+export const waitsForPeople = (family: Family): boolean => tokenCalls(family).length > 0
+
+/** Whether they were waited for until the time was over, which no engine shortens. */
+export const waitsInVain = (family: Family): boolean =>
+  tokenCalls(family).some(({ error }) => error === 'States.Timeout' || error === 'States.HeartbeatTimeout')
+
+const tokenCalls = (family: Family): Call[] =>
+  family.flatMap(({ trail }) => callsOf(trail).filter(({ resource }) => resource.endsWith('.waitForTaskToken')))
+
 /** The same for families that took the same path: machines, states, attempts and errors, without the data. */
 export function pathOf(family: Family): string {
   return JSON.stringify(family.map(({ machine, status, error, trail }) => [machine, status, error, stepsOf(trail)]))

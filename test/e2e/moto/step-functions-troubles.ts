@@ -29,7 +29,10 @@ export function troublesOf(machines: Readonly<Record<string, Definition>>): Trou
         return error ? [false, ...(MaxAttempts <= mostAttempts ? [true] : [])].map((always) => ({ error, always })) : []
       })
       const caught = Catch.flatMap(({ ErrorEquals }) => ErrorEquals.filter(isCustom))
-      const fatal = ['Unexpected', ...caught].map((error) => ({ error, always: true }))
+      const isPatient = Retry.some(
+        ({ ErrorEquals, MaxAttempts }) => !ErrorEquals.some(isCustom) && MaxAttempts > mostAttempts,
+      )
+      const fatal = ['Unexpected', ...caught].map((error) => ({ error, always: !isPatient }))
       return [...retried, ...fatal].map((trouble) => ({ machine, state, ...trouble }))
     }),
   )

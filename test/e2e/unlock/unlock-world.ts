@@ -7,6 +7,7 @@ import type { Host } from '../../../infra/local/host.ts'
 import { statesEntered } from '../../../infra/local/states/history.ts'
 import { conditionOf } from '../../contracts/controller-driver.ts'
 import { appliedAt, type DrivenState, tofuFleet } from '../../contracts/tofu-driver.ts'
+import { ApiRefused } from '../cluster/api.ts'
 import type { RunningCluster } from '../cluster/cluster.ts'
 import { kinds } from '../cluster/kinds.ts'
 import { deploymentKey } from '../cluster/tofu-controller-deployment.ts'
@@ -130,11 +131,13 @@ export class UnlockWorld {
     })
   }
 
-  /** Waits until the unlock's execution has entered one of these states. */
-  async entered(host: Host, { unlock }: UnlockRun, ...states: readonly string[]): Promise<void> {
-    await eventually(states.join(' or '), async () => {
-      const own = statesOf(host, unlock)
-      return states.some((state) => own.includes(state)) || undefined
+  /** Waits until the unlock's execution has entered a state. Rejects where it ends without. */
+  async entered(host: Host, run: UnlockRun, state: string): Promise<void> {
+    await eventually(state, async () => {
+      const states = statesOf(host, run.unlock)
+      if (states.includes(state)) return true
+      if (states.includes('Outcome')) throw new Error(`${state} was not entered:\n${await this.story(host, run)}`)
+      return undefined
     })
   }
 
@@ -159,8 +162,16 @@ export class UnlockWorld {
     ].join('\n')
   }
 
-  stop(): Promise<void> {
-    return this.driver.stop()
+  /** Its objects go at once: a controller that has lost their source would work on their deletion for ever. */
+  async stop(): Promise<void> {
+    const { api } = this.cluster
+    for (const { metadata } of await api.list(kinds.Terraform, { namespace: this.driver.namespace })) {
+      const key = { ...kinds.Terraform, namespace: this.driver.namespace, name: metadata.name }
+      await api.delete(key)
+      // There is none any more where the controller was quicker.
+      if (await api.find(key)) await api.patch(key, { metadata: { finalizers: null } }).catch(ignoreMissing)
+    }
+    await this.driver.stop()
   }
 }
 
@@ -168,6 +179,10 @@ export class UnlockWorld {
 export function statesOf({ interpreter }: Host, unlock: string): string[] {
   const found = interpreter.list({ machine: 'guarded-unlock' }).find(({ name }) => name === unlock)
   return found ? statesEntered(interpreter.history(found.executionArn)) : []
+}
+
+function ignoreMissing(error: unknown): void {
+  if (!(error instanceof ApiRefused && error.status === 404)) throw error
 }
 
 /** The first answer of `look` that is not undefined. */

@@ -130,6 +130,17 @@ describe('asked again', () => {
   })
 })
 
+it('takes nothing from a later try that has asked meanwhile', async () => {
+  const write = ledger.writeApproval.bind(ledger)
+  ledger.writeApproval = async (approval) => {
+    ledger.writeApproval = write
+    await ask('later')
+    return write(approval)
+  }
+  await expect(ask('earlier')).rejects.toMatchObject({ name: 'UnlockMoved' })
+  expect((await stored()).token).toBe('later')
+})
+
 describe('asks nobody', () => {
   it.each([
     ['ana', 3, '3 people have to agree, and beside ana the fleet names only bob, carol'],

@@ -1,0 +1,3 @@
+import { livesFrom, runsPerFile } from './random-lives.ts'
+
+livesFrom(3 * runsPerFile)
