@@ -8,6 +8,7 @@ import { Lockstep } from './lockstep/lockstep.ts'
 import { RandomFaults } from './lockstep/random-faults.ts'
 import { Random } from './random.ts'
 import { isAt, type Scenario, scenarioOf } from './scenario.ts'
+import { toldChange } from './told-change.ts'
 import { Truth, type Wrong } from './truth.ts'
 import { deployment } from './world/names.ts'
 import { World } from './world/world.ts'
@@ -49,32 +50,20 @@ export async function chaosRun({ seed, double, ...given }: RunOptions): Promise<
   const trace = told && ((line: string) => told(`${new Date(clock.now()).toISOString().slice(11, 23)} ${line}`))
   const truth = new Truth({ now: clock.now, writer: () => host.writer })
   const world = new World({ clock, random: random.fork(), truth, begin: scenario.begin })
-  if (trace)
-    world.api.follow((key, { type, object, previous }) => {
-      if (key.startsWith('Lease/') || (key.startsWith('Pod/') && type === 'MODIFIED')) return
-      const brief = (o: typeof object | undefined) =>
-        o &&
-        JSON.stringify({
-          s: o.spec?.suspend,
-          r: o.spec?.replicas,
-          tf: o.spec?.tfstate,
-          a: Object.keys(o.metadata.annotations ?? {}),
-          c: o.status?.conditions?.map(
-            (c: { type: string; status: string; message: string }) => `${c.type}=${c.status} ${c.message}`,
-          ),
-          p: o.status?.plan?.pending,
-          l: o.status?.lock?.pending,
-        })
-      const [b, a] = [brief(previous), brief(object)]
-      if (a !== b) trace(`      ${world.api.isLockstep ? 'LOCKSTEP' : ''} ${type} ${key} ${a}`)
+  if (trace) {
+    world.api.follow((key, event) => {
+      const line = toldChange(key, event)
+      if (line !== undefined) trace(`      ${world.api.isLockstep ? 'LOCKSTEP: ' : ''}${line}`)
     })
+  }
   const host: Lockstep = new Lockstep({
     ...{ clock, random: random.fork(), truth, world, double, trace },
-    faults: given.faults ?? new RandomFaults(random.fork(), scenario),
+    faults: given.faults ?? new RandomFaults(random.fork(), scenario, start),
     eventsLost: scenario.eventsLost,
     beforeCall: (call) => {
       if (scenario.stops.some((when) => isAt(when, call))) host.stopAnExecution()
       if (scenario.restarts.some((when) => isAt(when, call))) void host.restartHost()
+      if (scenario.losses.some((when) => isAt(when, call))) host.loseLedger()
       for (const { when, act } of scenario.doingsAtCalls) {
         if (!isAt(when, call)) continue
         trace?.(`* at a call: ${act}`)

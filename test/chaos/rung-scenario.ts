@@ -29,6 +29,7 @@ export function rungScenario(rung: Rung): Scenario {
     fate,
     doings: fate === 'loud ghost' || fate === 'silent ghost' ? doings[fate] : [],
     ...{ doingsAtCalls: [], faultRate: 0, eventsLost: 0, stops: [], restarts: [], asks: [], extraScans: [] },
+    ...{ losses: [], outages: [] },
     until: 14 * minute,
   }
 }

@@ -1,4 +1,4 @@
-import type { Call } from './lockstep/fault.ts'
+import type { Call, PortName } from './lockstep/fault.ts'
 import type { Random } from './random.ts'
 import type { Backend } from './world/lock-place.ts'
 import { database, release, root, vpc } from './world/names.ts'
@@ -21,6 +21,9 @@ export const fates = [
 ] as const
 export type Fate = (typeof fates)[number]
 
+/** Those that leave a lock behind that is to be unlocked. */
+const ghosts: readonly Fate[] = ['loud ghost', 'silent ghost', 'half taken', 'lost machine']
+
 /** Something that somebody does. */
 export interface Doing {
   /** Milliseconds after the beginning. */
@@ -37,6 +40,13 @@ export interface DoingAtCall {
   readonly act: Act
 }
 
+/** Nothing is answered at one of the ports. Milliseconds after the beginning. */
+export interface Outage {
+  readonly port: PortName
+  readonly from: number
+  readonly until: number
+}
+
 export interface Scenario {
   readonly begin: Beginning
   readonly fate: Fate
@@ -49,6 +59,9 @@ export interface Scenario {
   readonly stops: readonly AtCall[]
   /** When the host is killed and started again. */
   readonly restarts: readonly AtCall[]
+  /** When the ledger loses all that it has. */
+  readonly losses: readonly AtCall[]
+  readonly outages: readonly Outage[]
   /** When a person asks for an unlock. Milliseconds after the beginning. */
   readonly asks: readonly number[]
   readonly extraScans: readonly number[]
@@ -68,9 +81,9 @@ const anybody: readonly Act[] = [
 
 /** What happens in one run. */
 export function scenarioOf(random: Random): Scenario {
-  const fate = random.pick(fates)
+  const fate = random.pick(random.chance(0.4) ? ghosts : fates)
   const dies = random.between(40, 200) * second
-  const until = random.between(10, 18) * minute
+  const until = random.between(13, 20) * minute
   const doings: Doing[] = [...fateOf(fate, dies, random)]
   for (let left = random.pick([0, 0, 1, 2, 4]); left > 0; left--) {
     doings.push({ at: random.between(0, until), act: random.pick(anybody) })
@@ -93,6 +106,11 @@ export function scenarioOf(random: Random): Scenario {
     eventsLost: random.pick([0, 0, 1]),
     stops: random.chance(0.3) ? [atCall(random)] : [],
     restarts: random.chance(0.15) ? [atCall(random)] : [],
+    losses: random.chance(0.04) ? [atCall(random)] : [],
+    outages: times(0.12).map((from) => {
+      const port = random.pick<PortName>(['ledger', 'locks', 'states', 'cluster', 'events'])
+      return { port, from, until: from + random.pick([30 * second, 4 * minute, 50 * minute]) }
+    }),
     asks: times(0.4),
     extraScans: [...times(0.3), ...times(0.3)],
     until: Math.max(until, ...doings.map(({ at }) => at)),

@@ -40,6 +40,8 @@ interface Field {
   atIntent: unknown
   /** The unlock that has made it another one than it was, and has not put it back. */
   alteredBy: string | undefined
+  /** When that was. */
+  alteredAt: number
 }
 
 export interface TruthOptions {
@@ -82,7 +84,14 @@ export class Truth {
     for (const [key, object] of objects) {
       for (const [field, value] of fieldsOf(key, object)) {
         this.fields.set(field, {
-          ...{ value, wanted: value, atIntent: value, theirsAt: Number.NEGATIVE_INFINITY, alteredBy: undefined },
+          ...{
+            value,
+            wanted: value,
+            atIntent: value,
+            theirsAt: Number.NEGATIVE_INFINITY,
+            alteredBy: undefined,
+            alteredAt: 0,
+          },
         })
       }
     }
@@ -110,9 +119,10 @@ export class Truth {
     }
   }
 
-  /** Whether a field is as an unlock has made it. */
-  isAltered(name: string): boolean {
-    return this.fields.get(name)?.alteredBy !== undefined
+  /** When an unlock made a field what it is; undefined where it is as it was, or as somebody else has made it. */
+  alteredAt(name: string): number | undefined {
+    const field = this.fields.get(name)
+    return field?.alteredBy === undefined ? undefined : field.alteredAt
   }
 
   audit(unlock: string, id: string): void {
@@ -182,6 +192,7 @@ export class Truth {
       this.wrong('two unlocks at a time', `${by} changes ${name}, while ${alteredBy} holds ${other}`)
     }
     field.alteredBy = by
+    field.alteredAt = this.options.now()
   }
 
   private noteIntent({ metadata }: KubernetesObject): void {

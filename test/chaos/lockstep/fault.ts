@@ -12,9 +12,11 @@ export interface Call {
   readonly writes: boolean
   /** The function that makes it. */
   readonly by: string
+  /** Milliseconds since the epoch. */
+  readonly at: number
 }
 
-export type Counts = 'index' | 'ofUnlock' | 'change'
+export type Counts = 'index' | 'ofUnlock' | 'change' | 'at'
 
 export type PortName = 'cluster' | 'ledger' | 'locks' | 'states' | 'events' | 'tasks'
 

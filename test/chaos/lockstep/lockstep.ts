@@ -86,6 +86,18 @@ const fleet: Fleet = parseFleet({
 
 const linkSecrets = { current: 'a secret of the tests, which is long enough' }
 
+const cluster = 'staging'
+
+/**
+ * What a scan does for a cluster, in this order, whatever of it fails. It is the order of the state machine `lock-scan`,
+ * which would take most of the time of a run.
+ */
+export const scanOrder = ['judge', 'unlock-watch', 'unlock-act'] as const
+
+interface Started {
+  readonly start: readonly { readonly name: string; readonly input: object }[]
+}
+
 export interface LockstepOptions {
   readonly clock: ChaosClock
   readonly random: Random
@@ -103,7 +115,7 @@ export interface LockstepOptions {
 
 /** Lockstep itself: its functions and its state machine as they are deployed, over stores in memory. */
 export class Lockstep {
-  readonly ledger: ChaosLedger
+  ledger: ChaosLedger
   /** Calls of ports so far. */
   calls = 0
   private unlockCalls = 0
@@ -157,24 +169,31 @@ export class Lockstep {
     return this.interpreter.list().map(({ name, status, cause }) => ({ name, status, cause }))
   }
 
-  /** What schedules `lock-scan` does. */
+  /** What `lock-scan` does. */
   async scan(): Promise<void> {
     const execution = `scan-${++this.scans}`
     this.scanning++
     try {
-      // Each of them that fails leaves the others to do their work.
-      await this.invoke('judge', { execution, cluster: 'staging' }).catch(() => {})
-      await this.invoke('unlock-watch', { cluster: 'staging' }).catch(() => {})
-      const answer = await this.invoke('unlock-act', { clusters: ['staging'] }).catch(() => ({ start: [] }))
-      for (const { name, input } of (answer as { start: { name: string; input: object }[] }).start) {
-        this.startUnlock(name, { ...input })
+      const payloads = {
+        judge: { execution, cluster },
+        'unlock-watch': { cluster },
+        'unlock-act': { clusters: [cluster] },
+      }
+      for (const name of scanOrder) {
+        // One that fails leaves the others to do their work.
+        const answer = await this.invoke(name, payloads[name]).catch(() => undefined)
+        if (name === 'unlock-act') this.startAll(answer as Started | undefined)
       }
     } finally {
       this.scanning--
     }
   }
 
-  startUnlock(name: string, input: object): void {
+  private startAll(answer: Started | undefined): void {
+    for (const { name, input } of answer?.start ?? []) this.startUnlock(name, input)
+  }
+
+  private startUnlock(name: string, input: object): void {
     try {
       this.options.trace?.(`start ${name}`)
       this.interpreter.start({ machine: 'guarded-unlock', name, input: JSON.parse(JSON.stringify(input)) })
@@ -200,6 +219,13 @@ export class Lockstep {
     for (const invocation of this.invocations) invocation.kill()
     await this.interpreter.close()
     this.interpreter = this.newInterpreter()
+  }
+
+  /** The ledger loses everything, and with it whoever was at work: what an unlock has left stands on the cluster alone. */
+  loseLedger(): void {
+    for (const invocation of this.invocations) invocation.kill()
+    for (const { executionArn } of this.interpreter.list({ status: 'RUNNING' })) this.interpreter.stop(executionArn)
+    this.ledger = new ChaosLedger(this.options.clock, this.options)
   }
 
   private newInterpreter(): Interpreter {
@@ -263,6 +289,7 @@ export class Lockstep {
     const isChange = isOfUnlock && call.writes && (call.port === 'cluster' || call.port === 'locks')
     const whole: Call = {
       ...call,
+      at: this.options.clock.now(),
       index: this.calls++,
       ofUnlock: isOfUnlock ? this.unlockCalls++ : undefined,
       change: isChange ? this.changes++ : undefined,

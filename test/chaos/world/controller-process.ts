@@ -45,13 +45,14 @@ export interface ControllerOptions {
   readonly work: Readonly<Record<TerraformKey, Work>>
   /** What the source serves now. */
   readonly revision: () => string
-  /** Whether it ends because Lockstep has scaled it to zero. */
-  readonly isStoppedByLockstep: () => boolean
+  /** When Lockstep scaled it to zero, if that is why it ends. */
+  readonly stoppedAt: () => number | undefined
 }
 
 interface Run {
   readonly key: TerraformKey
   readonly token: string | undefined
+  readonly beganAt: number
   /** Of its runner. */
   pod: string | undefined
   isOver: boolean
@@ -116,11 +117,12 @@ export class ControllerProcess implements Program {
     if (run) this.later(1_000, () => this.fail(run, 'TFExecApplyFailed', 'terraform session error'))
   }
 
-  private interrupt({ key }: Run): void {
-    const { work, truth, isStoppedByLockstep } = this.options
+  private interrupt({ key, beganAt }: Run): void {
+    const { work, truth, stoppedAt } = this.options
     const { process } = work[key]
     if (!process?.alive) return
-    if (isStoppedByLockstep()) truth.wrong('live run interrupted', `${process.name} for ${key}`)
+    // One that began when that was under way already could not be waited for.
+    if (beganAt < (stoppedAt() ?? 0)) truth.wrong('live run interrupted', `${process.name} for ${key}`)
     process.interrupt()
   }
 
@@ -132,7 +134,7 @@ export class ControllerProcess implements Program {
       this.edit(key, (status) => handled(status, object, token))
       return
     }
-    const run: Run = { key, token, pod: undefined, isOver: false }
+    const run: Run = { key, token, beganAt: this.options.clock.now(), pod: undefined, isOver: false }
     this.runs.set(key, run)
     this.edit(key, (status) => {
       this.condition(status, 'Reconciling', 'True', 'Progressing', 'Reconciliation in progress')

@@ -7,14 +7,14 @@ import { deployment, type TerraformKey } from './names.ts'
 import type { NodeName, Nodes } from './nodes.ts'
 import type { Pods, Program } from './pods.ts'
 
-export interface ControllersOptions extends Omit<ControllerOptions, 'isStoppedByLockstep'> {
+export interface ControllersOptions extends Omit<ControllerOptions, 'stoppedAt'> {
   readonly clock: ChaosClock
   readonly random: Random
   readonly api: Api
   readonly nodes: Nodes
   readonly pods: Pods
-  /** Whether the replicas are as Lockstep has set them. */
-  readonly isHeld: () => boolean
+  /** When Lockstep set the replicas; undefined where they are not as it has set them. */
+  readonly scaledAt: () => number | undefined
 }
 
 const podLabels = { app: 'tofu-controller' }
@@ -26,7 +26,7 @@ export class Controllers {
   private leader: { readonly uid: string; readonly process: ControllerProcess } | undefined
   private readonly standby: { readonly uid: string; readonly lead: () => void }[] = []
   private count = 0
-  private isStoppedByLockstep = false
+  private stoppedAt: number | undefined
 
   constructor(options: ControllersOptions) {
     this.options = options
@@ -75,12 +75,12 @@ export class Controllers {
   }
 
   private reconcile(): void {
-    const { api, pods, isHeld } = this.options
+    const { api, pods, scaledAt } = this.options
     if (api.down) return void this.options.clock.act(5_000, () => this.reconcile())
     const wanted: number = api.get(deployment)?.spec?.replicas ?? 0
     const there = [...this.pods].filter(([, key]) => !api.get(key)?.metadata.deletionTimestamp)
     for (const [, key] of there.slice(wanted)) {
-      this.isStoppedByLockstep = isHeld()
+      this.stoppedAt = scaledAt()
       api.remove(key)
     }
     for (let missing = wanted - there.length; missing > 0; missing--) {
@@ -94,9 +94,9 @@ export class Controllers {
   private started(uid: string): Program {
     let own: ControllerProcess | undefined
     const lead = () => {
-      own = new ControllerProcess({ ...this.options, isStoppedByLockstep: () => this.isStoppedByLockstep })
+      own = new ControllerProcess({ ...this.options, stoppedAt: () => this.stoppedAt })
       this.leader = { uid, process: own }
-      this.isStoppedByLockstep = false
+      this.stoppedAt = undefined
     }
     if (this.leader) this.standby.push({ uid, lead })
     else lead()

@@ -102,7 +102,7 @@ export class World {
     this.controllers = new Controllers({
       ...{ clock, random: random.fork(), api: this.api, nodes: this.nodes, pods: this.pods, place: this.place, truth },
       ...{ work: this.work, revision: () => `main@sha1:${`${this.revision}`.padStart(40, '0')}` },
-      isHeld: () => truth.isAltered(`${deployment} replicas`),
+      scaledAt: () => truth.alteredAt(`${deployment} replicas`),
     })
   }
 

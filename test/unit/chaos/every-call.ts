@@ -75,10 +75,10 @@ export function everyCall(rung: Rung): void {
       const wrong: unknown[] = []
       for (const { ofUnlock = 0, ...call } of (await calls(play)).filter(isChange)) {
         for (const acts of others) {
-          for (const at of [ofUnlock, ofUnlock + 1]) {
-            const doingsAtCalls = acts.map((act) => ({ when: { call: at }, act }))
+          for (const before of [ofUnlock, ofUnlock + 1]) {
+            const doingsAtCalls = acts.map((act) => ({ when: { call: before }, act }))
             const { wrongs } = await play({ doingsAtCalls })
-            if (wrongs.length > 0) wrong.push({ at, ...call, acts, wrongs })
+            if (wrongs.length > 0) wrong.push({ before, ...call, acts, wrongs })
           }
         }
       }
