@@ -67,7 +67,7 @@ it('rolls the demo out, tells it in JSON and nothing else, and ends with 0', asy
 })
 
 it('goes on with a runner that is killed in the middle of a rollout, and with a holder that lives', async () => {
-  const { stdout, stderr } = await runUntil('That was the demo', '--json', '--speed', '20')
+  const { stdout, stderr } = await runUntil('That was the demo', '--json', '--speed', '8')
   expect(stderr).toBe('')
   const all = lines(stdout)
   const results = all.filter(({ type }) => type === 'result')
@@ -79,8 +79,6 @@ it('goes on with a runner that is killed in the middle of a rollout, and with a 
   expect(of('Terraform/flux-system/vpc')).toEqual([
     expect.stringMatching(/^refused, and all is as it was: its pod and its container run/),
   ])
-  // In production two people have to agree.
-  expect(of('Terraform/billing/invoices')).toEqual(['people are asked to agree'])
   const said = all.map(({ message = '' }) => message).join('\n')
   expect(said).toMatch(/From the verdict "stale" to Ready: .* of simulated time/)
 })

@@ -55,11 +55,12 @@ export class ServedHost {
     const states = await startLocalStates({ clock, activity: noActivity })
     const { openBackend } = states
     const simulated = await startSimulatedFleet({ fleet, clock, activity: noActivity, openBackend })
-    const tree = await readManifestTree('test/fixtures/fleet')
-    // The demo's ghost lock is in the other cluster.
-    const ghost = tree.get('clusters/production/billing.yaml') ?? []
-    const ours = new Map([...tree, ['clusters/staging/billing.yaml', ghost]])
-    await loadTree(simulated, fleet, ours, JSON.parse(payload).before)
+    const tree = new Map(await readManifestTree('test/fixtures/fleet'))
+    // The demo's ghost lock is in the other cluster, beside what a push touches.
+    for (const name of ['billing.yaml', 'kustomization.yaml']) {
+      tree.set(`clusters/staging/${name}`, tree.get(`clusters/production/${name}`) ?? [])
+    }
+    await loadTree(simulated, fleet, tree, JSON.parse(payload).before)
     for (const { simulation } of simulated.clusters.values()) simulation.start()
     const eksClient = (region: string) =>
       new EKSClient({ region, endpoint: simulated.eks.url, credentials: localCredentials })

@@ -279,13 +279,17 @@ test('one of two ghosts is not waited for by the other, whichever is proven dead
 })
 
 test('what a person suspends in the middle stays so, and the unlock goes on', async () => {
-  const { unlock, before } = await quiescingUpTo('StopController', onS3('other', [table]))
-  // As flux suspend does: it is suspended already, by us.
-  locked.world.edit(keyOf('other'), ({ spec }) => {
-    spec.suspend = false
-  })
-  locked.world.edit(keyOf('other'), ({ spec }) => {
-    spec.suspend = true
+  await start(onS3('vpc', [table]), onS3('other', [table]))
+  await locked.silentGhost('vpc')
+  const before = locked.fields()
+  const suspend = (value: boolean) =>
+    locked.world.edit(keyOf('other'), ({ spec }) => {
+      spec.suspend = value
+    })
+  // No controller is there that would begin a run in between.
+  const unlock = await locked.enters('JudgeAgain', () => {
+    suspend(false)
+    suspend(true)
   })
   const { run } = await locked.ended(unlock)
   expect(run.outcome).toBe('unlocked')

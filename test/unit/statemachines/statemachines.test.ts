@@ -21,8 +21,15 @@ const tasks = Object.entries(rollout).filter(([, state]) => state.Type === 'Task
 
 /** Errors that can pass; everything else would fail the same way again. */
 const passing = new Set([
-  ...['ClaimBusy',
-  'UnlockUnderWay', 'ClusterUnavailable', 'ClusterThrottled', 'ClusterConflict', 'LedgerUnavailable', 'RolloutMoved'],
+  ...[
+    'ClaimBusy',
+    'UnlockUnderWay',
+    'ClusterUnavailable',
+    'ClusterThrottled',
+    'ClusterConflict',
+    'LedgerUnavailable',
+    'RolloutMoved',
+  ],
   ...['States.Timeout', 'Lambda.ServiceException', 'Lambda.AWSLambdaException', 'Lambda.SdkClientException'],
   ...['Lambda.ClientExecutionTimeoutException', 'Lambda.TooManyRequestsException'],
 ])
