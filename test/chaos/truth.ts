@@ -75,6 +75,11 @@ export class Truth {
     this.wrongs.push({ what, details, at })
   }
 
+  /** Processes so far. */
+  get holderCount(): number {
+    return this.holders.size
+  }
+
   holds(holder: Holder): void {
     this.holders.set(holder.id, holder)
   }

@@ -35,8 +35,6 @@ export interface DiesTaking {
 
 export type TofuEnd = { readonly is: 'done' | 'interrupted' } | { readonly is: 'locked'; readonly by: string }
 
-let processes = 0
-
 /** One run of OpenTofu: it takes the lock, works, writes the state, and releases the lock, unless it is killed. */
 export class TofuProcess implements Holder {
   readonly id: string
@@ -48,7 +46,7 @@ export class TofuProcess implements Holder {
 
   constructor(options: TofuOptions) {
     this.options = options
-    this.id = idOf(++processes, options.random)
+    this.id = idOf(options.truth.holderCount, options.random)
     this.name = `${options.operation} of ${options.who}`
     options.truth.holds(this)
     if (options.atOnce) this.begin()
