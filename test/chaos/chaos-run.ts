@@ -3,15 +3,15 @@ import type { Rung } from '../../functions/lib/unlock/rung.ts'
 import type { UnlockOutcome } from '../../functions/lib/unlock/unlock-run.ts'
 import { ChaosClock } from './chaos-clock.ts'
 import type { Double } from './lockstep/double.ts'
-import type { Faults } from './lockstep/fault.ts'
+import type { Call, Faults } from './lockstep/fault.ts'
 import { Lockstep } from './lockstep/lockstep.ts'
 import { RandomFaults } from './lockstep/random-faults.ts'
 import { Random } from './random.ts'
-import { isAt, type Scenario, scenarioOf } from './scenario.ts'
+import { type AtCall, isAt, type Scenario, scenarioOf } from './scenario.ts'
 import { toldChange } from './told-change.ts'
 import { Truth, type Wrong } from './truth.ts'
 import { deployment } from './world/names.ts'
-import { World } from './world/world.ts'
+import { type Act, World } from './world/world.ts'
 
 /** How a run ended. */
 export interface RunReport {
@@ -56,28 +56,18 @@ export async function chaosRun({ seed, double, ...given }: RunOptions): Promise<
       if (line !== undefined) trace(`      ${world.api.isLockstep ? 'LOCKSTEP: ' : ''}${line}`)
     })
   }
+  const act = (what: Act) => {
+    trace?.(`* ${what}`)
+    world.act(what)
+  }
   const host: Lockstep = new Lockstep({
     ...{ clock, random: random.fork(), truth, world, double, trace },
     faults: given.faults ?? new RandomFaults(random.fork(), scenario, start),
     eventsLost: scenario.eventsLost,
-    beforeCall: (call) => {
-      if (scenario.stops.some((when) => isAt(when, call))) host.stopAnExecution()
-      if (scenario.restarts.some((when) => isAt(when, call))) void host.restartHost()
-      if (scenario.losses.some((when) => isAt(when, call))) host.loseLedger()
-      for (const { when, act } of scenario.doingsAtCalls) {
-        if (!isAt(when, call)) continue
-        trace?.(`* at a call: ${act}`)
-        world.act(act)
-      }
-    },
+    beforeCall: (call) => happenAt(call, scenario, host, act),
   })
   if (scenario.fate === 'half taken') world.dieTakingTheLock()
-  for (const { at, act } of scenario.doings) {
-    clock.act(at, () => {
-      trace?.(`* ${act}`)
-      world.act(act)
-    })
-  }
+  for (const { at, act: what } of scenario.doings) clock.act(at, () => act(what))
   for (const at of scenario.asks) clock.after(at, () => void host.ask())
   for (const at of scenario.extraScans) clock.after(at, () => void host.scan())
   host.start()
@@ -86,14 +76,18 @@ export async function chaosRun({ seed, double, ...given }: RunOptions): Promise<
   truth.end()
   const unlocks = await host.ledger.listUnlockRuns('staging', 100)
   return {
-    ...{ seed, wrongs: truth.wrongs, unlocked: truth.unlocked },
-    ...{
-      unlocks: host.outcomes().length,
-      calls: host.calls,
-      fate: scenario.fate,
-      ways: unlocks.map(({ rung, outcome }) => ({ rung, outcome })),
-    },
+    ...{ seed, fate: scenario.fate, wrongs: truth.wrongs, unlocked: truth.unlocked },
+    ...{ unlocks: host.unlocks, calls: host.calls, ways: unlocks.map(({ rung, outcome }) => ({ rung, outcome })) },
   }
+}
+
+/** What is to happen right before a call. */
+function happenAt(call: Call, scenario: Scenario, host: Lockstep, act: (what: Act) => void): void {
+  const isNow = (when: AtCall) => isAt(when, call)
+  if (scenario.stops.some(isNow)) host.stopAnExecution()
+  if (scenario.restarts.some(isNow)) void host.restartHost()
+  if (scenario.losses.some(isNow)) host.loseLedger()
+  for (const { when, act: what } of scenario.doingsAtCalls) if (isNow(when)) act(what)
 }
 
 /** Nothing happens any more but what follows from what has happened. */

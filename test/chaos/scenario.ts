@@ -98,15 +98,17 @@ export function scenarioOf(random: Random): Scenario {
     doingsAtCalls.push({ when: atCall(random), act: random.pick(anybody) })
   }
   if (random.chance(0.2)) meanwhile(random, dies, doings, doingsAtCalls)
+  const losses = random.chance(0.04) ? [atCall(random)] : []
+  // Where the ledger loses everything there is only the annotation: without that nobody could know.
+  const can = ({ act }: { readonly act: Act }) => losses.length === 0 || act !== 'a person removes the annotation'
   const times = (probability: number) => (random.chance(probability) ? [random.between(6 * minute, until)] : [])
   return {
     begin: beginningOf(random, fate),
-    ...{ fate, doings, doingsAtCalls },
+    ...{ fate, losses, doings: doings.filter(can), doingsAtCalls: doingsAtCalls.filter(can) },
     faultRate: random.pick([0, 0, 0.005, 0.02, 0.06]),
     eventsLost: random.pick([0, 0, 1]),
     stops: random.chance(0.3) ? [atCall(random)] : [],
     restarts: random.chance(0.15) ? [atCall(random)] : [],
-    losses: random.chance(0.04) ? [atCall(random)] : [],
     outages: times(0.12).map((from) => {
       const port = random.pick<PortName>(['ledger', 'locks', 'states', 'cluster', 'events'])
       return { port, from, until: from + random.pick([30 * second, 4 * minute, 50 * minute]) }

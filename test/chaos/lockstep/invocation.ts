@@ -42,6 +42,10 @@ export class Invocation {
     this.crashed.catch(() => {})
   }
 
+  get isAlive(): boolean {
+    return !this.isDead
+  }
+
   /** Ends the process; nobody is told. */
   kill(): void {
     this.isDead = true

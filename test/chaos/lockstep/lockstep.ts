@@ -72,6 +72,8 @@ const minute = 60_000
 
 /** How long a function may take that no state machine waits for, in milliseconds. */
 const functionMs = 5 * minute
+/** How long any of them may take at most. */
+const longestFunctionMs = 15 * minute
 
 /** How long a lock must be old, and how long nothing may move: as short as leaves time for things to happen. */
 const fleet: Fleet = parseFleet({
@@ -126,6 +128,7 @@ export class Lockstep {
   private readonly tasks = new InterpreterTaskTokens(() => this.interpreter)
   private interpreter: Interpreter
   private writing: Invocation | undefined
+  /** Those that have not ended by themselves. */
   private readonly invocations = new Set<Invocation>()
   private scans = 0
   private scanning = 0
@@ -159,14 +162,15 @@ export class Lockstep {
     this.isCalm = true
   }
 
-  /** Executions that run, and scans. */
+  /** No execution runs, no scan, and no process that nobody waits for any more. */
   get isIdle(): boolean {
-    return this.scanning === 0 && this.interpreter.list({ status: 'RUNNING' }).length === 0
+    const isWorking = [...this.invocations].some(({ isAlive }) => isAlive)
+    return this.scanning === 0 && !isWorking && this.interpreter.list({ status: 'RUNNING' }).length === 0
   }
 
-  /** How executions of the unlock have ended, the newest first. */
-  outcomes(): { readonly name: string; readonly status: string; readonly cause: string | undefined }[] {
-    return this.interpreter.list().map(({ name, status, cause }) => ({ name, status, cause }))
+  /** How many executions of the unlock there were. */
+  get unlocks(): number {
+    return this.interpreter.list().length
   }
 
   /** What `lock-scan` does. */
@@ -268,19 +272,22 @@ export class Lockstep {
     signal?.addEventListener('abort', () => {
       if ((signal.reason as { error?: string } | undefined)?.error === 'States.Timeout') invocation.kill()
     })
-    const cancel = signal ? () => {} : clock.after(functionMs, () => invocation.timeOut())
+    const cancel = clock.after(signal ? longestFunctionMs : functionMs, () => invocation.timeOut())
     trace?.(`  ${name} ${JSON.stringify(payload)}`)
     try {
       const work = bindStep(step, () => this.portsOf(invocation))(payload)
+      // Whoever is not waited for any more still works.
+      const over = () => {
+        cancel()
+        this.invocations.delete(invocation)
+      }
+      work.then(over, over)
       const answer = await Promise.race([work, invocation.crashed])
       trace?.(`  ${name} -> ${JSON.stringify(answer)}`)
       return answer
     } catch (error) {
       trace?.(`  ${name} failed: ${String(error)}`)
       throw error
-    } finally {
-      cancel()
-      this.invocations.delete(invocation)
     }
   }
 

@@ -104,10 +104,6 @@ export class LockPlace {
     return object === vpc ? this : { take: () => undefined, release: () => {} }
   }
 
-  get parts(): number {
-    return partsOf[this.backend].length
-  }
-
   /** The id of whoever is in the way; undefined once it is taken. `until`: after how many parts its taker dies. */
   take(id: string, raw: string, at: number, until = Number.POSITIVE_INFINITY): string | undefined {
     for (const [index, address] of partsOf[this.backend].entries()) {

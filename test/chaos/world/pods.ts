@@ -17,7 +17,6 @@ interface Pod {
   readonly uid: string
   readonly node: NodeName
   readonly container: string
-  readonly startedAt: number
   program: Program | undefined
   restarts: number
   isEnding: boolean
@@ -69,7 +68,7 @@ export class Pods {
     const made = this.api.create(key, manager, { labels, spec })
     const uid = made.metadata.uid ?? ''
     const pod: Pod = {
-      ...{ key, uid, node, container, startedAt: this.clock.now(), program: undefined, restarts: 0 },
+      ...{ key, uid, node, container, program: undefined, restarts: 0 },
       ...{ isEnding: false, hasEnded: false, isGone: false },
     }
     this.pods.set(uid, pod)

@@ -247,11 +247,6 @@ export class World {
     this.work[vpc].dies = { parts: 1, then }
   }
 
-  /** Whether somebody works on the state. */
-  get isHeldAlive(): boolean {
-    return this.laptop?.alive === true || this.work[vpc].process?.alive === true
-  }
-
   /** What lasts ends: machines come back or are lost, people put their things down, long applies finish. */
   calm(): void {
     this.api.down = false
