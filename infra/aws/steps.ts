@@ -45,8 +45,14 @@ const plans = {
     ...{ stores: 'reads locks and states', tells: true },
   },
   'unlock-ask': { does: 'asks people to agree to an unlock', ledger: 'unlocks', clusters: 'judges', minutes: 2 },
-  'unlock-begin': { does: 'writes down what an unlock changes', ledger: 'unlocks', clusters: 'unlocks', minutes: 2 },
-  'unlock-fence': { does: 'fences a locked state', ledger: 'unlocks', clusters: 'unlocks', minutes: 15 },
+  'unlock-begin': {
+    ...{ does: 'writes down what an unlock changes', ledger: 'unlocks', clusters: 'unlocks', minutes: 5 },
+    ...{ stores: 'reads locks and states', tells: true },
+  },
+  'unlock-fence': {
+    ...{ does: 'fences a locked state', ledger: 'unlocks', clusters: 'unlocks', minutes: 15 },
+    ...{ stores: 'reads locks and states', tells: true },
+  },
   'unlock-back-up': {
     ...{ does: 'backs up a locked state', ledger: 'unlocks', clusters: 'unlocks', minutes: 5 },
     stores: 'backs up states',

@@ -7,6 +7,9 @@ export const gateAnnotation = 'lockstep.dev/gate'
 /** On tofu-controller's Deployment: the guarded unlock that is under way, and what it takes to put all of it back. */
 export const unlockAnnotation = 'lockstep.dev/unlock'
 
+/** On tofu-controller's Deployment while an unlock is put back: what it had sent before comes too late. */
+export const sealAnnotation = 'lockstep.dev/unlock-sealed'
+
 /** On an object that an unlock has left suspended, for a person to look at and resume: why. */
 export const heldAnnotation = 'lockstep.dev/held'
 

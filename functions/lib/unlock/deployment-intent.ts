@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { unlockAnnotation } from '../flux/annotations.ts'
+import { sealAnnotation, unlockAnnotation } from '../flux/annotations.ts'
 import { type Cluster, refKey } from '../kubernetes/cluster.ts'
 import { patchAsRead } from '../kubernetes/patch-as-read.ts'
 import { controllerSelector, isControllerByName } from '../locks/evidence/controller-evidence.ts'
@@ -28,6 +28,20 @@ export function writeOnDeployment(cluster: Cluster, intent: Intent): Promise<boo
     if (metadata.uid !== uid || (present !== undefined && present !== text)) return { answer: false }
     if (present === text) return { answer: true }
     return { answer: true, patch: annotated(text, metadata.resourceVersion) }
+  })
+}
+
+/**
+ * Makes the Deployment another version, once: a request to scale it that is still on its way then conflicts, and does not stop
+ * the controller under runs that were let go again. Throws ClusterError, UnexpectedShape.
+ */
+export function sealDeployment(cluster: Cluster, { unlock, deployment: { object, uid } }: Intent): Promise<void> {
+  return patchAsRead(cluster, refOfKey<'Deployment'>(object), (raw) => {
+    if (raw === undefined) return { answer: undefined }
+    const { metadata } = shaped(object, deploymentSchema, raw)
+    if (metadata.uid !== uid || metadata.annotations[sealAnnotation] === unlock) return { answer: undefined }
+    const body = { metadata: { annotations: { [sealAnnotation]: unlock } } }
+    return { answer: undefined, patch: { body, resourceVersion: metadata.resourceVersion } }
   })
 }
 
@@ -77,5 +91,6 @@ function unlockIn(text: string): string | undefined {
 }
 
 function annotated(text: string | null, resourceVersion: string) {
-  return { body: { metadata: { annotations: { [unlockAnnotation]: text } } }, resourceVersion }
+  const annotations = { [unlockAnnotation]: text, ...(text === null && { [sealAnnotation]: null }) }
+  return { body: { metadata: { annotations } }, resourceVersion }
 }

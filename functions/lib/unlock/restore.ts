@@ -4,7 +4,7 @@ import { type Cluster, ClusterError } from '../kubernetes/cluster.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { oneLine } from '../locks/evidence/one-line.ts'
 import { isHeld, type Standing, standingOf, undoChange } from './change.ts'
-import { readFromDeployment, removeFromDeployment } from './deployment-intent.ts'
+import { readFromDeployment, removeFromDeployment, sealDeployment } from './deployment-intent.ts'
 import { type Change, type ChangedField, type Intent, IntentUnreadable } from './intent.ts'
 import { clearPending, type Pending } from './stored-plan.ts'
 
@@ -140,6 +140,7 @@ class Restoring {
     const backwards = [...this.intent.changes].reverse()
     const of = (wanted: ChangedField) => backwards.filter(({ field }) => field === wanted)
     for (const change of of('forceUnlock')) await this.undo(change)
+    await this.seal(of('replicas'))
     const kept = await this.forgetStoredPlan()
     for (const change of [...of('replicas'), ...of('suspend')]) {
       if (change === kept) this.fail(change, 'the plan that is stored for it would be applied')
@@ -147,6 +148,20 @@ class Restoring {
     }
     const { undone, left, failed } = this
     return { unlock: this.intent.unlock, undone, left, failed }
+  }
+
+  /** Before anything is let go: a scale that is on its way would stop the controller under it. */
+  private async seal(scales: readonly Change[]): Promise<void> {
+    const { cluster } = this.ports
+    for (const change of scales) {
+      const standing = await this.tried(change, () => standingOf(cluster, change))
+      if (standing?.is !== 'before') continue
+      await this.tried(change, async () => {
+        await this.checkOpen()
+        await sealDeployment(cluster, this.intent)
+        return true
+      })
+    }
   }
 
   private async undo(change: Change): Promise<void> {

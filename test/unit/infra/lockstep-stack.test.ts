@@ -79,8 +79,8 @@ describe('permissions', () => {
     ['StepsUnlockAct', [...ledger, ...answers, 'states:SendTaskHeartbeat'].sort()],
     ['StepsUnlockAssess', [...ledger, ...tables, ...clusters, ...events, ...buckets].sort()],
     ['StepsUnlockAsk', [...ledger, ...clusters, ...answers, ...secret, 'sns:Publish'].sort()],
-    ['StepsUnlockBegin', [...ledger, ...clusters]],
-    ['StepsUnlockFence', [...ledger, ...clusters]],
+    ['StepsUnlockBegin', [...ledger, ...tables, ...clusters, ...events, ...buckets].sort()],
+    ['StepsUnlockFence', [...ledger, ...tables, ...clusters, ...events, ...buckets].sort()],
     ['StepsUnlockBackUp', [...ledger, ...clusters, ...versions, 's3:PutObject']],
     [
       'StepsUnlockDelete',
@@ -435,7 +435,9 @@ describe('unlocks', () => {
     expect(readers.map(({ id }) => id.replace('StepsUnlock', '')).sort()).toEqual([
       'Assess',
       'BackUp',
+      'Begin',
       'Delete',
+      'Fence',
       'PutBack',
       'Verify',
     ])
@@ -554,7 +556,7 @@ describe('the scan for locks', () => {
     const statements = policies
       .flatMap((policy) => policy.statements)
       .filter(({ Action }) => Action === 'events:PutEvents')
-    expect(statements).toHaveLength(5)
+    expect(statements).toHaveLength(7)
     for (const statement of statements)
       expect(statement).toMatchObject({ Condition: { StringEquals: { 'events:source': 'lockstep' } } })
   })

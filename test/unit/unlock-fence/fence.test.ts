@@ -1,12 +1,17 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { parseFleet } from '../../../functions/lib/fleet.ts'
+import { joinedLock } from '../../../functions/lib/locks/evidence/joined-lock.ts'
 import { silentLog } from '../../../functions/lib/log.ts'
-import type { ClusterPorts } from '../../../functions/lib/step.ts'
+import type { LockPorts } from '../../../functions/lib/step.ts'
 import { writeOnDeployment } from '../../../functions/lib/unlock/deployment-intent.ts'
 import type { Rung } from '../../../functions/lib/unlock/rung.ts'
 import type { Fence } from '../../../functions/lib/unlock/unlock-run.ts'
 import { fence } from '../../../functions/unlock-fence/fence.ts'
+import { twoPlaces } from '../../fixtures/cluster-now.ts'
+import { deadFor, type Scene } from '../../fixtures/lock-evidence.ts'
 import { MemoryLedger } from '../../fixtures/memory-ledger.ts'
+import { MemoryEvents, MemoryLockStore, MemoryStates } from '../../fixtures/memory-locks.ts'
+import { observationOf } from '../../fixtures/observations.ts'
 import {
   applier,
   type Before,
@@ -31,7 +36,16 @@ const before: Before = {
 const runner = 'Pod/flux-system/vpc-tf-runner'
 const manager = 'Pod/flux-system/tofu-controller-1'
 
+const [, item] = twoPlaces.parts
+const where = { ...twoPlaces, parts: item ? [item] : [] }
+const record = JSON.stringify({
+  ...{ ID: lock, Operation: 'OperationTypeApply', Info: '', Who: 'runner@vpc-tf-runner', Version: '1.12.1' },
+  ...{ Created: '2026-03-02T09:00:00Z', Path: 'fleet/vpc.tfstate' },
+})
+
 let world: UnlockWorld
+let table: MemoryLockStore
+let states: MemoryStates
 let ledger: MemoryLedger
 let time: number
 /** What happens at a time: the clock jumps from pause to pause. */
@@ -51,6 +65,8 @@ const clock = {
 beforeEach(() => {
   world = new UnlockWorld(before)
   ledger = new MemoryLedger(still)
+  table = new MemoryLockStore('DynamoDB table locks in eu-west-1')
+  states = new MemoryStates()
   time = 1_000
   later = []
 })
@@ -62,12 +78,25 @@ async function begun(rung: Exclude<Rung, 'controller-assisted'>, more: Partial<F
   await writeOnDeployment(world.cluster, intent)
   const planned = { hanging: [], drainMs: 600_000, stopMs: 300_000, runnerMs: 90_000, planMs: 900_000, ...more }
   const asked = { unlock, cluster: 'staging', place: 'p', lock, requestedBy: 'ana', reason: 'r', requestedAt: 1 }
-  await ledger.writeUnlockRun({ ...asked, object: vpc, rung, fence: planned, intent }, 0)
+  if (item) table.take(item, record)
+  const { parts } = joinedLock([...table.locks.values()])
+  const judged = { at: 1, rule: 'holder-dead', reasons: [], parts }
+  await ledger.writeUnlockRun({ ...asked, object: vpc, rung, fence: planned, intent, where, judged }, 0)
+  await saw({ sight: deadFor(10), pod: 'gone', record: { id: lock } })
 }
 
-const ports = (sliceMs = 3_600_000): ClusterPorts => ({
+/** What the scan tells of the lock whenever it looks. */
+async function saw(scene: Scene): Promise<void> {
+  const version = ((await ledger.readObservation('p'))?.version ?? 0) + 1
+  await ledger.writeObservation(observationOf(scene, { key: 'p', cluster: 'staging', version }))
+}
+
+const ports = (sliceMs = 3_600_000): LockPorts => ({
   ...{ clock, fleet, ledger, log: silentLog, sliceMs },
   clusters: { connect: async () => world.cluster },
+  locks: { stores: [table], states, keeper: states },
+  events: new MemoryEvents(),
+  metrics: { locks: () => {} },
 })
 const put = (part: Parameters<typeof fence>[1], sliceMs?: number) => fence(unlock, part, ports(sliceMs))
 const stopped = (name: string) => expect.objectContaining({ name })
@@ -208,6 +237,26 @@ describe('stopping the controller', () => {
     expect(world.get(controller)?.spec.replicas).toBe(2)
   })
 
+  it.each<[string, Scene]>([
+    ['released', { lock: { parts: [] } }],
+    ['taken by somebody else', { record: { id: 'another' } }],
+  ])('is not done once the lock is %s: its run may be alive', async (_, scene) => {
+    await begun('quiesce', { hanging: [vpc] })
+    await put('suspend')
+    await saw(scene)
+    await expect(put('stop')).rejects.toEqual(stopped('LockChanged'))
+    expect(world.get(controller)?.spec.replicas).toBe(2)
+  })
+
+  it('is not done under a run of another object that hung when it was planned, and has no dead lock now', async () => {
+    await begun('quiesce', { hanging: [vpc, database] })
+    await put('suspend')
+    runs(vpc, true)
+    runs(database, true)
+    await expect(put('stop')).rejects.toEqual(stopped('ChangedMeanwhile'))
+    expect(world.get(controller)?.spec.replicas).toBe(2)
+  })
+
   it('gives up on a pod that does not end', async () => {
     await begun('quiesce')
     await put('suspend')
@@ -225,6 +274,15 @@ describe('the runner’s pod', () => {
     expect(await put('runner')).toBe(true)
     expect(world.get(runner)).toBeUndefined()
     expect(await ledger.listAudit(unlock)).toContainEqual(expect.objectContaining({ id: `runner/${uid}` }))
+  })
+
+  it('is not touched once the lock is released: it may work', async () => {
+    await begun('targeted')
+    await put('suspend')
+    pod(runner, 'Running')
+    if (item) table.release(item)
+    await expect(put('runner')).rejects.toEqual(stopped('LockChanged'))
+    expect(world.get(runner)).toBeDefined()
   })
 
   it('is not touched once somebody has resumed the object', async () => {

@@ -13,8 +13,10 @@ import { fence } from '../../../functions/unlock-fence/fence.ts'
 import { putBack } from '../../../functions/unlock-put-back/put-back.ts'
 import { restoreEnded, sweep } from '../../../functions/unlock-watch/unlock-watch.ts'
 import { twoPlaces } from '../../fixtures/cluster-now.ts'
+import { deadFor } from '../../fixtures/lock-evidence.ts'
 import { MemoryLedger } from '../../fixtures/memory-ledger.ts'
 import { MemoryEvents, MemoryLockStore, MemoryStates } from '../../fixtures/memory-locks.ts'
+import { observationOf } from '../../fixtures/observations.ts'
 import {
   applier,
   controller,
@@ -101,6 +103,8 @@ async function begun(rung: Exclude<Rung, 'controller-assisted'>): Promise<void> 
   const judged = { at: 1, rule: 'holder-dead', reasons: [], parts: joinedLock(found).parts }
   const run = { ...asked, object: vpc, rung, fence: planned, judged, where: twoPlaces, locked: intent.locked }
   await ledger.writeUnlockRun({ ...run, ...(intent.changes.length > 0 && { intent }) }, 0)
+  const stale = { sight: deadFor(10), pod: 'gone', record: { id: lock } } as const
+  await ledger.writeObservation(observationOf(stale, { key: 'p', cluster: 'staging' }))
 }
 
 const isSuspended = (key: string) => world.get(key)?.spec.suspend === true
