@@ -14,8 +14,9 @@ export async function hold(change: Change, underWay: UnderWay): Promise<void> {
   const { object, field, from, to } = change
   const detail = { object, field, from: JSON.stringify(from), to: JSON.stringify(to) }
   const standing = await makeChange(await underWay.cluster(), change, async () => {
-    await underWay.renewTurn()
     await underWay.record(`change/${object}/${field}`, 'changing', detail)
+    // The last thing before the change: whoever restores after this waits until the change must have arrived.
+    await underWay.renewTurn()
   })
   if ('why' in standing && !isHeld(standing)) throw changed(change, standing.why)
 }

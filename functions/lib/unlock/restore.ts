@@ -65,10 +65,12 @@ export async function restore(
 }
 
 /**
- * How long a request may still arrive that was sent before its sender died, in milliseconds: an API server works on one for
- * a minute at most (https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/, --request-timeout).
+ * How long a change may still arrive whose sender has asked for its turn before somebody began to restore, in milliseconds: an
+ * API server works on a request for a minute at most
+ * (https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/, --request-timeout), and a sender that
+ * nobody waits for any more may be as slow to send it.
  */
-export const stragglerMs = 70_000
+export const stragglerMs = 180_000
 
 /** What an unlock that does not live any more has left behind, if anything. */
 export interface Abandoned {
