@@ -5,8 +5,8 @@ import { eksClusters } from './kubernetes/eks.ts'
 import { linkSecretsFrom } from './link-secrets.ts'
 import { portsFromEnvironment } from './serve.ts'
 import { type ApprovalPorts, bindStep, type Invocation, type Step } from './step.ts'
-import { SfnTaskTokens } from './unlock/sfn-task-tokens.ts'
-import { SnsApprovers } from './unlock/sns-approvers.ts'
+import { SfnTaskTokens } from './unlock/approval/sfn-task-tokens.ts'
+import { SnsApprovers } from './unlock/approval/sns-approvers.ts'
 
 /** These steps wait for nothing: no slice is used up. */
 const sliceMs = 60_000

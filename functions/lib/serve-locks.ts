@@ -14,7 +14,7 @@ import { S3LockStore } from './locks/stores/s3-lock-store.ts'
 import { powertoolsMetrics } from './powertools-metrics.ts'
 import { portsFromEnvironment } from './serve.ts'
 import { bindStep, type Invocation, type LockPorts, type Step } from './step.ts'
-import { S3StateKeeper } from './unlock/s3-state-keeper.ts'
+import { S3StateKeeper } from './unlock/state/s3-state-keeper.ts'
 
 /** Lambda ends a function after 15 minutes; what is left is for the slice's last requests. */
 const sliceMs = 10 * 60_000

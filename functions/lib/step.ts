@@ -9,8 +9,8 @@ import type { LockAccess } from './locks/scan/lock-access.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import type { Secrets } from './rotating-secret.ts'
-import type { Approvers } from './unlock/approvers.ts'
-import type { TaskTokens } from './unlock/task-tokens.ts'
+import type { Approvers } from './unlock/approval/approvers.ts'
+import type { TaskTokens } from './unlock/approval/task-tokens.ts'
 
 /** What every step may use. */
 export interface Ports {

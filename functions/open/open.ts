@@ -7,7 +7,7 @@ import { nextToken, openGate, patchesAtOnce, refOf, removeMark, requestReconcile
 import { note, type PlannedLayer, type PlannedObject, type Rollout } from '../lib/rollout/rollout.ts'
 import { turnOf } from '../lib/rollout/turn.ts'
 import { keepsClosed } from '../lib/rollout/unlock-holds.ts'
-import type { Intent } from '../lib/unlock/intent.ts'
+import type { Intent } from '../lib/unlock/hold/intent.ts'
 
 /** A guarded unlock is under way in the cluster, and what would be opened now has to stay closed until it is over. */
 export class UnlockUnderWay extends LockstepError {

@@ -1,15 +1,15 @@
 import { each } from '../lib/each.ts'
 import type { Observation } from '../lib/locks/scan/observation.ts'
 import type { Ports } from '../lib/step.ts'
+import { unlockableOf } from '../lib/unlock/plan/unlockable.ts'
 import {
   theScan,
   type UnlockInput,
   type UnlockRequest,
   unlockInputSchema,
   unlockRequest,
-} from '../lib/unlock/unlock-request.ts'
-import type { UnlockRun } from '../lib/unlock/unlock-run.ts'
-import { unlockableOf } from '../lib/unlock/unlockable.ts'
+} from '../lib/unlock/run/unlock-request.ts'
+import type { UnlockRun } from '../lib/unlock/run/unlock-run.ts'
 
 /** A lock is tried once in this time, in milliseconds. */
 const everyMs = 60 * 60_000

@@ -2,7 +2,7 @@ import { SFNClient } from '@aws-sdk/client-sfn'
 import { required } from '../lib/environment.ts'
 import { linkSecretsFrom } from '../lib/link-secrets.ts'
 import { portsFromEnvironment } from '../lib/serve.ts'
-import { SfnTaskTokens } from '../lib/unlock/sfn-task-tokens.ts'
+import { SfnTaskTokens } from '../lib/unlock/approval/sfn-task-tokens.ts'
 import { type ApproveRequest, type ApproveResponse, approve } from './approve.ts'
 
 /** What API Gateway sends, as far as it is needed: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html */

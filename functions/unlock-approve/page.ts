@@ -1,5 +1,5 @@
 import type { Explanation } from '../lib/locks/explain.ts'
-import { type Approval, type Decision, outcomeOf } from '../lib/unlock/approval.ts'
+import { type Approval, type Decision, outcomeOf } from '../lib/unlock/approval/approval.ts'
 import { html, type Markup } from './html.ts'
 import { style } from './style.ts'
 

@@ -1,9 +1,9 @@
 import * as z from 'zod'
 import { serveLocks } from '../lib/serve-locks.ts'
 import { defineLockStep } from '../lib/step.ts'
-import { rungs } from '../lib/unlock/rung.ts'
-import { unlockIdSchema } from '../lib/unlock/under-way.ts'
-import { unlockInputSchema } from '../lib/unlock/unlock-request.ts'
+import { rungs } from '../lib/unlock/plan/rung.ts'
+import { unlockIdSchema } from '../lib/unlock/run/under-way.ts'
+import { unlockInputSchema } from '../lib/unlock/run/unlock-request.ts'
 import { assess } from './assess.ts'
 import { judgeAgain } from './judge-again.ts'
 

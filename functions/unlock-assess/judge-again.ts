@@ -1,8 +1,8 @@
 import type { Observation } from '../lib/locks/scan/observation.ts'
 import type { LockPorts } from '../lib/step.ts'
-import { judgedAfresh } from '../lib/unlock/judged-afresh.ts'
-import { UnderWay } from '../lib/unlock/under-way.ts'
-import { UnlockStopped } from '../lib/unlock/unlock-stopped.ts'
+import { judgedAfresh } from '../lib/unlock/run/judged-afresh.ts'
+import { UnderWay } from '../lib/unlock/run/under-way.ts'
+import { UnlockStopped } from '../lib/unlock/run/unlock-stopped.ts'
 import { judgedIn, verdictIn } from './assess.ts'
 
 /** A proof of death that only has to hold for longer. */

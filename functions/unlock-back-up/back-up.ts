@@ -1,6 +1,6 @@
 import type { LockPorts } from '../lib/step.ts'
-import { SecretStateKeeper } from '../lib/unlock/secret-state-keeper.ts'
-import { UnderWay } from '../lib/unlock/under-way.ts'
+import { UnderWay } from '../lib/unlock/run/under-way.ts'
+import { SecretStateKeeper } from '../lib/unlock/state/secret-state-keeper.ts'
 
 /**
  * Sees to it that the state can be had again as it was judged, before its lock is deleted. Throws StateMoved, TurnLost,

@@ -1,8 +1,8 @@
 import * as z from 'zod'
 import { serveLocks } from '../lib/serve-locks.ts'
 import { defineLockStep } from '../lib/step.ts'
-import { rungs } from '../lib/unlock/rung.ts'
-import { unlockIdSchema } from '../lib/unlock/under-way.ts'
+import { rungs } from '../lib/unlock/plan/rung.ts'
+import { unlockIdSchema } from '../lib/unlock/run/under-way.ts'
 import { begin } from './begin.ts'
 
 /** The cluster's turn, and all that will be changed written down. */

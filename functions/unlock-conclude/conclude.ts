@@ -1,10 +1,10 @@
 import type { LockPorts } from '../lib/step.ts'
-import { holdForPerson } from '../lib/unlock/hold-for-person.ts'
-import { restore } from '../lib/unlock/restore.ts'
-import { UnderWay } from '../lib/unlock/under-way.ts'
-import { unlockEventOf } from '../lib/unlock/unlock-event.ts'
-import type { UnlockOutcome } from '../lib/unlock/unlock-run.ts'
-import { isRefusal, UnlockStopped } from '../lib/unlock/unlock-stopped.ts'
+import { holdForPerson } from '../lib/unlock/hold/hold-for-person.ts'
+import { restore } from '../lib/unlock/hold/restore.ts'
+import { UnderWay } from '../lib/unlock/run/under-way.ts'
+import { unlockEventOf } from '../lib/unlock/run/unlock-event.ts'
+import type { UnlockOutcome } from '../lib/unlock/run/unlock-run.ts'
+import { isRefusal, UnlockStopped } from '../lib/unlock/run/unlock-stopped.ts'
 
 /** What ended an unlock before it was through. */
 export interface Ended {

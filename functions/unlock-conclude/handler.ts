@@ -2,8 +2,8 @@ import * as z from 'zod'
 import { causeText } from '../lib/cause-text.ts'
 import { serveLocks } from '../lib/serve-locks.ts'
 import { defineLockStep } from '../lib/step.ts'
-import { unlockIdSchema } from '../lib/unlock/under-way.ts'
-import { unlockOutcomes } from '../lib/unlock/unlock-run.ts'
+import { unlockIdSchema } from '../lib/unlock/run/under-way.ts'
+import { unlockOutcomes } from '../lib/unlock/run/unlock-run.ts'
 import { conclude } from './conclude.ts'
 
 /** The end of an unlock, however it came. */

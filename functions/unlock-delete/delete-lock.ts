@@ -1,14 +1,14 @@
 import { placeKeyOf } from '../lib/locks/scan/observation.ts'
 import { addressText, type FoundLock } from '../lib/locks/stores/lock-store.ts'
 import type { LockPorts } from '../lib/step.ts'
-import { forgetPlan } from '../lib/unlock/fresh-plan.ts'
-import { checkHeld, checkNobodyWorks } from '../lib/unlock/hold.ts'
-import type { Change } from '../lib/unlock/intent.ts'
-import { checkUnchanged, LockParts } from '../lib/unlock/lock-parts.ts'
-import { readController } from '../lib/unlock/read-cluster-now.ts'
-import { UnderWay } from '../lib/unlock/under-way.ts'
-import type { UnlockRun } from '../lib/unlock/unlock-run.ts'
-import { UnlockStopped } from '../lib/unlock/unlock-stopped.ts'
+import { checkHeld, checkNobodyWorks } from '../lib/unlock/hold/hold.ts'
+import type { Change } from '../lib/unlock/hold/intent.ts'
+import { readController } from '../lib/unlock/plan/read-cluster-now.ts'
+import { forgetPlan } from '../lib/unlock/run/fresh-plan.ts'
+import { checkUnchanged, LockParts } from '../lib/unlock/run/lock-parts.ts'
+import { UnderWay } from '../lib/unlock/run/under-way.ts'
+import type { UnlockRun } from '../lib/unlock/run/unlock-run.ts'
+import { UnlockStopped } from '../lib/unlock/run/unlock-stopped.ts'
 
 /**
  * Deletes the lock, each of its parts only if it is exactly what was judged, behind a fence that still stands. Answers

@@ -1,11 +1,11 @@
 import type { LockPorts } from '../lib/step.ts'
-import { type Standing, standingOf } from '../lib/unlock/change.ts'
-import { forgetPlan, requestRun } from '../lib/unlock/fresh-plan.ts'
-import { hold } from '../lib/unlock/hold.ts'
-import { LockParts } from '../lib/unlock/lock-parts.ts'
-import { UnderWay } from '../lib/unlock/under-way.ts'
-import { UnlockStopped } from '../lib/unlock/unlock-stopped.ts'
-import { waitSlice } from '../lib/unlock/wait-slice.ts'
+import { type Standing, standingOf } from '../lib/unlock/hold/change.ts'
+import { hold } from '../lib/unlock/hold/hold.ts'
+import { forgetPlan, requestRun } from '../lib/unlock/run/fresh-plan.ts'
+import { LockParts } from '../lib/unlock/run/lock-parts.ts'
+import { UnderWay } from '../lib/unlock/run/under-way.ts'
+import { UnlockStopped } from '../lib/unlock/run/unlock-stopped.ts'
+import { waitSlice } from '../lib/unlock/run/wait-slice.ts'
 
 /** How long the controller is given to release the lock, in milliseconds. */
 const releaseMs = 5 * 60_000

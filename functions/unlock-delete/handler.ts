@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { serveLocks } from '../lib/serve-locks.ts'
 import { defineLockStep } from '../lib/step.ts'
-import { unlockIdSchema } from '../lib/unlock/under-way.ts'
+import { unlockIdSchema } from '../lib/unlock/run/under-way.ts'
 import { deleteLock } from './delete-lock.ts'
 import { forceUnlock } from './force-unlock.ts'
 

@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { serveLocks } from '../lib/serve-locks.ts'
 import { defineLockStep } from '../lib/step.ts'
-import { unlockIdSchema } from '../lib/unlock/under-way.ts'
+import { unlockIdSchema } from '../lib/unlock/run/under-way.ts'
 import { fence, fenceParts } from './fence.ts'
 
 /** One part of the fence around a locked state. `done` is false where it takes longer: call again. */

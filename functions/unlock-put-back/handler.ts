@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { serveLocks } from '../lib/serve-locks.ts'
 import { defineLockStep } from '../lib/step.ts'
-import { unlockIdSchema } from '../lib/unlock/under-way.ts'
+import { unlockIdSchema } from '../lib/unlock/run/under-way.ts'
 import { putBack } from './put-back.ts'
 
 /** Everything is put back, and a fresh plan asked for once the lock is gone. */

@@ -1,9 +1,9 @@
 import { whyFailed } from '../lib/locks/scan/lock-access.ts'
 import type { LockPorts } from '../lib/step.ts'
-import { requestRun } from '../lib/unlock/fresh-plan.ts'
-import { restore } from '../lib/unlock/restore.ts'
-import { UnderWay } from '../lib/unlock/under-way.ts'
-import { UnlockStopped } from '../lib/unlock/unlock-stopped.ts'
+import { restore } from '../lib/unlock/hold/restore.ts'
+import { requestRun } from '../lib/unlock/run/fresh-plan.ts'
+import { UnderWay } from '../lib/unlock/run/under-way.ts'
+import { UnlockStopped } from '../lib/unlock/run/unlock-stopped.ts'
 
 export interface PutBack {
   /** How many fields the unlock was to change. */

@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { serveLocks } from '../lib/serve-locks.ts'
 import { defineLockStep } from '../lib/step.ts'
-import { unlockIdSchema } from '../lib/unlock/under-way.ts'
+import { unlockIdSchema } from '../lib/unlock/run/under-way.ts'
 import { verify } from './verify.ts'
 
 /** Whether the fresh plan ran after the lock was gone. `done` is false where that takes longer: call again. */

@@ -1,8 +1,8 @@
 import { LockstepError } from '../lib/errors.ts'
 import type { LockPorts } from '../lib/step.ts'
-import { type Restored, restoreAbandoned } from '../lib/unlock/restore.ts'
-import { unlockEventOf } from '../lib/unlock/unlock-event.ts'
-import type { UnlockRun } from '../lib/unlock/unlock-run.ts'
+import { type Restored, restoreAbandoned } from '../lib/unlock/hold/restore.ts'
+import { unlockEventOf } from '../lib/unlock/run/unlock-event.ts'
+import type { UnlockRun } from '../lib/unlock/run/unlock-run.ts'
 
 /** What became of what an unlock left behind: how many fields were put back, and how many left to who changed them. */
 export interface Watched {

@@ -24,7 +24,7 @@ interface Rights {
 
 const states = ''
 const lockFiles = '.tflock'
-/** Of the copies that functions/lib/unlock/s3-state-keeper.ts makes. */
+/** Of the copies that functions/lib/unlock/state/s3-state-keeper.ts makes. */
 const copies = '.lockstep-backup-*'
 
 const readTables = ['dynamodb:BatchGetItem', 'dynamodb:DescribeTable', 'dynamodb:GetItem', 'dynamodb:Scan']

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import * as z from 'zod'
 import { oneLine } from '../../functions/lib/locks/evidence/one-line.ts'
-import { decisions } from '../../functions/lib/unlock/approval.ts'
+import { decisions } from '../../functions/lib/unlock/approval/approval.ts'
 import type { ApproveRequest, ApproveResponse } from '../../functions/unlock-approve/approve.ts'
 import { type Answer, headersOf, isRead, json, Refused, readBody } from './http-answer.ts'
 import type { ApprovalViews } from './views/approval-view.ts'

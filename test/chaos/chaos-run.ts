@@ -1,6 +1,6 @@
 import { unlockAnnotation } from '../../functions/lib/flux/annotations.ts'
-import type { Rung } from '../../functions/lib/unlock/rung.ts'
-import type { UnlockOutcome } from '../../functions/lib/unlock/unlock-run.ts'
+import type { Rung } from '../../functions/lib/unlock/plan/rung.ts'
+import type { UnlockOutcome } from '../../functions/lib/unlock/run/unlock-run.ts'
 import { ChaosClock } from './chaos-clock.ts'
 import type { Double } from './lockstep/double.ts'
 import type { Call, Faults } from './lockstep/fault.ts'

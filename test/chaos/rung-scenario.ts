@@ -1,4 +1,4 @@
-import type { Rung } from '../../functions/lib/unlock/rung.ts'
+import type { Rung } from '../../functions/lib/unlock/plan/rung.ts'
 import type { Fate, Scenario } from './scenario.ts'
 import type { Backend } from './world/lock-place.ts'
 import { root } from './world/names.ts'

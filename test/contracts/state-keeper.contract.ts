@@ -8,7 +8,7 @@ import {
   type StateKeeper,
   stateBackupSchema,
   versionOf,
-} from '../../functions/lib/unlock/state-backup.ts'
+} from '../../functions/lib/unlock/state/state-backup.ts'
 
 export interface StateKeeperUnderTest {
   readonly keeper: StateKeeper

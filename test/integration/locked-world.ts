@@ -1,6 +1,6 @@
 import type { Resource } from '../../functions/lib/kubernetes/cluster.ts'
-import { type UnlockAsked, unlockRequest } from '../../functions/lib/unlock/unlock-request.ts'
-import type { UnlockRun } from '../../functions/lib/unlock/unlock-run.ts'
+import { type UnlockAsked, unlockRequest } from '../../functions/lib/unlock/run/unlock-request.ts'
+import type { UnlockRun } from '../../functions/lib/unlock/run/unlock-run.ts'
 import { builtinResources } from '../../infra/local/kubernetes/builtin-resources.ts'
 import type { KubernetesObject } from '../../infra/local/kubernetes/object-store.ts'
 import { simulatedKinds } from '../../infra/local/simulation/kinds.ts'

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { theScan } from '../../functions/lib/unlock/unlock-request.ts'
-import type { UnlockRun } from '../../functions/lib/unlock/unlock-run.ts'
+import { theScan } from '../../functions/lib/unlock/run/unlock-request.ts'
+import type { UnlockRun } from '../../functions/lib/unlock/run/unlock-run.ts'
 import { builtinResources } from '../../infra/local/kubernetes/builtin-resources.ts'
 import { statesEntered } from '../../infra/local/states/history.ts'
 import { fleetObjects } from '../contracts/fleet-objects.ts'

@@ -7,10 +7,10 @@ import type { Clock } from '../clock.ts'
 import { type Observation, observationSchema } from '../locks/scan/observation.ts'
 import { type ScanReport, scanReportSchema } from '../locks/scan/scan-report.ts'
 import { type Rollout, rolloutSchema } from '../rollout/rollout.ts'
-import { type Approval, approvalSchema } from '../unlock/approval.ts'
-import { type AuditRecord, auditRecordSchema, inOrder } from '../unlock/audit.ts'
-import type { Intent } from '../unlock/intent.ts'
-import { type UnlockRun, unlockRunSchema } from '../unlock/unlock-run.ts'
+import { type Approval, approvalSchema } from '../unlock/approval/approval.ts'
+import type { Intent } from '../unlock/hold/intent.ts'
+import { type AuditRecord, auditRecordSchema, inOrder } from '../unlock/run/audit.ts'
+import { type UnlockRun, unlockRunSchema } from '../unlock/run/unlock-run.ts'
 import {
   type Claim,
   claimSchema,

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import * as z from 'zod'
-import { type Intent, intentSchema } from '../unlock/intent.ts'
+import { type Intent, intentSchema } from '../unlock/hold/intent.ts'
 
 /** One guarded unlock per cluster at a time: whose turn it is, and what it has written down that it will change. */
 export const unlockTurnSchema = z.object({

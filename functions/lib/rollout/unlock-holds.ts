@@ -1,6 +1,6 @@
 import type { Workload } from '../flux/workload.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import type { Intent } from '../unlock/intent.ts'
+import type { Intent } from '../unlock/hold/intent.ts'
 
 /** What a guarded unlock holds in one cluster. It comes back by itself, and no person has decided on it. */
 export class UnlockHolds {

@@ -1,6 +1,6 @@
 import type { Verdict } from '../../../functions/lib/locks/verdict/verdict.ts'
-import type { Refused } from '../../../functions/lib/unlock/refusal.ts'
-import type { UnlockPlan } from '../../../functions/lib/unlock/unlock-plan.ts'
+import type { Refused } from '../../../functions/lib/unlock/plan/refusal.ts'
+import type { UnlockPlan } from '../../../functions/lib/unlock/plan/unlock-plan.ts'
 import type { LockFinding, LocksView } from '../views/lock-view.ts'
 import type { UnlockRunView } from '../views/unlock-run-view.ts'
 

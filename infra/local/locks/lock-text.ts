@@ -1,6 +1,6 @@
 import { formatDuration } from '../../../functions/lib/duration.ts'
 import { explanationLines, operationText } from '../../../functions/lib/locks/explain.ts'
-import { planLines } from '../../../functions/lib/unlock/unlock-plan-text.ts'
+import { planLines } from '../../../functions/lib/unlock/plan/unlock-plan-text.ts'
 import { printable } from '../display/terminal-text.ts'
 import type { LockFinding, LockLine } from '../views/lock-view.ts'
 import type { LockAnswer, LocksAnswer, UnlockAnswer } from './locks-client.ts'

@@ -1,13 +1,13 @@
 import type { Ledger } from '../../../functions/lib/ledger/ledger.ts'
 import type { Secrets } from '../../../functions/lib/rotating-secret.ts'
-import { type Approval, approversOf, decisionBy, outcomeOf } from '../../../functions/lib/unlock/approval.ts'
-import { signLink } from '../../../functions/lib/unlock/approval-link.ts'
+import { type Approval, approversOf, decisionBy, outcomeOf } from '../../../functions/lib/unlock/approval/approval.ts'
+import { signLink } from '../../../functions/lib/unlock/approval/approval-link.ts'
 import {
   type DecisionAsked,
   type DecisionPorts,
   type NotTaken,
   recordDecision,
-} from '../../../functions/lib/unlock/record-decision.ts'
+} from '../../../functions/lib/unlock/approval/record-decision.ts'
 
 /** What people are asked about, for whoever sits at this machine. */
 export interface ApprovalLine extends Omit<Approval, 'token' | 'version' | 'plan' | 'closed'> {

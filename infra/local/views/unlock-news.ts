@@ -1,6 +1,6 @@
 import type { UnlockEvent } from '../../../functions/lib/events.ts'
 import type { Ledger } from '../../../functions/lib/ledger/ledger.ts'
-import type { UnlockRun } from '../../../functions/lib/unlock/unlock-run.ts'
+import type { UnlockRun } from '../../../functions/lib/unlock/run/unlock-run.ts'
 import type { MemoryEvents } from '../memory-events.ts'
 import type { Interpreter } from '../states/interpreter.ts'
 import { findExecution } from './execution-view.ts'

@@ -1,6 +1,6 @@
-import { type PlanPorts, planNow } from '../../../functions/lib/unlock/plan-now.ts'
-import type { Refused } from '../../../functions/lib/unlock/refusal.ts'
-import type { UnlockPlan } from '../../../functions/lib/unlock/unlock-plan.ts'
+import { type PlanPorts, planNow } from '../../../functions/lib/unlock/plan/plan-now.ts'
+import type { Refused } from '../../../functions/lib/unlock/plan/refusal.ts'
+import type { UnlockPlan } from '../../../functions/lib/unlock/plan/unlock-plan.ts'
 import type { LockLedger } from './lock-view.ts'
 
 /** What an unlock of one lock would do. */

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { UnlockRun } from '../../../functions/lib/unlock/unlock-run.ts'
+import type { UnlockRun } from '../../../functions/lib/unlock/run/unlock-run.ts'
 import type { Host } from '../../../infra/local/host.ts'
 import { appliedAt, lockedBy } from '../../contracts/tofu-driver.ts'
 import type { RunningCluster } from '../../e2e/cluster/cluster.ts'

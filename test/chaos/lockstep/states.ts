@@ -7,7 +7,7 @@ import {
   type StateKeeper,
   type StateWrite,
   stateMoved,
-} from '../../../functions/lib/unlock/state-backup.ts'
+} from '../../../functions/lib/unlock/state/state-backup.ts'
 import { stateBucket, stateKey } from '../world/lock-place.ts'
 import type { State } from '../world/state.ts'
 

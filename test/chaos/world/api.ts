@@ -8,7 +8,7 @@ import {
   type Resource,
   resources,
 } from '../../../functions/lib/kubernetes/cluster.ts'
-import { refOfKey } from '../../../functions/lib/unlock/intent.ts'
+import { refOfKey } from '../../../functions/lib/unlock/hold/intent.ts'
 import { MemoryObjectStore } from '../../../infra/local/kubernetes/memory-object-store.ts'
 import type { KubernetesObject, StoreEvent } from '../../../infra/local/kubernetes/object-store.ts'
 import { StoreCluster } from '../../fixtures/store-cluster.ts'

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { Rung } from '../../../functions/lib/unlock/rung.ts'
+import type { Rung } from '../../../functions/lib/unlock/plan/rung.ts'
 import { chaosRun, type RunReport } from '../../chaos/chaos-run.ts'
 import { type Call, type Fault, noFault } from '../../chaos/lockstep/fault.ts'
 import { rungScenario } from '../../chaos/rung-scenario.ts'

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { afterEach, describe, expect, test } from 'vitest'
 import { skippedScan } from '../../../functions/lib/locks/scan/scan.ts'
-import { theScan, type UnlockRequest, unlockRequest } from '../../../functions/lib/unlock/unlock-request.ts'
+import { theScan, type UnlockRequest, unlockRequest } from '../../../functions/lib/unlock/run/unlock-request.ts'
 import { loadDefinition } from '../../../infra/local/states/definition.ts'
 import type { TaskHandler } from '../../../infra/local/states/interpreter.ts'
 import { failing, failsThen, interpreterOf, machineOf, runOnce, stopClocks } from '../states/machines.ts'

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { Log } from '../../../functions/lib/log.ts'
-import { signLink } from '../../../functions/lib/unlock/approval-link.ts'
+import { signLink } from '../../../functions/lib/unlock/approval/approval-link.ts'
 import { type ApprovePorts, approve } from '../../../functions/unlock-approve/approve.ts'
 import { approvalFleet as fleet } from '../../fixtures/approval-fleet.ts'
 import { approvalOf, askedAt, staleLock } from '../../fixtures/approvals.ts'

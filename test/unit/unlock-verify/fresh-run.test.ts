@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { freshRunIn } from '../../../functions/lib/unlock/fresh-run.ts'
+import { freshRunIn } from '../../../functions/lib/unlock/run/fresh-run.ts'
 import { terraform } from '../../fixtures/raw-objects.ts'
 
 const locked = { object: 'Terraform/flux-system/vpc', uid: 'uid-vpc', lock: 'l' }

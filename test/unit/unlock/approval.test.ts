@@ -8,7 +8,7 @@ import {
   decisions,
   fingerprintOf,
   outcomeOf,
-} from '../../../functions/lib/unlock/approval.ts'
+} from '../../../functions/lib/unlock/approval/approval.ts'
 import { approvalOf, askedAt, people, staleLock } from '../../fixtures/approvals.ts'
 
 const at = askedAt + 1_000

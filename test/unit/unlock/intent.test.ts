@@ -9,7 +9,7 @@ import {
   intentIn,
   intentSchema,
   mostAnnotationBytes,
-} from '../../../functions/lib/unlock/intent.ts'
+} from '../../../functions/lib/unlock/hold/intent.ts'
 import { intentOf } from '../../fixtures/unlock-intent.ts'
 
 const suspension = (index: number): Change => ({

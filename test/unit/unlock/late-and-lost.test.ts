@@ -6,7 +6,7 @@ import type { DeleteOutcome, FoundLock, LockAddress } from '../../../functions/l
 import { LockStoreError } from '../../../functions/lib/locks/stores/lock-store.ts'
 import { silentLog } from '../../../functions/lib/log.ts'
 import type { LockPorts } from '../../../functions/lib/step.ts'
-import { writeOnDeployment } from '../../../functions/lib/unlock/deployment-intent.ts'
+import { writeOnDeployment } from '../../../functions/lib/unlock/hold/deployment-intent.ts'
 import { conclude } from '../../../functions/unlock-conclude/conclude.ts'
 import { deleteLock } from '../../../functions/unlock-delete/delete-lock.ts'
 import { fence } from '../../../functions/unlock-fence/fence.ts'

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import { readClusterNow } from '../../../functions/lib/unlock/read-cluster-now.ts'
+import { readClusterNow } from '../../../functions/lib/unlock/plan/read-cluster-now.ts'
 import { tofuDeployment } from '../../../infra/local/simulation/tofu/tofu-deployment.ts'
 import { MemoryCluster } from '../../fixtures/memory-cluster.ts'
 import { helmRelease, kustomization, ownedBy, terraform } from '../../fixtures/raw-objects.ts'

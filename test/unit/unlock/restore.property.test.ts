@@ -4,16 +4,16 @@ import { expect, test } from 'vitest'
 import { gateAnnotation, unlockAnnotation } from '../../../functions/lib/flux/annotations.ts'
 import { builtinResources, resources } from '../../../functions/lib/kubernetes/cluster.ts'
 import type { Ledger } from '../../../functions/lib/ledger/ledger.ts'
-import { makeChange } from '../../../functions/lib/unlock/change.ts'
-import { writeOnDeployment } from '../../../functions/lib/unlock/deployment-intent.ts'
-import type { Intent } from '../../../functions/lib/unlock/intent.ts'
+import { makeChange } from '../../../functions/lib/unlock/hold/change.ts'
+import { writeOnDeployment } from '../../../functions/lib/unlock/hold/deployment-intent.ts'
+import type { Intent } from '../../../functions/lib/unlock/hold/intent.ts'
 import {
   type Restored,
   type RestorePorts,
   restore,
   restoreAbandoned,
   stragglerMs,
-} from '../../../functions/lib/unlock/restore.ts'
+} from '../../../functions/lib/unlock/hold/restore.ts'
 import { MemoryLedger } from '../../fixtures/memory-ledger.ts'
 import {
   type Before,

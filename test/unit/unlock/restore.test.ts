@@ -1,14 +1,14 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { gateAnnotation, unlockAnnotation } from '../../../functions/lib/flux/annotations.ts'
 import { type Cluster, ClusterError, type ClusterErrorName } from '../../../functions/lib/kubernetes/cluster.ts'
-import { makeChange } from '../../../functions/lib/unlock/change.ts'
+import { makeChange } from '../../../functions/lib/unlock/hold/change.ts'
 import {
   readFromDeployment,
   removeFromDeployment,
   writeOnDeployment,
-} from '../../../functions/lib/unlock/deployment-intent.ts'
-import { annotationOf, type Intent, IntentUnreadable } from '../../../functions/lib/unlock/intent.ts'
-import { restore, restoreAbandoned, stragglerMs } from '../../../functions/lib/unlock/restore.ts'
+} from '../../../functions/lib/unlock/hold/deployment-intent.ts'
+import { annotationOf, type Intent, IntentUnreadable } from '../../../functions/lib/unlock/hold/intent.ts'
+import { restore, restoreAbandoned, stragglerMs } from '../../../functions/lib/unlock/hold/restore.ts'
 import { MemoryLedger } from '../../fixtures/memory-ledger.ts'
 import {
   applier,

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { parseFleet } from '../../../functions/lib/fleet.ts'
 import type { LockPart } from '../../../functions/lib/locks/evidence.ts'
-import type { RefusalRule } from '../../../functions/lib/unlock/refusal.ts'
-import type { Rung } from '../../../functions/lib/unlock/rung.ts'
-import { planUnlock, type UnlockPlan } from '../../../functions/lib/unlock/unlock-plan.ts'
-import type { UnlockStep } from '../../../functions/lib/unlock/unlock-step.ts'
+import type { RefusalRule } from '../../../functions/lib/unlock/plan/refusal.ts'
+import type { Rung } from '../../../functions/lib/unlock/plan/rung.ts'
+import { planUnlock, type UnlockPlan } from '../../../functions/lib/unlock/plan/unlock-plan.ts'
+import type { UnlockStep } from '../../../functions/lib/unlock/plan/unlock-step.ts'
 import {
   deployment,
   locked,

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { placeOf, theScan, unlockInputSchema, unlockRequest } from '../../../functions/lib/unlock/unlock-request.ts'
+import { placeOf, theScan, unlockInputSchema, unlockRequest } from '../../../functions/lib/unlock/run/unlock-request.ts'
 
 const asked = {
   place: '0123456789abcdef',

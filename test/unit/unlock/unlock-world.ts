@@ -5,7 +5,7 @@ import {
   type Resource,
   resources,
 } from '../../../functions/lib/kubernetes/cluster.ts'
-import { type Change, type Intent, refOfKey } from '../../../functions/lib/unlock/intent.ts'
+import { type Change, type Intent, refOfKey } from '../../../functions/lib/unlock/hold/intent.ts'
 import { MemoryObjectStore } from '../../../infra/local/kubernetes/memory-object-store.ts'
 import type { KubernetesObject } from '../../../infra/local/kubernetes/object-store.ts'
 import { StoreCluster } from '../../fixtures/store-cluster.ts'

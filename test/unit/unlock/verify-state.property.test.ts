@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { StateEvidence } from '../../../functions/lib/locks/evidence.ts'
-import type { StateBackup, StateWrite } from '../../../functions/lib/unlock/state-backup.ts'
-import { type StateFinding, verifyState } from '../../../functions/lib/unlock/verify-state.ts'
+import type { StateBackup, StateWrite } from '../../../functions/lib/unlock/state/state-backup.ts'
+import { type StateFinding, verifyState } from '../../../functions/lib/unlock/state/verify-state.ts'
 
 const start = Date.parse('2026-11-21T08:00:00Z')
 const lineage = 'L'

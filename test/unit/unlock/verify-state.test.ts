@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { StateEvidence } from '../../../functions/lib/locks/evidence.ts'
-import type { StateBackup, StateWrite } from '../../../functions/lib/unlock/state-backup.ts'
-import { type StateHistory, verifyState } from '../../../functions/lib/unlock/verify-state.ts'
+import type { StateBackup, StateWrite } from '../../../functions/lib/unlock/state/state-backup.ts'
+import { type StateHistory, verifyState } from '../../../functions/lib/unlock/state/verify-state.ts'
 
 const start = Date.parse('2026-11-21T08:00:00Z')
 /** Seconds after the start; the lock is deleted after 10. */

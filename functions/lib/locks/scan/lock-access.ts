@@ -1,6 +1,6 @@
 import { each } from '../../each.ts'
 import { LockstepError } from '../../errors.ts'
-import type { StateKeeper } from '../../unlock/state-backup.ts'
+import type { StateKeeper } from '../../unlock/state/state-backup.ts'
 import type { LockPart } from '../evidence.ts'
 import type { StateReader } from '../states/state-reader.ts'
 import { locksAt } from '../stores/known-keys.ts'
