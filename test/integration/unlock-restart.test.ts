@@ -43,7 +43,7 @@ describe('a host that ends in the middle and is started again over the same data
     const { unlock, before } = await endedAt('StopController')
     rmSync(join(directory, 'executions'), { recursive: true })
     await locked.world.startHost()
-    await locked.pass(3 * minute)
+    await locked.pass(6 * minute)
     expect(locked.fields()).toEqual(before)
     expect((await locked.run(unlock)).outcome).toBe('failed')
     const turn = await locked.read(() => locked.world.host.ledger.readUnlock('staging'))

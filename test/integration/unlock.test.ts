@@ -317,6 +317,8 @@ describe('an API server that is away in the middle', () => {
       apiIsBack()
       const { run } = await locked.ended(unlock)
       expect(run.outcome).toBe(state === 'PutBack' ? 'unlocked' : 'failed')
+      // An hour has passed: it may have been tried again already.
+      await locked.pass(20 * minute)
       expect(locked.fields()).toEqual(before)
     },
   )
@@ -335,7 +337,7 @@ describe('an execution that is aborted', () => {
       const { run, status } = await locked.ended(unlock)
       expect([status, run.outcome]).toEqual(['ABORTED', 'failed'])
       // The cluster is free for others once nothing of it can arrive any more.
-      await locked.pass(3 * minute)
+      await locked.pass(6 * minute)
       expect(locked.fields()).toEqual(before)
       const turn = await locked.read(() => locked.world.host.ledger.readUnlock('staging'))
       expect([turn?.intent, turn?.leaseUntil]).toEqual([undefined, 0])
@@ -349,7 +351,7 @@ describe('an execution that is aborted', () => {
     abortNow()
     await locked.pass(65 * minute)
     apiIsBack()
-    await locked.pass(2 * minute)
+    await locked.pass(6 * minute)
     expect(locked.fields()).toEqual(before)
   })
 })
