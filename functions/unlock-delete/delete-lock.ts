@@ -17,7 +17,7 @@ import { UnlockStopped } from '../lib/unlock/run/unlock-stopped.ts'
  */
 export async function deleteLock(unlock: string, ports: LockPorts): Promise<{ readonly deleted: boolean }> {
   const underWay = await UnderWay.read(unlock, ports)
-  const { where, judged, intent } = underWay.run
+  const { where, judged } = underWay.run
   if (!where || !judged) throw new TypeError(`Unlock ${unlock} was not begun.`)
   await checkFence(underWay)
   const parts = new LockParts(where.parts, ports.locks, await underWay.cluster())
@@ -32,10 +32,8 @@ export async function deleteLock(unlock: string, ports: LockPorts): Promise<{ re
   await forgetStoredPlan(underWay, ports)
   const begunAt = ports.clock.now()
   for (const each of found) await deletePart(each, parts, underWay)
-  // Whoever holds the object beside us may let it go at any time.
-  const isOurs = intent?.changes.some((change) => isFence(change, underWay.run)) ?? false
-  const held = { held: [await underWay.state(ports.locks.states)] }
-  await underWay.note({ deletedAt: ports.clock.now(), ...(isOurs ? held : { releasedAt: begunAt }) })
+  // As it was before: whoever lets the object go just now may write.
+  await underWay.note({ deletedAt: begunAt, held: [await underWay.state(ports.locks.states)] })
   return { deleted: released.length === 0 }
 }
 

@@ -17,7 +17,9 @@ const releaseMs = 5 * 60_000
  */
 export async function forceUnlock(unlock: string, ports: LockPorts): Promise<boolean> {
   const underWay = await UnderWay.read(unlock, ports)
-  const { where, lock, intent, deletedAt } = underWay.run
+  const { where, lock, intent, deletedAt, backup } = underWay.run
+  // Nobody keeps the object from running: from the backup on, what is written may be its own.
+  const releasedAt = backup?.at ?? ports.clock.now()
   if (!where || !intent) throw new TypeError(`Unlock ${unlock} was not begun.`)
   if (deletedAt !== undefined) return true
   const cluster = await underWay.cluster()
@@ -29,7 +31,7 @@ export async function forceUnlock(unlock: string, ports: LockPorts): Promise<boo
     (await Promise.all(intent.changes.map((each) => standingOf(cluster, each)))).some(isUndone)
   if (await isBefore()) {
     if (await isReleased()) {
-      await underWay.note({ deletedAt: ports.clock.now() })
+      await underWay.note({ deletedAt: ports.clock.now(), releasedAt })
       return true
     }
     await underWay.renewTurn()
@@ -37,7 +39,7 @@ export async function forceUnlock(unlock: string, ports: LockPorts): Promise<boo
     await forgetPlan(cluster, intent.locked, ports.clock.now())
   }
   // The run that releases the lock goes on with the fresh plan.
-  if (underWay.run.releasedAt === undefined) await underWay.note({ releasedAt: ports.clock.now() })
+  if (underWay.run.releasedAt === undefined) await underWay.note({ releasedAt })
   for (const change of intent.changes) await hold(change, underWay)
   await requestRun(cluster, intent.locked, `${unlock}-release`)
   const released = await waitSlice(isReleased, {

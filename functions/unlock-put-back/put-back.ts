@@ -1,6 +1,7 @@
 import { whyFailed } from '../lib/locks/scan/lock-access.ts'
 import type { LockPorts } from '../lib/step.ts'
-import { restore } from '../lib/unlock/hold/restore.ts'
+import type { Intent } from '../lib/unlock/hold/intent.ts'
+import { holdsLocked, restore } from '../lib/unlock/hold/restore.ts'
 import { requestRun } from '../lib/unlock/run/fresh-plan.ts'
 import { UnderWay } from '../lib/unlock/run/under-way.ts'
 import { UnlockStopped } from '../lib/unlock/run/unlock-stopped.ts'
@@ -26,12 +27,12 @@ export async function putBack(unlock: string, ports: LockPorts): Promise<PutBack
   const { deletedAt, cluster: name } = underWay.run
   const isUnlocked = deletedAt !== undefined
   const intent = await underWay.intent()
+  if (isUnlocked) await release(intent, underWay, ports)
   if (!intent) return { held: 0, undone: 0, left: 0, asked: false }
   // From now on it changes nothing more, be it that a try of an earlier step goes on somewhere.
   await ports.ledger.beginRestore(name, unlock)
   await underWay.keepTurn()
   const cluster = await underWay.cluster()
-  if (isUnlocked) await release(underWay, ports)
   const { undone, left, failed } = await restore(intent, { ...ports, cluster }, { keepOpen: true })
   if (failed.length > 0) {
     const what = failed.map(({ object, field, why }) => `${object} (${field}): ${why}`).join('; ')
@@ -41,10 +42,18 @@ export async function putBack(unlock: string, ports: LockPorts): Promise<PutBack
   return { held: intent.changes.length, undone: undone.length, left: left.length, asked }
 }
 
-/** From now on the object may run: what is written to its state until then was written by nobody who may. */
-async function release(underWay: UnderWay, { locks, clock, log }: LockPorts): Promise<void> {
-  const { unlock, held = [], releasedAt } = underWay.run
+/**
+ * From now on the object may run: what is written to its state until then was written by nobody who may. Where we do not hold it
+ * any more, it may have run ever since the lock was gone.
+ */
+async function release(intent: Intent | undefined, underWay: UnderWay, ports: LockPorts): Promise<void> {
+  const { locks, clock, log } = ports
+  const { unlock, held = [], releasedAt, deletedAt } = underWay.run
   if (releasedAt !== undefined) return
+  if (!intent || !(await holdsLocked(intent, await underWay.cluster()))) {
+    await underWay.note({ held: [], ...(deletedAt !== undefined && { releasedAt: deletedAt }) })
+    return
+  }
   // Verification is told less where it cannot be read; nothing may stay held for that.
   const state = await underWay.state(locks.states).catch((error: unknown) => {
     log.warn('a state could not be read before its object runs again', { unlock, why: whyFailed(error) })

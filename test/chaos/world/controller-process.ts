@@ -28,6 +28,8 @@ export interface Work {
   plannedAt: number | undefined
   /** The process in its runner, if one works there. */
   process: TofuProcess | undefined
+  /** The latest process of each runner, by the pod's UID: an earlier one may go on where nobody hears of it. */
+  readonly inPods: Map<string, TofuProcess>
   /** The UID of that runner. */
   pod: string | undefined
   /** What becomes of the next apply. */
@@ -171,20 +173,11 @@ export class ControllerProcess implements Program {
       const labels = { 'app.kubernetes.io/name': 'tf-runner', 'infra.contrib.fluxcd.io/terraform': 'flux-system' }
       run.pod = pods.create(key, manager, {
         ...{ labels, container: 'tf-runner', graceSeconds: 30, node: 'node-1' },
-        start: () => this.runner(run.key),
+        start: ({ uid }) => runnerIn(uid, this.options.work[run.key]),
       })
     }
     if (run.pod !== undefined && pods.isRunning(run.pod)) this.init(run)
     else this.go(run, 3_000, () => this.findRunner(run, tries + 1))
-  }
-
-  /** A runner that is told to end interrupts its tofu, and stays for the whole of its grace. */
-  private runner(key: TerraformKey): Program {
-    const work = this.options.work[key]
-    return {
-      terminate: () => work.process?.interrupt(),
-      kill: () => work.process?.kill(),
-    }
   }
 
   private init(run: Run): void {
@@ -268,7 +261,7 @@ export class ControllerProcess implements Program {
     }
     const dies = operation === 'OperationTypeApply' ? ours.dies : undefined
     ours.pod = run.pod
-    ours.process = new TofuProcess({
+    const process = new TofuProcess({
       ...{
         ...options,
         operation,
@@ -281,6 +274,8 @@ export class ControllerProcess implements Program {
       who: `runner@${runnerKey(run.key).split('/')[2]}`,
       dies,
     })
+    ours.process = process
+    ours.inPods.set(run.pod ?? '', process)
   }
 
   private fail(run: Run, reason: string, message: string, lock?: string): void {
@@ -381,4 +376,9 @@ function isLockstepsForce(entry: unknown): boolean {
   const { manager: by, fieldsV1 } = entry as { manager: string; fieldsV1: Record<string, Record<string, object>> }
   const tfstate = fieldsV1['f:spec']?.['f:tfstate']
   return by === 'lockstep' && tfstate !== undefined && 'f:forceUnlock' in tfstate
+}
+
+/** A runner that is told to end interrupts its tofu, and stays for the whole of its grace. */
+export function runnerIn(uid: string, { inPods }: Work): Program {
+  return { terminate: () => inPods.get(uid)?.interrupt(), kill: () => inPods.get(uid)?.kill() }
 }

@@ -3,7 +3,7 @@ import type { ChaosClock } from '../chaos-clock.ts'
 import type { Random } from '../random.ts'
 import type { Truth } from '../truth.ts'
 import { Api } from './api.ts'
-import type { Work } from './controller-process.ts'
+import { runnerIn, type Work } from './controller-process.ts'
 import { Controllers } from './controllers.ts'
 import { deploymentSpec, Flux, type FluxShape, terraformSpec } from './flux.ts'
 import { type Backend, LockPlace, stateBucket, stateKey } from './lock-place.ts'
@@ -95,8 +95,8 @@ export class World {
     this.pods = new Pods(clock, this.api, this.nodes, random.fork())
     this.flux = new Flux({ clock, random: random.fork(), api: this.api, truth, shape: begin.flux })
     this.work = {
-      [vpc]: { ...noWork, state: this.state, applyMs: begin.applyMs, changes: true },
-      [database]: { ...noWork, state: new State(clock), applyMs: begin.otherApplyMs },
+      [vpc]: { ...noWork(), state: this.state, applyMs: begin.applyMs, changes: true },
+      [database]: { ...noWork(), state: new State(clock), applyMs: begin.otherApplyMs },
     }
     this.install(begin)
     this.controllers = new Controllers({
@@ -312,7 +312,7 @@ export class World {
   private restartRunner(): void {
     this.withRunner((uid) => {
       const work = this.work[vpc]
-      this.pods.restart(uid, () => ({ terminate: () => work.process?.interrupt(), kill: () => work.process?.kill() }))
+      this.pods.restart(uid, () => runnerIn(uid, work))
       this.controllers.process?.runnerRestarted(vpc)
     })
   }
@@ -419,7 +419,10 @@ export class World {
 
 const gateMark = 'rollout-7 github.com/my-org/fleet-infra#main'
 
-const noWork = { plannedAt: undefined, process: undefined, pod: undefined, dies: undefined, changes: false }
+const noWork = () => ({
+  ...{ plannedAt: undefined, process: undefined, pod: undefined, dies: undefined, changes: false },
+  inPods: new Map<string, TofuProcess>(),
+})
 
 const gitLabels = {
   'kustomize.toolkit.fluxcd.io/name': 'flux-system',
