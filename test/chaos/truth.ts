@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import { unlockAnnotation } from '../../functions/lib/flux/annotations.ts'
+import { heldAnnotation, unlockAnnotation } from '../../functions/lib/flux/annotations.ts'
 import type { KubernetesObject, StoreEvent } from '../../infra/local/kubernetes/object-store.ts'
 
 export const wrongs = [
@@ -62,6 +62,8 @@ export class Truth {
   private readonly backedUp = new Set<string>()
   /** The unlock whose intent was last written on the cluster, and when. */
   private intended: { readonly unlock: string; readonly at: number } | undefined
+  /** Somebody has worked with the locked state by hand. */
+  isByHand = false
   private brokenAt = Number.NEGATIVE_INFINITY
 
   constructor(options: TruthOptions) {
@@ -111,7 +113,9 @@ export class Truth {
       if (!field) continue
       if (type === 'ADDED') this.decided(field, value)
       if (isDeepStrictEqual(field.value, value)) continue
-      if (writer) this.lockstepWrote(name, field, value, writer.unlock)
+      // Somebody has worked by hand with the state meanwhile: that is to be looked at before anything is built upon it.
+      if (writer && this.isByHand && isHeldForPerson(object)) this.decided(field, value)
+      else if (writer) this.lockstepWrote(name, field, value, writer.unlock)
       else this.decided(field, value)
     }
   }
@@ -221,4 +225,8 @@ function fieldsOf(key: string, { spec }: KubernetesObject): [string, unknown][] 
   if (!key.startsWith('Terraform/')) return [suspend]
   const { forceUnlock = null, lockIdentifier = null } = spec?.tfstate ?? {}
   return [suspend, [`${key} forceUnlock`, { forceUnlock, lockIdentifier }]]
+}
+
+function isHeldForPerson({ metadata }: KubernetesObject): boolean {
+  return metadata.annotations?.[heldAnnotation] !== undefined
 }

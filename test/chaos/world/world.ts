@@ -379,6 +379,7 @@ export class World {
   private takeByHand(): void {
     if (this.laptop?.alive) return
     const { clock, random, truth, place, state } = this
+    truth.isByHand = true
     this.laptop = new TofuProcess({
       ...{ clock, random, truth, place, state, who: 'ana@laptop', operation: 'OperationTypeApply' },
       ...{ forMs: random.between(60_000, 3_600_000), timeThere: clock.now, onEnd: () => {}, atOnce: true },
