@@ -192,7 +192,9 @@ export class ControllerProcess implements Program {
         this.end(run, true)
         return
       }
-      if (api.get(vpc)?.metadata.managedFields?.some(isLockstepsForce)) truth.lockRemoved(pending, 'controller')
+      // `auto` is the user's own, and breaks whatever it meets.
+      const isLocksteps = forceUnlock === 'yes' && api.get(vpc)?.metadata.managedFields?.some(isLockstepsForce)
+      if (isLocksteps) truth.lockRemoved(pending, 'controller')
       place.release(pending)
       this.edit(run.key, (status) => {
         this.condition(status, 'StateLocked', 'False', 'ForceUnlock', `Terraform Force Unlock: ${pending}`)
