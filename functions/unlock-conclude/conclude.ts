@@ -1,10 +1,10 @@
 import type { LockPorts } from '../lib/step.ts'
 import { holdForPerson } from '../lib/unlock/hold/hold-for-person.ts'
-import { restore } from '../lib/unlock/hold/restore.ts'
+import { checkRestored, restore } from '../lib/unlock/hold/restore.ts'
 import { UnderWay } from '../lib/unlock/run/under-way.ts'
 import { unlockEventOf } from '../lib/unlock/run/unlock-event.ts'
 import type { UnlockOutcome } from '../lib/unlock/run/unlock-run.ts'
-import { isRefusal, UnlockStopped } from '../lib/unlock/run/unlock-stopped.ts'
+import { isRefusal } from '../lib/unlock/run/unlock-stopped.ts'
 
 /** What ended an unlock before it was through. */
 export interface Ended {
@@ -44,10 +44,7 @@ async function closeIntent(underWay: UnderWay, ports: LockPorts): Promise<void> 
   const turn = await ports.ledger.readUnlock(name)
   // It has changed nothing, or somebody else has put back everything: the watchdog, or the sweep.
   if (turn?.unlock !== unlock || !turn.intent) return
-  const { failed } = await restore(turn.intent, { ...ports, cluster: await underWay.cluster() })
-  if (failed.length === 0) return
-  const what = failed.map(({ object, field, why }) => `${object} (${field}): ${why}`).join('; ')
-  throw new UnlockStopped('RestoreIncomplete', `Not all could be put back in ${name}: ${what}.`, 'It is tried again.')
+  checkRestored(await restore(turn.intent, { ...ports, cluster: await underWay.cluster() }), name)
 }
 
 /**

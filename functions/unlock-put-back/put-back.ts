@@ -1,10 +1,9 @@
 import { whyFailed } from '../lib/locks/scan/lock-access.ts'
 import type { LockPorts } from '../lib/step.ts'
 import type { Intent } from '../lib/unlock/hold/intent.ts'
-import { holdsLocked, restore } from '../lib/unlock/hold/restore.ts'
+import { checkRestored, holdsLocked, restore } from '../lib/unlock/hold/restore.ts'
 import { requestRun } from '../lib/unlock/run/fresh-plan.ts'
 import { UnderWay } from '../lib/unlock/run/under-way.ts'
-import { UnlockStopped } from '../lib/unlock/run/unlock-stopped.ts'
 
 export interface PutBack {
   /** How many fields the unlock was to change. */
@@ -33,13 +32,10 @@ export async function putBack(unlock: string, ports: LockPorts): Promise<PutBack
   await ports.ledger.beginRestore(name, unlock)
   await underWay.keepTurn()
   const cluster = await underWay.cluster()
-  const { undone, left, failed } = await restore(intent, { ...ports, cluster }, { keepOpen: true })
-  if (failed.length > 0) {
-    const what = failed.map(({ object, field, why }) => `${object} (${field}): ${why}`).join('; ')
-    throw new UnlockStopped('RestoreIncomplete', `Not all could be put back in ${name}: ${what}.`, 'It is tried again.')
-  }
+  const restored = await restore(intent, { ...ports, cluster }, { keepOpen: true })
+  checkRestored(restored, name)
   const asked = isUnlocked && (await askForPlan(underWay))
-  return { held: intent.changes.length, undone: undone.length, left: left.length, asked }
+  return { held: intent.changes.length, undone: restored.undone.length, left: restored.left.length, asked }
 }
 
 /**

@@ -3,6 +3,7 @@ import { LockstepError } from '../../errors.ts'
 import { type Cluster, ClusterError } from '../../kubernetes/cluster.ts'
 import type { Ledger } from '../../ledger/ledger.ts'
 import { oneLine } from '../../locks/evidence/one-line.ts'
+import { UnlockStopped } from '../run/unlock-stopped.ts'
 import { isHeld, type Standing, standingOf, undoChange } from './change.ts'
 import { readFromDeployment, removeFromDeployment, sealDeployment } from './deployment-intent.ts'
 import { type Change, type ChangedField, type Intent, IntentUnreadable } from './intent.ts'
@@ -62,6 +63,17 @@ export async function restore(
   await removeFromDeployment(cluster, intent)
   await ledger.closeIntent(intent.cluster, unlock)
   return restored
+}
+
+/** Throws RestoreIncomplete where something is still to be put back. */
+export function checkRestored({ failed }: Restored, cluster: string): void {
+  if (failed.length === 0) return
+  const what = failed.map(({ object, field, why }) => `${object} (${field}): ${why}`).join('; ')
+  throw new UnlockStopped(
+    'RestoreIncomplete',
+    `Not all could be put back in ${cluster}: ${what}.`,
+    'It is tried again.',
+  )
 }
 
 /**
