@@ -2,13 +2,13 @@ import { CfnOutput, Duration, Validations } from 'aws-cdk-lib'
 import { type HttpApi, HttpMethod } from 'aws-cdk-lib/aws-apigatewayv2'
 import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations'
 import { Alias } from 'aws-cdk-lib/aws-kms'
-import { Secret } from 'aws-cdk-lib/aws-secretsmanager'
 import { SubscriptionFilter, Topic } from 'aws-cdk-lib/aws-sns'
 import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions'
 import { Construct } from 'constructs'
 import type { FleetFile } from '../fleet.ts'
 import { HandlerFunction } from './handler-function.ts'
 import type { Ledger } from './ledger.ts'
+import { signingSecret } from './signing-secret.ts'
 import type { Steps } from './steps.ts'
 import { machineArn } from './workflow.ts'
 
@@ -26,7 +26,11 @@ export class Approvals extends Construct {
   constructor(scope: Construct, id: string, { fleet, written, ledger, steps, api }: ApprovalsProps) {
     super(scope, id)
     const { 'unlock-ask': ask, 'unlock-act': act } = steps.functions
-    const secret = this.secret()
+    const secret = signingSecret(this, {
+      of: 'that links to approvals are signed with',
+      unrotated:
+        'Links that were sent have to stay good: the old secret becomes "previous", which only a person can decide.',
+    })
     const topic = this.topic(fleet)
     const page = new HandlerFunction(this, 'Page', {
       handler: 'unlock-approve',
@@ -64,24 +68,6 @@ export class Approvals extends Construct {
     act.allow(['states:SendTaskFailure', 'states:SendTaskHeartbeat', 'states:SendTaskSuccess'], unlocks)
 
     new CfnOutput(this, 'TopicArn', { value: topic.topicArn, description: 'Where approvers get their links from' })
-  }
-
-  private secret(): Secret {
-    const secret = new Secret(this, 'Secret', {
-      description: 'Lockstep: {"current": …, "previous": …} secrets that links to approvals are signed with',
-      generateSecretString: {
-        secretStringTemplate: '{}',
-        generateStringKey: 'current',
-        passwordLength: 48,
-        excludePunctuation: true,
-      },
-    })
-    Validations.of(secret).acknowledge({
-      id: 'AwsSolutions-SMG4',
-      reason:
-        'Links that were sent have to stay good: the old secret becomes "previous", which only a person can decide.',
-    })
-    return secret
   }
 
   /** Each person gets the links that are meant for them, and no others. */

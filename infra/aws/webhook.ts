@@ -3,11 +3,11 @@ import { AccessLogFormat } from 'aws-cdk-lib/aws-apigateway'
 import { HttpApi, HttpMethod, HttpStage, LogGroupLogDestination } from 'aws-cdk-lib/aws-apigatewayv2'
 import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations'
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs'
-import { Secret } from 'aws-cdk-lib/aws-secretsmanager'
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions'
 import { Construct } from 'constructs'
 import type { Fleet } from '../../functions/lib/fleet.ts'
 import { HandlerFunction } from './handler-function.ts'
+import { signingSecret } from './signing-secret.ts'
 
 export interface WebhookProps {
   readonly fleet: Fleet
@@ -22,18 +22,10 @@ export class Webhook extends Construct {
 
   constructor(scope: Construct, id: string, { fleet, fleetStateMachine }: WebhookProps) {
     super(scope, id)
-    const secret = new Secret(this, 'Secret', {
-      description: 'Lockstep: {"current": …, "previous": …} secrets of the GitHub webhook',
-      generateSecretString: {
-        secretStringTemplate: '{}',
-        generateStringKey: 'current',
-        passwordLength: 48,
-        excludePunctuation: true,
-      },
-    })
-    Validations.of(secret).acknowledge({
-      id: 'AwsSolutions-SMG4',
-      reason: 'GitHub must learn the new secret at the same time, by hand. Two secrets are good during the rotation.',
+    const secret = signingSecret(this, {
+      of: 'of the GitHub webhook',
+      unrotated:
+        'GitHub must learn the new secret at the same time, by hand. Two secrets are good during the rotation.',
     })
 
     this.handler = new HandlerFunction(this, 'Handler', {
