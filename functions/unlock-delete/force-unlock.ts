@@ -36,7 +36,9 @@ export async function forceUnlock(unlock: string, ports: LockPorts): Promise<boo
     }
     await underWay.renewTurn()
     await underWay.record('force', 'having the controller release the lock', { lock: intent.locked.lock })
-    await forgetPlan(cluster, intent.locked, ports.clock.now())
+    // It releases only a lock that it remembers to have met.
+    const { object, uid } = intent.locked
+    await forgetPlan(cluster, { object, uid }, ports.clock.now())
   }
   // The run that releases the lock goes on with the fresh plan.
   if (underWay.run.releasedAt === undefined) await underWay.note({ releasedAt })

@@ -64,6 +64,8 @@ export class Truth {
   private intended: { readonly unlock: string; readonly at: number } | undefined
   /** Somebody has worked with the locked state by hand. */
   isByHand = false
+  /** When a person, and not Lockstep, last removed the lock. */
+  lockRemovedByHandAt = Number.NEGATIVE_INFINITY
   private brokenAt = Number.NEGATIVE_INFINITY
 
   constructor(options: TruthOptions) {

@@ -123,8 +123,12 @@ export class ControllerProcess implements Program {
     const { work, truth, stoppedAt } = this.options
     const { process } = work[key]
     if (!process?.alive) return
+    const stopped = stoppedAt() ?? 0
+    // One that hung on a dead lock then, and goes on since a person has removed that, could not be waited for either.
+    const wentOnByHand =
+      key === vpc && stopped <= truth.lockRemovedByHandAt && truth.lockRemovedByHandAt <= process.beganAt
     // One that began when that was under way already could not be waited for.
-    if (beganAt < (stoppedAt() ?? 0)) truth.wrong('live run interrupted', `${process.name} for ${key}`)
+    if (beganAt < stopped && !wentOnByHand) truth.wrong('live run interrupted', `${process.name} for ${key}`)
     process.interrupt()
   }
 

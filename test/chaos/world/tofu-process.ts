@@ -39,6 +39,8 @@ export type TofuEnd = { readonly is: 'done' | 'interrupted' } | { readonly is: '
 export class TofuProcess implements Holder {
   readonly id: string
   readonly name: string
+  /** In milliseconds since the epoch. */
+  readonly beganAt: number
   alive = true
   private readonly options: TofuOptions
   private readonly timers: (() => void)[] = []
@@ -46,6 +48,7 @@ export class TofuProcess implements Holder {
 
   constructor(options: TofuOptions) {
     this.options = options
+    this.beganAt = options.clock.now()
     this.id = idOf(options.truth.holderCount, options.random)
     this.name = `${options.operation} of ${options.who}`
     options.truth.holds(this)

@@ -183,6 +183,7 @@ export class World {
         this.thereAndBack()
         return
       case 'a person removes the lock':
+        this.truth.lockRemovedByHandAt = this.clock.now()
         for (const id of this.place.ids()) this.place.release(id)
         return
       case 'a person takes the lock':

@@ -1,8 +1,9 @@
 import { gzipSync } from 'node:zlib'
 import { systemClock } from '../../../functions/lib/clock.ts'
-import type { Fleet } from '../../../functions/lib/fleet.ts'
+import { parseFleet } from '../../../functions/lib/fleet.ts'
 import type { Cluster, ClusterError } from '../../../functions/lib/kubernetes/cluster.ts'
 import { joinedLock } from '../../../functions/lib/locks/evidence/joined-lock.ts'
+import { placeKey } from '../../../functions/lib/locks/scan/observation.ts'
 import { readLockRecord } from '../../../functions/lib/locks/stores/lock-info.ts'
 import { silentLog } from '../../../functions/lib/log.ts'
 import { bindStep, type LockPorts } from '../../../functions/lib/step.ts'
@@ -71,7 +72,11 @@ async function unlock(cluster: Cluster, objects: Objects): Promise<void> {
   // As after an earlier try of the first step: how the plan is made is the matter of what is only read.
   if (intent) await ledger.writeIntent(intent)
   const ports: LockPorts = {
-    ...{ ledger, clock: systemClock, log: silentLog, sliceMs: 20_000, fleet: {} as Fleet },
+    ...{ ledger, clock: systemClock, log: silentLog, sliceMs: 20_000 },
+    fleet: parseFleet({
+      repositories: [{ name: 'my-org/fleet-infra', branches: ['main'] }],
+      clusters: [{ name: cluster.name, eks: cluster.name, region: 'us-east-1', environment: 'staging' }],
+    }),
     ...{ clusters: { connect: async () => cluster }, locks: noLocks, metrics: { locks: () => {} } },
     events: { publish: async () => {}, publishUnlock: async () => {} },
   }
@@ -96,7 +101,13 @@ function runOf(cluster: Cluster, objects: Objects): UnlockRun {
   const { parts } = joinedLock([{ ...held, version: lease.metadata.resourceVersion ?? '' }])
   const intent = intentOf(cluster, objects)
   return {
-    ...{ unlock: intent.unlock, cluster: cluster.name, place: '0123456789abcdef', lock, object: intent.locked.object },
+    ...{
+      unlock: intent.unlock,
+      cluster: cluster.name,
+      place: placeKey([held.address]),
+      lock,
+      object: intent.locked.object,
+    },
     ...{ requestedBy: 'ana', reason: 'a test', requestedAt: systemClock.now(), rung: 'quiesce', locked: intent.locked },
     where: { parts: [held.address], state: { ...of, name: state.metadata.name } },
     judged: { at: 0, rule: 'dead', reasons: [], parts, state: state.metadata.resourceVersion ?? '' },

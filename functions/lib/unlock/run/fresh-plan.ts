@@ -19,12 +19,16 @@ const terraformSchema = objectSchema.extend({
 
 /**
  * Makes tofu-controller forget what it has planned for an object, so that its next run plans afresh: what was planned before
- * a lock was broken must not be applied after it. The lock that it met is forgotten as well, if it is this one. Only while
+ * a lock was broken must not be applied after it. Where one is named, the lock that it met is forgotten as well, if it is that one. Only while
  * no run of it goes on, or the run would write its own status over this. Does what `tfctl replan` does to the status
  * (tfctl/replan.go of flux-iac/tofu-controller). Nothing where the object is gone, or another one by now. Throws ClusterError,
  * UnexpectedShape.
  */
-export function forgetPlan(cluster: Cluster, { object, uid, lock }: Locked, at: number): Promise<void> {
+export function forgetPlan(
+  cluster: Cluster,
+  { object, uid, lock }: Pick<Locked, 'object' | 'uid'> & { readonly lock?: string },
+  at: number,
+): Promise<void> {
   return patchAsRead(cluster, refOfKey<'Terraform'>(object), (raw) => {
     const found = raw === undefined ? undefined : shaped(object, terraformSchema, raw)
     if (found?.metadata.uid !== uid) return { answer: undefined }
@@ -39,7 +43,7 @@ export function forgetPlan(cluster: Cluster, { object, uid, lock }: Locked, at: 
         conditions: [...status.conditions.filter(({ type }) => type !== 'Ready'), ready],
         plan: { pending: '' },
         ...{ lastPlannedRevision: '', lastAttemptedRevision: '' },
-        ...(status.lock?.pending === lock && { lock: { pending: '' } }),
+        ...(lock !== undefined && status.lock?.pending === lock && { lock: { pending: '' } }),
       },
     }
     return { answer: undefined, patch: { body, resourceVersion: metadata.resourceVersion, subresource: 'status' } }
