@@ -159,7 +159,20 @@ export class UnlockWorld {
       ...audit.map(
         ({ at, what, detail }) => `${new Date(at).toISOString()} ${what} ${JSON.stringify(detail).slice(0, 400)}`,
       ),
+      ...(await this.#managers()),
     ].join('\n')
+  }
+
+  /** One that was started again has lost what its runs hung in. */
+  async #managers(): Promise<string[]> {
+    const pods = (await this.cluster.tofu?.faults.managerPods()) ?? []
+    return [
+      ...pods.map(({ metadata, status }) => {
+        const [{ restartCount, lastState } = {}] = status?.containerStatuses ?? []
+        return `${metadata.name}: restarts ${restartCount}, before that ${JSON.stringify(lastState)}`
+      }),
+      (await this.cluster.tofu?.faults.managerTail()) ?? '',
+    ]
   }
 
   /** Its objects go at once: a controller that has lost their source would work on their deletion for ever. */
