@@ -7,6 +7,7 @@ import type { ClusterWork } from './cluster-work.ts'
 import { HandlerFunction } from './handler-function.ts'
 import type { Ledger } from './ledger.ts'
 import type { LockStores, StoreWork } from './lock-stores.ts'
+import type { Network } from './network.ts'
 
 interface Plan {
   readonly does: string
@@ -88,13 +89,15 @@ export interface StepsProps {
   readonly ledger: Ledger
   readonly clusters: ClusterAccess
   readonly lockStores: LockStores
+  /** Where the functions run that reach clusters. */
+  readonly network: Network | undefined
 }
 
 /** One function for each step of the state machines, and what it may do. */
 export class Steps extends Construct {
   readonly functions: Readonly<Record<StepName, HandlerFunction>>
 
-  constructor(scope: Construct, id: string, { fleet, ledger, clusters, lockStores }: StepsProps) {
+  constructor(scope: Construct, id: string, { fleet, ledger, clusters, lockStores, network }: StepsProps) {
     super(scope, id)
     const make = (step: StepName): HandlerFunction => {
       const plan: Plan = plans[step]
@@ -105,6 +108,7 @@ export class Steps extends Construct {
         memorySize: plan.clusters ? 512 : 256,
         environment: { LEDGER_TABLE: ledger.table.tableName, EVENT_BUS: eventBus },
         bundled: { LOCKSTEP_FLEET: fleet },
+        network: plan.clusters && network,
       })
       if (plan.ledger) ledger.grant(made, plan.ledger)
       if (plan.clusters) clusters.grant(made, plan.clusters)
