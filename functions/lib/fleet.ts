@@ -142,6 +142,12 @@ const cluster = section(
   'a cluster: {"name": …, "eks": …, "region": …, "environment": …}',
 )
 
+/** A number or a percentage, as for operations on stacks in many accounts (failure tolerance) or on many instances. */
+const failureTolerance = z.union(
+  [z.int().min(0).max(100_000), z.templateLiteral([z.int().min(0).max(100), '%'])],
+  give('a number of clusters such as 1, or a percentage of the wave such as "10%"'),
+)
+
 const deadlines = section(
   {
     /** How long a layer may take, in milliseconds. */
@@ -272,6 +278,8 @@ const fleetSchema = section(
     /** Values of the label lockstep.dev/layer, in order. */
     layers: list(label('a layer name'), 'a list of layer names, the first one first').default([]),
     clusters: list(cluster, 'a list of clusters').min(1, 'is empty; give at least one cluster'),
+    /** How many clusters of a wave may fail before later waves are not begun. Read it through `failuresTolerated`. */
+    failureTolerance: failureTolerance.default(0),
     deadlines: deadlines.prefault({}),
     /** How long gates stay held after a failure before a person is told, in milliseconds. */
     holdFor: duration.prefault('24h'),

@@ -10,6 +10,7 @@ import { Network } from './network.ts'
 import { NetworkEndpoints } from './network-endpoints.ts'
 import { RestoreRule } from './restore-rule.ts'
 import { Steps } from './steps.ts'
+import { WaveFiles } from './wave-files.ts'
 import { Webhook } from './webhook.ts'
 import { Workflow } from './workflow.ts'
 
@@ -29,9 +30,11 @@ export class LockstepStack extends Stack {
     const ledger = new Ledger(this, 'Ledger')
     this.clusters = new ClusterAccess(this, 'ClusterAccess', fleet)
     const lockStores = new LockStores(this, 'LockStores', fleet)
+    const waveFiles = new WaveFiles(this, 'WaveFiles')
     const network = this.network(fleet)
-    const steps = new Steps(this, 'Steps', { fleet: written, ledger, clusters: this.clusters, lockStores, network })
-    const workflow = new Workflow(this, 'Workflow', steps)
+    const clusters = this.clusters
+    const steps = new Steps(this, 'Steps', { fleet: written, ledger, clusters, lockStores, waveFiles, network })
+    const workflow = new Workflow(this, 'Workflow', { steps, waveFiles })
     const { api } = new Webhook(this, 'Webhook', { fleet, fleetStateMachine: workflow.fleet })
     new Approvals(this, 'Approvals', { fleet, written, ledger, steps, api })
     new LockSchedule(this, 'LockSchedule', fleet, workflow.lockScan)

@@ -1,6 +1,6 @@
 import type { Fleet } from '../../../functions/lib/fleet.ts'
 import { pushSchema } from '../../../functions/lib/push.ts'
-import { wavesOf } from '../../../functions/waves/waves.ts'
+import { wavesOf } from '../../../functions/lib/waves/waves-of.ts'
 import type { ExecutionDescription, Interpreter } from '../states/interpreter.ts'
 import type { LiveRollouts } from './live-rollouts.ts'
 import type { Display, PushView } from './push-view.ts'
