@@ -9,7 +9,7 @@ import { bindStep, type Invocation, type Ports, type Step } from './step.ts'
 
 /**
  * Makes a Lambda handler of a step that needs no cluster. Clients are made at the first invocation and kept while the
- * function is warm. Environment: LEDGER_TABLE; LOCKSTEP_FLEET is put into the bundle when it is built.
+ * function is warm. Environment: LEDGER_TABLE and AUDIT_TABLE; LOCKSTEP_FLEET is put into the bundle when it is built.
  */
 export function serve<Input, Output>(step: Step<Input, Output, Ports>): Invocation {
   let ports: Ports | undefined
@@ -30,10 +30,11 @@ export function portsFromEnvironment(step: string): Ports {
     { marshallOptions: { removeUndefinedValues: true } },
   )
   const table = required('LEDGER_TABLE', process.env.LEDGER_TABLE)
+  const auditTable = required('AUDIT_TABLE', process.env.AUDIT_TABLE)
   return {
     clock: systemClock,
     fleet,
-    ledger: new DynamoDbLedger({ client, table, clock: systemClock }),
+    ledger: new DynamoDbLedger({ client, table, auditTable, clock: systemClock }),
     log: powertoolsLog(`lockstep-${step}`),
   }
 }

@@ -29,9 +29,9 @@ const interfaces = {
 const gateways = {
   dynamodb: {
     service: GatewayVpcEndpointAwsService.DYNAMODB,
-    actions: ['BatchGetItem', 'DeleteItem', 'DescribeTable', 'GetItem', 'PutItem', 'Query', 'Scan'].map(
-      (action) => `dynamodb:${action}`,
-    ),
+    actions: [
+      ...['BatchGetItem', 'DeleteItem', 'DescribeTable', 'GetItem', 'PartiQLInsert', 'PutItem', 'Query', 'Scan'],
+    ].map((action) => `dynamodb:${action}`),
   },
   s3: {
     service: GatewayVpcEndpointAwsService.S3,

@@ -111,7 +111,7 @@ export class Steps extends Construct {
         timeout: Duration.minutes(plan.minutes),
         memorySize: plan.clusters ? 512 : 256,
         environment: {
-          LEDGER_TABLE: ledger.table.tableName,
+          ...ledger.environment,
           EVENT_BUS: eventBus,
           ...(plan.waves && { WAVES_BUCKET: waveFiles.bucket.bucketName }),
         },
