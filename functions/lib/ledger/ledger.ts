@@ -17,6 +17,8 @@ export const claimantSchema = z.object({
   after: z.string(),
   /** Milliseconds since the epoch, GitHub's clock. */
   pushedAt: z.number(),
+  /** See `pushSchema`. */
+  found: z.literal(true).exactOptional(),
 })
 export type Claimant = z.infer<typeof claimantSchema>
 

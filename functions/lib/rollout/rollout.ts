@@ -96,6 +96,8 @@ export const rolloutSchema = z.object({
   /** Since when gates are held behind a failure. */
   heldSince: z.number().optional(),
   outcome: outcomeSchema.optional(),
+  /** Somebody has stopped its execution. */
+  stopped: z.literal(true).optional(),
   /** Why it failed, in one sentence. */
   failure: z.string().optional(),
 })
