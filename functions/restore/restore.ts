@@ -1,5 +1,6 @@
 import { branchOf } from '../lib/rollout/branch.ts'
 import type { ClusterPorts } from '../lib/step.ts'
+import { tellRollout } from '../lib/rollout/rollout-events.ts'
 import { type Released, releaseBranch } from '../release/release.ts'
 import { concludeRollout } from '../report/report.ts'
 
@@ -20,8 +21,9 @@ export interface EndedRollout {
  */
 export async function restoreRollout(
   { rollout: id, error, cause, stopped }: EndedRollout,
-  { ledger, clusters, clock }: Pick<ClusterPorts, 'ledger' | 'clusters' | 'clock'>,
+  ports: Omit<ClusterPorts, 'sliceMs'>,
 ): Promise<Released> {
+  const { ledger, clusters, clock } = ports
   const stored = await ledger.readRollout(id)
   // It never came as far as its claim: there is nothing of it anywhere.
   if (!stored) return { opened: 0 }
@@ -31,6 +33,7 @@ export async function restoreRollout(
     concludeRollout(rollout, clock.now(), { error, cause })
     await ledger.writeRollout(rollout, stored.version)
   }
+  await tellRollout(rollout, ports)
   const cluster = await clusters.connect(rollout.cluster)
   return releaseBranch({ rollout: id, branch: branchOf(rollout.push) }, { cluster, ledger, clock })
 }

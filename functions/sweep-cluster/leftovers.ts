@@ -4,7 +4,7 @@ import { leaseMs } from '../lib/rollout/lease.ts'
 import type { ClusterPorts } from '../lib/step.ts'
 import { restoreRollout } from '../restore/restore.ts'
 
-type LeftoverPorts = Pick<ClusterPorts, 'clusters' | 'ledger' | 'clock' | 'log'>
+type LeftoverPorts = Omit<ClusterPorts, 'sliceMs'>
 
 /** For so long a rollout that has been reported may still be at its release, in milliseconds. */
 const releaseMs = 5 * 60_000
