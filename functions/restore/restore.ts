@@ -1,6 +1,6 @@
 import { branchOf } from '../lib/rollout/branch.ts'
-import type { ClusterPorts } from '../lib/step.ts'
 import { tellRollout } from '../lib/rollout/rollout-events.ts'
+import type { ClusterPorts } from '../lib/step.ts'
 import { type Released, releaseBranch } from '../release/release.ts'
 import { concludeRollout } from '../report/report.ts'
 
