@@ -3,10 +3,10 @@ import { EventBridgeClient } from '@aws-sdk/client-eventbridge'
 import { S3Client } from '@aws-sdk/client-s3'
 import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb'
 import { systemClock } from './clock.ts'
+import { clustersFromEnvironment } from './clusters-from-environment.ts'
 import { required } from './environment.ts'
 import { EventBridgeEvents } from './eventbridge-events.ts'
 import type { Fleet } from './fleet.ts'
-import { eksClusters } from './kubernetes/eks.ts'
 import type { LockAccess } from './locks/scan/lock-access.ts'
 import { S3StateReader } from './locks/states/s3-state-reader.ts'
 import { DynamoDbLockStore } from './locks/stores/dynamodb-lock-store.ts'
@@ -34,7 +34,7 @@ export function serveLocks<Input, Output>(step: Step<Input, Output, LockPorts>):
       const bus = required('EVENT_BUS', process.env.EVENT_BUS)
       ports = {
         ...base,
-        clusters: eksClusters(base),
+        clusters: clustersFromEnvironment(base, step.name),
         sliceMs,
         locks: fleetLocks(base.fleet),
         events: new EventBridgeEvents({ client: new EventBridgeClient({ requestHandler }), bus }),
