@@ -4,6 +4,7 @@ import { PolicyStatement } from 'aws-cdk-lib/aws-iam'
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs'
 import { DefinitionBody, LogLevel, StateMachine, StateMachineType } from 'aws-cdk-lib/aws-stepfunctions'
 import { Construct } from 'constructs'
+import { acknowledgeWildcard } from './acknowledge-wildcard.ts'
 import type { Steps } from './steps.ts'
 
 /**
@@ -75,10 +76,11 @@ export class Workflow extends Construct {
       resource: 'rule',
       resourceName: 'StepFunctionsGetEventsForStepFunctionsExecutionRule',
     })
-    Validations.of(outer).acknowledge({
-      id: `AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:states:${stack.region}:<AWS::AccountId>:execution:${nameOf(this, 'rollout')}:*]`,
-      reason: 'The executions of one state machine: their names are not known before they start.',
-    })
+    acknowledgeWildcard(
+      outer,
+      [executions],
+      'The executions of one state machine: their names are not known before they start.',
+    )
     const allow = (actions: string[], resources: string[]) =>
       outer.addToRolePolicy(new PolicyStatement({ actions, resources }))
     allow(['states:StartExecution'], [inner.stateMachineArn])

@@ -23,7 +23,7 @@ import { noLocks } from '../../infra/local/host.ts'
 import type { KubernetesObject } from '../../infra/local/kubernetes/object-store.ts'
 import { listenOnLoopback } from '../../infra/local/loopback.ts'
 import { startS3 } from '../../infra/local/s3/s3-server.ts'
-import { startSimulatedFleet } from '../../infra/local/simulated-fleet.ts'
+import { localClusterRole, startSimulatedFleet } from '../../infra/local/simulated-fleet.ts'
 import { newLockRecord, renderLockRecord } from '../../infra/local/simulation/tofu/lock-record.ts'
 import { noActivity } from '../../infra/local/virtual-clock.ts'
 import { terraform } from '../fixtures/raw-objects.ts'
@@ -76,6 +76,7 @@ export async function measureLockScan(): Promise<readonly Measurement[]> {
       ...{ AWS_ACCESS_KEY_ID: localCredentials.accessKeyId, AWS_SECRET_ACCESS_KEY: localCredentials.secretAccessKey },
       ...{ AWS_SESSION_TOKEN: 'local', AWS_ENDPOINT_URL_EKS: simulated.eks.url, AWS_ENDPOINT_URL_DYNAMODB: proxy.url },
       ...{ AWS_ENDPOINT_URL_S3: s3.url, AWS_ENDPOINT_URL_EVENTBRIDGE: bus.url },
+      ...{ AWS_ENDPOINT_URL_STS: simulated.sts.url, CLUSTER_ROLE_ARN: localClusterRole },
     }
     const run = runner(bundles, environment, proxy)
     const own = await run('judge', { execution: 'bench', cluster: 'staging' }, 512)
