@@ -2,6 +2,7 @@ import * as z from 'zod'
 import type { Claimant } from '../lib/ledger/ledger.ts'
 import { type Push, pushSchema } from '../lib/push.ts'
 import { note, type Rollout } from '../lib/rollout/rollout.ts'
+import { tellRollout } from '../lib/rollout/rollout-events.ts'
 import { clusterOf, updateRollout } from '../lib/rollout/rollout-step.ts'
 import { serve } from '../lib/serve.ts'
 import { defineStep, type Ports } from '../lib/step.ts'
@@ -48,8 +49,9 @@ export const step = defineStep({
 /** A step that is run twice finds its own record: it stays as it is. */
 async function begin(
   { rollout: id, execution, cluster, push }: { rollout: string; execution: string; cluster: string; push: Push },
-  { ledger, clock }: Ports,
+  ports: Ports,
 ): Promise<void> {
+  const { ledger, clock } = ports
   if (await ledger.readRollout(id)) return
   const rollout: Rollout = {
     id,
@@ -62,15 +64,20 @@ async function begin(
     objects: [],
     notes: [],
   }
+  // Whatever it waits for from here on, somebody may wait for it.
+  await tellRollout(rollout, ports)
   await ledger.writeRollout(rollout, 0)
 }
 
-async function endSuperseded(id: string, reason: Superseded, { ledger, clock }: Ports): Promise<void> {
-  await updateRollout(ledger, id, async (rollout) => {
+/** No step comes after this one: what it has done is told here. */
+async function endSuperseded(id: string, reason: Superseded, ports: Ports): Promise<void> {
+  await updateRollout(ports, id, async (rollout) => {
     rollout.outcome = 'superseded'
-    rollout.endedAt = clock.now()
+    rollout.endedAt = ports.clock.now()
     note(rollout, reason.message)
   })
+  const ended = await ports.ledger.readRollout(id)
+  if (ended) await tellRollout(ended.value, ports)
 }
 
 export const handler = serve(step)

@@ -1,3 +1,4 @@
+import type { EventType } from './events.ts'
 import type { Verdict } from './locks/verdict/verdict.ts'
 
 /** What one scan has counted, of one cluster or of what belongs to none. */
@@ -16,4 +17,8 @@ export interface LockFigures {
 /** Figures for dashboards and alarms. */
 export interface Metrics {
   locks(figures: LockFigures): void
+  /** An event of this type was given up: nobody hears of it. */
+  untold(type: EventType): void
 }
+
+export const silentMetrics: Metrics = { locks: () => {}, untold: () => {} }

@@ -5,7 +5,7 @@ const namespace = 'Lockstep'
 
 /**
  * Metrics in CloudWatch's embedded metric format: lines in the function's log, no calls. Dimension: the cluster, `none`
- * for what belongs to no cluster.
+ * for what belongs to no cluster; of events the type.
  */
 export function powertoolsMetrics(powertools = new Powertools({ namespace, serviceName: 'lockstep' })): Metrics {
   return {
@@ -20,6 +20,11 @@ export function powertoolsMetrics(powertools = new Powertools({ namespace, servi
       for (const ms of detectedAfter.slice(0, 100)) {
         powertools.addMetric('TimeToDetect', MetricUnit.Milliseconds, ms)
       }
+      powertools.publishStoredMetrics()
+    },
+    untold: (type) => {
+      powertools.addDimension('Type', type)
+      powertools.addMetric('EventsUntold', MetricUnit.Count, 1)
       powertools.publishStoredMetrics()
     },
   }

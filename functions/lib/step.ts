@@ -18,6 +18,8 @@ export interface Ports {
   readonly fleet: Fleet
   readonly ledger: Ledger
   readonly log: Log
+  readonly events: Events
+  readonly metrics: Metrics
 }
 
 /** What a step may use that talks to clusters. */
@@ -30,8 +32,6 @@ export interface ClusterPorts extends Ports {
 /** What a step may use that looks at locks. */
 export interface LockPorts extends ClusterPorts {
   readonly locks: LockAccess
-  readonly events: Events
-  readonly metrics: Metrics
 }
 
 /** What a step may use that asks people. */

@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { branchOf } from '../lib/rollout/branch.ts'
+import { tellRollout } from '../lib/rollout/rollout-events.ts'
 import { serveClusters } from '../lib/serve-clusters.ts'
 import { defineClusterStep } from '../lib/step.ts'
 import { releaseBranch } from '../release/release.ts'
@@ -23,7 +24,8 @@ export const step = defineClusterStep({
   name: 'restore',
   input: statusChangeSchema,
   output: z.object({ opened: z.number().int(), handedTo: z.string().optional() }),
-  run: async ({ detail }, { ledger, clusters, clock, log }) => {
+  run: async ({ detail }, ports) => {
+    const { ledger, clusters, clock, log } = ports
     const stored = await ledger.readRollout(detail.name)
     // It never came as far as its claim: there is nothing of it anywhere.
     if (!stored) return { opened: 0 }
@@ -32,6 +34,7 @@ export const step = defineClusterStep({
       concludeRollout(rollout, clock.now(), { error: detail.error ?? detail.status, cause: detail.cause ?? '' })
       await ledger.writeRollout(rollout, stored.version)
     }
+    await tellRollout(rollout, ports)
     const cluster = await clusters.connect(rollout.cluster)
     const released = await releaseBranch(
       { rollout: rollout.id, branch: branchOf(rollout.push) },
