@@ -268,6 +268,25 @@ const network = section(
   'a network: {"vpc": "vpc-…", "subnets": ["subnet-…"]}',
 )
 
+/** `10MiB`, in bytes. */
+const size = z.string(give('a size such as "10MiB"')).transform((value, context) => {
+  const [, count, unit] = /^(\d{1,6})(KiB|MiB)$/.exec(value) ?? []
+  const bytes = Number(count) * (unit === 'MiB' ? 1024 : 1) * 1024
+  if (bytes > 0) return bytes
+  context.addIssue({ code: 'custom', message: `is ${shown(value)}; give a size such as "512KiB" or "10MiB"` })
+  return z.NEVER
+})
+
+const sweep = section(
+  {
+    /** How often each cluster is looked through, in milliseconds. */
+    every: wholeMinutes.prefault('15m'),
+    /** States that are larger than this many bytes are told of. */
+    largestState: size.prefault('10MiB'),
+  },
+  'a sweep: {"every": "15m", "largestState": "10MiB"}',
+)
+
 const fleetSchema = section(
   {
     repositories: list(repository, 'a list of repositories').min(1, 'is empty; give at least one repository'),
@@ -285,6 +304,8 @@ const fleetSchema = section(
     holdFor: duration.prefault('24h'),
     /** Where state locks are looked for, and when one may be called stale: a LockLimits. */
     locks: locks.prefault({}),
+    /** The look for what no event told of: lost pushes, drift, and what is stuck. */
+    sweep: sweep.prefault({}),
   },
   'an object with repositories, layers and clusters',
 ).transform((fleet) => ({

@@ -91,7 +91,7 @@ export async function runSession(session: SessionOptions): Promise<number> {
     })
     closing.push(() => host.close())
     const { interpreter, ledger } = host
-    host.events.onEvent((event) => {
+    host.events.onLock((event) => {
       const news = lockNews(event)
       if (news !== undefined) display.say(news)
     })

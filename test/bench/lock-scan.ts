@@ -16,6 +16,7 @@ import { S3StateReader } from '../../functions/lib/locks/states/s3-state-reader.
 import { DynamoDbLockStore } from '../../functions/lib/locks/stores/dynamodb-lock-store.ts'
 import { S3LockStore } from '../../functions/lib/locks/stores/s3-lock-store.ts'
 import { silentLog } from '../../functions/lib/log.ts'
+import { silentMetrics } from '../../functions/lib/metrics.ts'
 import type { LockPorts } from '../../functions/lib/step.ts'
 import { createTable, localCredentials, lockTableKeys, startDynamoDb } from '../../infra/local/dynamodb.ts'
 import { noLocks } from '../../infra/local/host.ts'
@@ -97,10 +98,10 @@ async function measureNews(fleet: Fleet, urls: { dynamodb: string; s3: string; e
   const eksClient = () => new EKSClient({ ...access, endpoint: urls.eks })
   let told = 0
   const ports: LockPorts = {
-    ...{ fleet, clock: systemClock, log: silentLog, sliceMs: 60_000, metrics: { locks: () => {} } },
+    ...{ fleet, clock: systemClock, log: silentLog, sliceMs: 60_000, metrics: silentMetrics },
     ledger: new DynamoDbLedger({ client: documents, table: ledger, auditTable, clock: systemClock }),
     clusters: eksClusters({ fleet, clock: systemClock, eksClient }),
-    events: { publish: async () => void told++, publishUnlock: async () => {} },
+    events: { publish: async () => void told++ },
     locks: {
       stores: [
         new DynamoDbLockStore({ client: documents, region, table: 'locks' }),

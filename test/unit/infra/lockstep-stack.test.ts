@@ -57,16 +57,16 @@ describe('permissions', () => {
   it.each([
     ['StepsWaves', ['s3:GetObject', 's3:ListBucket', 's3:PutObject', 's3:PutObject']],
     ['StepsWaveConclude', ['s3:GetObject', 's3:ListBucket']],
-    ['StepsClaim', ledger],
-    ['StepsPlan', [...ledger, ...clusters]],
-    ['StepsGate', [...ledger, ...clusters]],
-    ['StepsFetch', [...ledger, ...clusters]],
-    ['StepsOpen', [...ledger, ...clusters]],
-    ['StepsWait', [...ledger, ...clusters]],
-    ['StepsHold', [...ledger, ...clusters]],
-    ['StepsReport', ledger],
-    ['StepsRelease', [...ledger, ...clusters]],
-    ['StepsRestore', [...ledger, ...clusters, ...lost]],
+    ['StepsClaim', [...ledger, ...events]],
+    ['StepsPlan', [...ledger, ...clusters, ...events]],
+    ['StepsGate', [...ledger, ...clusters, ...events]],
+    ['StepsFetch', [...ledger, ...clusters, ...events]],
+    ['StepsOpen', [...ledger, ...clusters, ...events]],
+    ['StepsWait', [...ledger, ...clusters, ...events]],
+    ['StepsHold', [...ledger, ...clusters, ...events]],
+    ['StepsReport', [...ledger, ...events]],
+    ['StepsRelease', [...ledger, ...clusters, ...events]],
+    ['StepsRestore', [...ledger, ...clusters, ...events, ...lost]],
     ['StepsJudge', [...ledger, ...tables, ...clusters, ...events, ...buckets].sort()],
     ['StepsJudgeOthers', [...ledger, ...tables, ...events, ...buckets].sort()],
     ['StepsUnlockAct', [...unlocks, ...answers, 'states:SendTaskHeartbeat'].sort()],
@@ -629,7 +629,7 @@ describe('the scan for locks', () => {
     const statements = policies
       .flatMap((policy) => policy.statements)
       .filter(({ Action }) => Action === 'events:PutEvents')
-    expect(statements).toHaveLength(7)
+    expect(statements).toHaveLength(17)
     for (const statement of statements)
       expect(statement).toMatchObject({ Condition: { StringEquals: { 'events:source': 'lockstep' } } })
   })
