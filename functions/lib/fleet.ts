@@ -2,6 +2,7 @@ import * as z from 'zod'
 import { formatDuration, parseDuration } from './duration.ts'
 import { LockstepError } from './errors.ts'
 import { nearest } from './nearest.ts'
+import type { FailureTolerance } from './waves/failure-tolerance.ts'
 
 /** One mistake in a fleet. */
 export interface FleetProblem {
@@ -134,8 +135,11 @@ const cluster = section(
 )
 
 /** A number or a percentage, as for operations on stacks in many accounts (failure tolerance) or on many instances. */
-const failureTolerance = z.union(
-  [z.int().min(0).max(100_000), z.templateLiteral([z.int().min(0).max(100), '%'])],
+const failureTolerance = z.custom<FailureTolerance>(
+  (value) =>
+    typeof value === 'number'
+      ? Number.isInteger(value) && value >= 0 && value <= 100_000
+      : typeof value === 'string' && /^(0|[1-9]\d?|100)%$/.test(value),
   give('a number of clusters such as 1, or a percentage of the wave such as "10%"'),
 )
 
