@@ -19,6 +19,8 @@ export interface Ports {
   readonly fleet: Fleet
   readonly ledger: Ledger
   readonly log: Log
+  readonly events: Events
+  readonly metrics: Metrics
 }
 
 /** What a step may use that talks to clusters. */
@@ -31,8 +33,6 @@ export interface ClusterPorts extends Ports {
 /** What a step may use that looks at locks. */
 export interface LockPorts extends ClusterPorts {
   readonly locks: LockAccess
-  readonly events: Events
-  readonly metrics: Metrics
 }
 
 /** What a step may use that asks people. */

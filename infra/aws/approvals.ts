@@ -9,7 +9,7 @@ import type { FleetFile } from '../fleet.ts'
 import { HandlerFunction } from './handler-function.ts'
 import type { Ledger } from './ledger.ts'
 import { signingSecret } from './signing-secret.ts'
-import type { Steps } from './steps.ts'
+import { eventBus, type Steps } from './steps.ts'
 import { machineArn } from './workflow.ts'
 
 export interface ApprovalsProps extends FleetFile {
@@ -38,7 +38,10 @@ export class Approvals extends Construct {
       timeout: Duration.seconds(20),
       // Memory is also CPU, and a person waits for this one.
       memorySize: 512,
-      environment: { LEDGER_TABLE: ledger.table.tableName, APPROVAL_SECRET_ARN: secret.secretArn },
+      environment: {
+        ...{ LEDGER_TABLE: ledger.table.tableName, EVENT_BUS: eventBus },
+        APPROVAL_SECRET_ARN: secret.secretArn,
+      },
       bundled: { LOCKSTEP_FLEET: written },
     })
     ledger.grant(page, 'unlocks')

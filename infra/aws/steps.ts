@@ -2,7 +2,8 @@ import { Duration, Stack } from 'aws-cdk-lib'
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam'
 import { Construct } from 'constructs'
 import { eventSource } from '../../functions/lib/events.ts'
-import type { ClusterAccess, ClusterWork } from './cluster-access.ts'
+import type { ClusterAccess } from './cluster-access.ts'
+import type { ClusterWork } from './cluster-work.ts'
 import { HandlerFunction } from './handler-function.ts'
 import type { Ledger } from './ledger.ts'
 import type { LockStores, StoreWork } from './lock-stores.ts'
@@ -24,16 +25,28 @@ interface Plan {
 const plans = {
   waves: { does: 'orders the clusters of a push', waves: 'plans waves', minutes: 1 },
   'wave-conclude': { does: 'counts how the clusters of a wave ended', waves: 'concludes waves', minutes: 1 },
-  claim: { does: 'claims a cluster for a push', ledger: 'rollouts', minutes: 1 },
-  plan: { does: 'orders the objects of a cluster', ledger: 'rollouts', clusters: 'orders', minutes: 1 },
-  gate: { does: 'holds the later layers', ledger: 'rollouts', clusters: 'orders', minutes: 5 },
-  fetch: { does: 'has the source fetched', ledger: 'rollouts', clusters: 'orders', minutes: 15 },
-  open: { does: 'opens a layer', ledger: 'rollouts', clusters: 'orders', minutes: 5 },
-  wait: { does: 'waits for a layer', ledger: 'rollouts', clusters: 'orders', minutes: 15 },
-  hold: { does: 'keeps what a failure holds', ledger: 'rollouts', clusters: 'orders', minutes: 15 },
-  report: { does: 'sums up a rollout', ledger: 'rollouts', minutes: 1 },
-  release: { does: 'gives up the claim and its gates', ledger: 'rollouts', clusters: 'orders', minutes: 5 },
-  restore: { does: 'puts back what an ended rollout left', ledger: 'rollouts', clusters: 'orders', minutes: 5 },
+  claim: { does: 'claims a cluster for a push', ledger: 'rollouts', minutes: 1, tells: true },
+  plan: { does: 'orders the objects of a cluster', ledger: 'rollouts', clusters: 'orders', minutes: 1, tells: true },
+  gate: { does: 'holds the later layers', ledger: 'rollouts', clusters: 'orders', minutes: 5, tells: true },
+  fetch: { does: 'has the source fetched', ledger: 'rollouts', clusters: 'orders', minutes: 15, tells: true },
+  open: { does: 'opens a layer', ledger: 'rollouts', clusters: 'orders', minutes: 5, tells: true },
+  wait: { does: 'waits for a layer', ledger: 'rollouts', clusters: 'orders', minutes: 15, tells: true },
+  hold: { does: 'keeps what a failure holds', ledger: 'rollouts', clusters: 'orders', minutes: 15, tells: true },
+  report: { does: 'sums up a rollout', ledger: 'rollouts', minutes: 1, tells: true },
+  release: {
+    does: 'gives up the claim and its gates',
+    ledger: 'rollouts',
+    clusters: 'orders',
+    minutes: 5,
+    tells: true,
+  },
+  restore: {
+    does: 'puts back what an ended rollout left',
+    ledger: 'rollouts',
+    clusters: 'orders',
+    minutes: 5,
+    tells: true,
+  },
   judge: {
     ...{ does: "judges the locks of a cluster's objects", ledger: 'rollouts', clusters: 'judges', minutes: 5 },
     ...{ stores: 'reads locks and states', tells: true },
@@ -143,4 +156,4 @@ export class Steps extends Construct {
 const capitalised = (step: string) => step.replace(/(?:^|-)(\w)/g, (_, first: string) => first.toUpperCase())
 
 /** The account's own: whoever wants to hear of a lock adds a rule to it. */
-const eventBus = 'default'
+export const eventBus = 'default'

@@ -4,6 +4,7 @@ import { PolicyStatement } from 'aws-cdk-lib/aws-iam'
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs'
 import { DefinitionBody, LogLevel, StateMachine, StateMachineType } from 'aws-cdk-lib/aws-stepfunctions'
 import { Construct } from 'constructs'
+import { acknowledgeWildcard } from './acknowledge-wildcard.ts'
 import type { Steps } from './steps.ts'
 import type { WaveFiles } from './wave-files.ts'
 
@@ -105,10 +106,11 @@ export class Workflow extends Construct {
     })
     const actions = ['states:DescribeExecution', 'states:StopExecution']
     machine.addToRolePolicy(new PolicyStatement({ actions, resources: [executions] }))
-    Validations.of(machine).acknowledge({
-      id: `AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:states:${stack.region}:<AWS::AccountId>:execution:${nameOf(this, name)}:*]`,
-      reason: 'The executions of one state machine: their names are not known before they start.',
-    })
+    acknowledgeWildcard(
+      machine,
+      [executions],
+      'The executions of one state machine: their names are not known before they start.',
+    )
   }
 }
 

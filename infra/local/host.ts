@@ -19,6 +19,7 @@ import { type Ledger, LedgerUnavailable } from '../../functions/lib/ledger/ledge
 import type { LockAccess } from '../../functions/lib/locks/scan/lock-access.ts'
 import { noStateOf } from '../../functions/lib/locks/states/state-reader.ts'
 import type { Log } from '../../functions/lib/log.ts'
+import { silentMetrics } from '../../functions/lib/metrics.ts'
 import type { Push } from '../../functions/lib/push.ts'
 import {
   type ApprovalPorts,
@@ -131,7 +132,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
   const waves: WaveStore = new S3WaveStore({ client: s3, bucket: wavesBucket })
   const ports = {
     ...{ fleet, clock, ledger, clusters: options.clusters, log, sliceMs: options.sliceMs ?? 10 * 60_000 },
-    ...{ locks: options.locks ?? noLocks, events, metrics: { locks: () => {} } },
+    ...{ locks: options.locks ?? noLocks, events, metrics: silentMetrics },
     ...{ approvers, linkSecrets, approvalUrl: approvalPath, tasks: new InterpreterTaskTokens(() => interpreter) },
     waves,
   }

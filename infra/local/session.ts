@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { resolve } from 'node:path'
 import { EKSClient } from '@aws-sdk/client-eks'
+import { STSClient } from '@aws-sdk/client-sts'
 import { type Clock, sleep, systemClock } from '../../functions/lib/clock.ts'
 import { LockstepError } from '../../functions/lib/errors.ts'
 import type { Fleet, FleetCluster } from '../../functions/lib/fleet.ts'
@@ -23,7 +24,13 @@ import { kubeconfigClusters } from './kubernetes/kubeconfig-clusters.ts'
 import { startLocalStates } from './local-states.ts'
 import { type Options, UsageError } from './options.ts'
 import { deliverPush, type PushFile, readPushFile } from './push-file.ts'
-import { loadTree, type SimulatedCluster, type SimulatedFleet, startSimulatedFleet } from './simulated-fleet.ts'
+import {
+  loadTree,
+  localClusterRole,
+  type SimulatedCluster,
+  type SimulatedFleet,
+  startSimulatedFleet,
+} from './simulated-fleet.ts'
 import { commitPush, withSimulatedPushes } from './simulated-pushes.ts'
 import type { Tree } from './simulation/git-server.ts'
 import { readManifestTree } from './simulation/manifest-tree.ts'
@@ -85,7 +92,7 @@ export async function runSession(session: SessionOptions): Promise<number> {
     })
     closing.push(() => host.close())
     const { interpreter, ledger } = host
-    host.events.onEvent((event) => {
+    host.events.onLock((event) => {
       const news = lockNews(event)
       if (news !== undefined) display.say(news)
     })
@@ -245,9 +252,12 @@ async function startWorld(options: Options, worldOptions: WorldOptions): Promise
     if (options.demo) installQuickController(simulation.store, options.speed)
     simulation.start()
   }
-  const eksClient = (region: string) =>
-    new EKSClient({ region, endpoint: simulated.eks.url, credentials: localCredentials })
-  const clusters = eksClusters({ clock, fleet, eksClient })
+  const clusters = eksClusters({
+    ...{ clock, fleet, role: { arn: localClusterRole, sessionName: 'local-host' } },
+    eksClient: (region, own) =>
+      new EKSClient({ region, endpoint: simulated.eks.url, credentials: localCredentials, ...own }),
+    stsClient: () => new STSClient({ region: 'us-east-1', endpoint: simulated.sts.url, credentials: localCredentials }),
+  })
   const close = async () => {
     await simulated.close()
     await states.close()

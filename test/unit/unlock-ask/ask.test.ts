@@ -1,5 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
+import { silentEvents } from '../../../functions/lib/events.ts'
 import { silentLog } from '../../../functions/lib/log.ts'
+import { silentMetrics } from '../../../functions/lib/metrics.ts'
 import type { ApprovalPorts } from '../../../functions/lib/step.ts'
 import { type Approval, decide } from '../../../functions/lib/unlock/approval/approval.ts'
 import { readLink } from '../../../functions/lib/unlock/approval/approval-link.ts'
@@ -36,6 +38,7 @@ beforeEach(async () => {
     clusters: { connect: async () => cluster },
     clock: { now: () => now, after: () => () => {} },
     linkSecrets: async () => secrets,
+    ...{ events: silentEvents, metrics: silentMetrics },
   }
   await ledger.writeObservation(staleLock)
   await requested('ana')

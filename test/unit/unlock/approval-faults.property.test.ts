@@ -1,8 +1,10 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
+import { silentEvents } from '../../../functions/lib/events.ts'
 import { LedgerUnavailable } from '../../../functions/lib/ledger/ledger.ts'
 import type { Observation } from '../../../functions/lib/locks/scan/observation.ts'
 import { silentLog } from '../../../functions/lib/log.ts'
+import { silentMetrics } from '../../../functions/lib/metrics.ts'
 import type { ApprovalPorts } from '../../../functions/lib/step.ts'
 import { fingerprintOf, outcomeOf } from '../../../functions/lib/unlock/approval/approval.ts'
 import { recordDecision } from '../../../functions/lib/unlock/approval/record-decision.ts'
@@ -61,6 +63,7 @@ class World {
     this.sound = {
       ...{ ledger: this.ledger, tasks: this.tasks, approvers: new MemoryApprovers(), fleet, log: silentLog },
       ...{ sliceMs: 0, approvalUrl: '/approve/', linkSecrets: async () => ({ current: 'x' }) },
+      ...{ events: silentEvents, metrics: silentMetrics },
       clusters: { connect: async () => cluster },
       clock: { now: () => this.now, after: () => () => {} },
     }
