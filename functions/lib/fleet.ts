@@ -2,6 +2,7 @@ import * as z from 'zod'
 import { formatDuration, parseDuration } from './duration.ts'
 import { LockstepError } from './errors.ts'
 import { nearest } from './nearest.ts'
+import type { FailureTolerance } from './waves/failure-tolerance.ts'
 
 /** One mistake in a fleet. */
 export interface FleetProblem {
@@ -143,8 +144,11 @@ const cluster = section(
 )
 
 /** A number or a percentage, as for operations on stacks in many accounts (failure tolerance) or on many instances. */
-const failureTolerance = z.union(
-  [z.int().min(0).max(100_000), z.templateLiteral([z.int().min(0).max(100), '%'])],
+const failureTolerance = z.custom<FailureTolerance>(
+  (value) =>
+    typeof value === 'number'
+      ? Number.isInteger(value) && value >= 0 && value <= 100_000
+      : typeof value === 'string' && /^(0|[1-9]\d?|100)%$/.test(value),
   give('a number of clusters such as 1, or a percentage of the wave such as "10%"'),
 )
 
@@ -245,6 +249,25 @@ const locks = section(
   'locks: {"dynamodb": [], "s3": [], "minimumAge": {"plan": "15m", "apply": "60m"}, "quietWindow": "5m", "every": "2m", "policy": {}, "approvers": [], "approvalFor": "24h"}',
 )
 
+/** `10MiB`, in bytes. */
+const size = z.string(give('a size such as "10MiB"')).transform((value, context) => {
+  const [, count, unit] = /^(\d{1,6})(KiB|MiB)$/.exec(value) ?? []
+  const bytes = Number(count) * (unit === 'MiB' ? 1024 : 1) * 1024
+  if (bytes > 0) return bytes
+  context.addIssue({ code: 'custom', message: `is ${shown(value)}; give a size such as "512KiB" or "10MiB"` })
+  return z.NEVER
+})
+
+const sweep = section(
+  {
+    /** How often each cluster is looked through, in milliseconds. */
+    every: wholeMinutes.prefault('15m'),
+    /** States that are larger than this many bytes are told of. */
+    largestState: size.prefault('10MiB'),
+  },
+  'a sweep: {"every": "15m", "largestState": "10MiB"}',
+)
+
 const network = section(
   {
     vpc: text(/^vpc-[0-9a-f]{8,17}$/, 'the id of a VPC, such as "vpc-0a1b2c3d4e5f60718"'),
@@ -266,25 +289,6 @@ const network = section(
     ).optional(),
   },
   'a network: {"vpc": "vpc-…", "subnets": ["subnet-…"]}',
-)
-
-/** `10MiB`, in bytes. */
-const size = z.string(give('a size such as "10MiB"')).transform((value, context) => {
-  const [, count, unit] = /^(\d{1,6})(KiB|MiB)$/.exec(value) ?? []
-  const bytes = Number(count) * (unit === 'MiB' ? 1024 : 1) * 1024
-  if (bytes > 0) return bytes
-  context.addIssue({ code: 'custom', message: `is ${shown(value)}; give a size such as "512KiB" or "10MiB"` })
-  return z.NEVER
-})
-
-const sweep = section(
-  {
-    /** How often each cluster is looked through, in milliseconds. */
-    every: wholeMinutes.prefault('15m'),
-    /** States that are larger than this many bytes are told of. */
-    largestState: size.prefault('10MiB'),
-  },
-  'a sweep: {"every": "15m", "largestState": "10MiB"}',
 )
 
 const fleetSchema = section(
