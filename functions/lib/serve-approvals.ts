@@ -1,15 +1,15 @@
 import { SFNClient } from '@aws-sdk/client-sfn'
 import { SNSClient } from '@aws-sdk/client-sns'
+import { SfnTaskTokens } from './approval/sfn-task-tokens.ts'
+import { SnsApprovers } from './approval/sns-approvers.ts'
 import { required } from './environment.ts'
 import { eksClusters } from './kubernetes/eks.ts'
 import { linkSecretsFrom } from './link-secrets.ts'
 import { portsFromEnvironment } from './serve.ts'
 import { type ApprovalPorts, bindStep, type Invocation, type Step } from './step.ts'
-import { SfnTaskTokens } from './unlock/approval/sfn-task-tokens.ts'
-import { SnsApprovers } from './unlock/approval/sns-approvers.ts'
 
-/** These steps wait for nothing: no slice is used up. */
-const sliceMs = 60_000
+/** Lambda ends a function after 15 minutes; what is left is for the slice's last requests. */
+const sliceMs = 10 * 60_000
 
 /** A request that hangs is given up and tried again. */
 const requestHandler = { connectionTimeout: 2_000, requestTimeout: 5_000, throwOnRequestTimeout: true }

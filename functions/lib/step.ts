@@ -1,4 +1,6 @@
 import type * as z from 'zod'
+import type { Approvers } from './approval/approvers.ts'
+import type { TaskTokens } from './approval/task-tokens.ts'
 import type { Clock } from './clock.ts'
 import { LockstepError } from './errors.ts'
 import type { Events } from './events.ts'
@@ -9,8 +11,6 @@ import type { LockAccess } from './locks/scan/lock-access.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import type { Secrets } from './rotating-secret.ts'
-import type { Approvers } from './unlock/approval/approvers.ts'
-import type { TaskTokens } from './unlock/approval/task-tokens.ts'
 
 /** What every step may use. */
 export interface Ports {

@@ -2,6 +2,7 @@ import * as z from 'zod'
 import { branchOf } from '../lib/rollout/branch.ts'
 import { serveClusters } from '../lib/serve-clusters.ts'
 import { defineClusterStep } from '../lib/step.ts'
+import { handBackPlans } from '../release/hand-back-plans.ts'
 import { releaseBranch } from '../release/release.ts'
 import { concludeRollout } from '../report/report.ts'
 
@@ -33,6 +34,7 @@ export const step = defineClusterStep({
       await ledger.writeRollout(rollout, stored.version)
     }
     const cluster = await clusters.connect(rollout.cluster)
+    await handBackPlans(rollout, cluster, log)
     const released = await releaseBranch(
       { rollout: rollout.id, branch: branchOf(rollout.push) },
       { cluster, ledger, clock },

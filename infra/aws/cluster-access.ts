@@ -4,17 +4,20 @@ import { Construct } from 'constructs'
 import type { Fleet } from '../../functions/lib/fleet.ts'
 import type { HandlerFunction } from './handler-function.ts'
 
-/** The groups that infra/cluster gives its rights to: all functions, and those that judge locks besides. */
+/** The groups that infra/cluster gives its rights to: all functions, and some of them besides. */
 export const clusterGroup = 'lockstep'
 export const locksGroup = 'lockstep-locks'
+/** Functions that show a plan, and that see whether it is still the one that people approved. */
+export const plansGroup = 'lockstep-plans'
 /** The group of infra/cluster/unlock: functions that unlock, and that put back what an unlock has changed. */
 export const unlockGroup = 'lockstep-unlock'
 
-/** What a function does in clusters. Each does what the one before it does, too. */
-export type ClusterWork = 'orders' | 'judges' | 'unlocks'
+/** What a function does in clusters. Each does what `orders` does, too; and `unlocks` what `judges` does. */
+export type ClusterWork = 'orders' | 'approves' | 'judges' | 'unlocks'
 
 const groupsOf: Readonly<Record<ClusterWork, string[]>> = {
   orders: [clusterGroup],
+  approves: [clusterGroup, plansGroup],
   judges: [clusterGroup, locksGroup],
   unlocks: [clusterGroup, locksGroup, unlockGroup],
 }
@@ -22,7 +25,7 @@ const groupsOf: Readonly<Record<ClusterWork, string[]>> = {
 /**
  * Who may reach the fleet's clusters. In AWS: eks:DescribeCluster on exactly these. In each cluster: an access entry
  * that puts the function's role into the group `lockstep`, and the group's RBAC from infra/cluster. Who judges locks is in
- * `lockstep-locks` too, and nobody else can read a Secret; who unlocks is in `lockstep-unlock` besides, which has no
+ * `lockstep-locks` too, and who shows plans in `lockstep-plans`: nobody else can read a Secret. Who unlocks is in `lockstep-unlock` besides, which has no
  * rights before infra/cluster/unlock is applied.
  *
  * Every function keeps a role of its own, so that a cluster's audit log tells which of them did what. That is one

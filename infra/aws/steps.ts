@@ -27,6 +27,8 @@ const plans = {
   fetch: { does: 'has the source fetched', ledger: 'rollouts', clusters: 'orders', minutes: 15 },
   open: { does: 'opens a layer', ledger: 'rollouts', clusters: 'orders', minutes: 5 },
   wait: { does: 'waits for a layer', ledger: 'rollouts', clusters: 'orders', minutes: 15 },
+  'plan-ask': { does: 'asks people to agree to plans', ledger: 'unlocks', clusters: 'approves', minutes: 15 },
+  'plan-approve': { does: 'approves plans that people agreed to', ledger: 'unlocks', clusters: 'approves', minutes: 5 },
   hold: { does: 'keeps what a failure holds', ledger: 'rollouts', clusters: 'orders', minutes: 15 },
   report: { does: 'sums up a rollout', ledger: 'rollouts', minutes: 1 },
   release: { does: 'gives up the claim and its gates', ledger: 'rollouts', clusters: 'orders', minutes: 5 },

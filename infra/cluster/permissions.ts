@@ -27,9 +27,11 @@ const roleSchema = z.object({
   ),
 })
 
-/** Everything that rbac.yaml, beside this file, lets Lockstep do: to put rollouts in order, and to judge locks. */
+/** Everything that rbac.yaml, beside this file, lets Lockstep do: to put rollouts in order, judge locks and show plans. */
 export function readPermissions(): Permission[] {
-  return permissionsIn('rbac.yaml')
+  // Two groups may have the same right.
+  const all = permissionsIn('rbac.yaml')
+  return [...new Map(all.map((permission) => [JSON.stringify(permission), permission])).values()]
 }
 
 /** What unlock/rbac.yaml lets it do besides: to unlock. */

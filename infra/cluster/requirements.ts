@@ -129,7 +129,7 @@ function permissionsProblem({ user, permissions }: Survey): LockstepError | unde
   return new LockstepError(
     'PermissionsMissing',
     `${who} may not ${what}.`,
-    'Have an admin run kubectl apply -k infra/cluster, and come in as a member of the groups lockstep and lockstep-locks (EKS: by an access entry).',
+    'Have an admin run kubectl apply -k infra/cluster, and come in as a member of the groups lockstep, lockstep-locks and lockstep-plans (EKS: by an access entry).',
   )
 }
 

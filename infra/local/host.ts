@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { ExecutionAlreadyExists, SFNClient, StartExecutionCommand } from '@aws-sdk/client-sfn'
 import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb'
+import { approve } from '../../functions/approve/approve.ts'
 import { step as claim } from '../../functions/claim/handler.ts'
 import { step as fetch } from '../../functions/fetch/handler.ts'
 import { step as gate } from '../../functions/gate/handler.ts'
@@ -22,11 +23,12 @@ import type { Push } from '../../functions/lib/push.ts'
 import { type ApprovalPorts, bindStep, type Invocation, type LockPorts } from '../../functions/lib/step.ts'
 import { step as open } from '../../functions/open/handler.ts'
 import { step as plan } from '../../functions/plan/handler.ts'
+import { step as planApprove } from '../../functions/plan-approve/handler.ts'
+import { step as planAsk } from '../../functions/plan-ask/handler.ts'
 import { step as release } from '../../functions/release/handler.ts'
 import { step as report } from '../../functions/report/handler.ts'
 import { step as restore } from '../../functions/restore/handler.ts'
 import { step as unlockAct } from '../../functions/unlock-act/handler.ts'
-import { approve } from '../../functions/unlock-approve/approve.ts'
 import { step as unlockAsk } from '../../functions/unlock-ask/handler.ts'
 import { step as unlockAssess } from '../../functions/unlock-assess/handler.ts'
 import { step as unlockBackUp } from '../../functions/unlock-back-up/handler.ts'
@@ -236,6 +238,7 @@ function machineArn(name: string): string {
 /** The names under which the state machines know the functions: `${ClaimFunction}` and so on. */
 const functionNames = [
   ...['waves', 'claim', 'plan', 'gate', 'fetch', 'open', 'wait', 'hold', 'report', 'release', 'restore'],
+  ...['plan-ask', 'plan-approve'],
   ...['judge', 'judge-others', 'unlock-assess', 'unlock-ask', 'unlock-begin', 'unlock-fence', 'unlock-back-up'],
   ...['unlock-delete', 'unlock-put-back', 'unlock-verify', 'unlock-conclude', 'unlock-watch', 'unlock-act'],
 ] as const
@@ -281,6 +284,8 @@ export function handlersOf(ports: LockPorts & ApprovalPorts): Record<string, Inv
     restore: bindStep(restore, bind),
     judge: bindStep(judge, bind),
     'judge-others': bindStep(judgeOthers, bind),
+    'plan-approve': bindStep(planApprove, bind),
+    'plan-ask': bindStep(planAsk, bind),
     'unlock-act': bindStep(unlockAct, bind),
     'unlock-assess': bindStep(unlockAssess, bind),
     'unlock-back-up': bindStep(unlockBackUp, bind),

@@ -91,7 +91,7 @@ describe('a cluster that is being set up is told what it lacks, step by step', (
     expect(Object.keys(problems)).toEqual(['FluxMissing', 'PermissionsMissing'])
     expect(problems.FluxMissing).toContain('kustomizations.kustomize.toolkit.fluxcd.io')
     expect(problems.PermissionsMissing).toMatch(
-      /^lockstep \(groups: lockstep, lockstep-locks, lockstep-unlock, system:authenticated\) may not .*patch gitrepositories\.source/,
+      /^lockstep \(groups: lockstep, lockstep-locks, lockstep-plans, lockstep-unlock, system:authenticated\) may not .*patch gitrepositories\.source/,
     )
   })
 

@@ -3,11 +3,11 @@ import { gunzipSync, gzipSync } from 'node:zlib'
 import { ConditionalCheckFailedException } from '@aws-sdk/client-dynamodb'
 import { type DynamoDBDocumentClient, GetCommand, PutCommand, QueryCommand } from '@aws-sdk/lib-dynamodb'
 import * as z from 'zod'
+import { type Approval, approvalSchema, isIn } from '../approval/approval.ts'
 import type { Clock } from '../clock.ts'
 import { type Observation, observationSchema } from '../locks/scan/observation.ts'
 import { type ScanReport, scanReportSchema } from '../locks/scan/scan-report.ts'
 import { type Rollout, rolloutSchema } from '../rollout/rollout.ts'
-import { type Approval, approvalSchema } from '../unlock/approval/approval.ts'
 import type { Intent } from '../unlock/hold/intent.ts'
 import { type AuditRecord, auditRecordSchema, inOrder } from '../unlock/run/audit.ts'
 import { type UnlockRun, unlockRunSchema } from '../unlock/run/unlock-run.ts'
@@ -69,7 +69,7 @@ const chunkSchema = z.looseObject({ data: z.instanceof(Uint8Array) })
  *   to no cluster.
  * - `cluster#<name>` / `unlock`: one guarded unlock at a time, with its intent.
  * - `unlock#<id>` / `run`: a guarded unlock, and `cluster#<name>` / `unlock-run#<start>#<id>`: the same for the history.
- * - `approvals` / `unlock#<id>`: what people are asked about. It is together, as scans look for the open ones.
+ * - `approvals` / `approval#<id>`: what people are asked about. It is together, as scans look for the open ones.
  * - `unlock#<id>` / `audit#<record>`: what happened in a guarded unlock. Written once, never expires.
  */
 export class DynamoDbLedger implements Ledger {
@@ -231,22 +231,22 @@ export class DynamoDbLedger implements Ledger {
     return items.map((item) => parse(versionedRunSchema, item, `the unlocks of ${cluster}`).value)
   }
 
-  async readApproval(unlock: string): Promise<Approval | undefined> {
-    const item = await this.get('approvals', `unlock#${unlock}`)
-    return item && parse(approvalSchema, item.approval, `the approval of unlock ${unlock}`)
+  async readApproval(id: string): Promise<Approval | undefined> {
+    const item = await this.get('approvals', `approval#${id}`)
+    return item && parse(approvalSchema, item.approval, `approval ${id}`)
   }
 
   async writeApproval(approval: Approval): Promise<boolean> {
-    const { unlock, version, closed } = approval
+    const { id, version, closed } = approval
     // In an attribute of its own: `expiresAt` is in milliseconds in the one, and in seconds for the table.
-    const item = { pk: 'approvals', sk: `unlock#${unlock}`, version, approval }
+    const item = { pk: 'approvals', sk: `approval#${id}`, version, approval }
     return this.put({ ...item, ...(closed && this.expiry(historyKeptForMs)) }, version - 1)
   }
 
   async listApprovals(cluster?: string): Promise<Approval[]> {
-    const items = await this.query('approvals', 'unlock#', {})
+    const items = await this.query('approvals', 'approval#', {})
     const approvals = items.map(({ approval }) => parse(approvalSchema, approval, 'an approval'))
-    return approvals.filter((each) => !each.closed && (cluster === undefined || each.cluster === cluster))
+    return approvals.filter((each) => !each.closed && (cluster === undefined || isIn(cluster, each)))
   }
 
   async appendAudit(record: AuditRecord): Promise<boolean> {
