@@ -10,7 +10,7 @@ export const step = defineClusterStep({
   input: rolloutInputSchema,
   output: z.object({ commit: z.string().optional() }),
   run: async ({ rollout: id, cluster: name }, ports) =>
-    updateRollout(ports.ledger, id, async (rollout) => {
+    updateRollout(ports, id, async (rollout) => {
       const cluster = await ports.clusters.connect(name)
       const { ledger, clock, fleet, log } = ports
       // What others want is asked again by the next step, which does nothing if it has to stop.

@@ -19,7 +19,7 @@ export const step = defineClusterStep({
   input: rolloutInputSchema,
   output: countsSchema,
   run: async ({ rollout: id, cluster: name }, ports) =>
-    updateRollout(ports.ledger, id, async (rollout) => {
+    updateRollout(ports, id, async (rollout) => {
       // A late try of a rollout that was taken over must not suspend what the newer one has opened.
       if ((await checkClaim(rollout, ports)) !== 'go on') return countObjects(rollout)
       const cluster = await ports.clusters.connect(name)

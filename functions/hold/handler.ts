@@ -11,7 +11,7 @@ export const step = defineClusterStep({
   input: rolloutInputSchema,
   output: countsSchema.extend({ next: nextStateSchema }),
   run: async ({ rollout: id, cluster: name }, ports) =>
-    updateRollout(ports.ledger, id, async (rollout) => {
+    updateRollout(ports, id, async (rollout) => {
       const cluster = await ports.clusters.connect(name)
       const next = await holdGates(rollout, ports.fleet.holdFor, { ...ports, cluster })
       logCounts(ports, `held, next is ${next}`, rollout)

@@ -1,8 +1,8 @@
 import { type EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge'
 import { LockstepError } from './errors.ts'
-import { type Events, eventSource, type LockEvent, lockEventType, type UnlockEvent, unlockEventType } from './events.ts'
+import { type Events, eventSource, type LockstepEvent } from './events.ts'
 
-/** The event bus did not take an event: it is published again by the next scan. */
+/** The event bus did not take an event. */
 export class EventsUnavailable extends LockstepError {
   constructor(bus: string, reason: string) {
     const next = 'It is tried again; if that goes on, check that this role has events:PutEvents on it.'
@@ -20,16 +20,8 @@ export class EventBridgeEvents implements Events {
     this.bus = bus
   }
 
-  publish(event: LockEvent): Promise<void> {
-    return this.put(lockEventType, event)
-  }
-
-  publishUnlock(event: UnlockEvent): Promise<void> {
-    return this.put(unlockEventType, event)
-  }
-
-  private async put(DetailType: string, event: object): Promise<void> {
-    const entry = { EventBusName: this.bus, Source: eventSource, DetailType, Detail: JSON.stringify(event) }
+  async publish({ type, ...detail }: LockstepEvent): Promise<void> {
+    const entry = { EventBusName: this.bus, Source: eventSource, DetailType: type, Detail: JSON.stringify(detail) }
     const { Entries = [] } = await this.client.send(new PutEventsCommand({ Entries: [entry] })).catch((error) => {
       throw new EventsUnavailable(this.bus, error instanceof Error ? error.name : 'unknown error')
     })

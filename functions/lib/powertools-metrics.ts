@@ -1,11 +1,12 @@
 import { MetricUnit, Metrics as Powertools } from '@aws-lambda-powertools/metrics'
-import type { LockFigures, Metrics } from './metrics.ts'
+import type { LockFigures, Metrics, SweepFigures } from './metrics.ts'
+import { sweepFindingKinds } from './sweep/finding.ts'
 
 const namespace = 'Lockstep'
 
 /**
  * Metrics in CloudWatch's embedded metric format: lines in the function's log, no calls. Dimension: the cluster, `none`
- * for what belongs to no cluster.
+ * for what belongs to no cluster; of events the type.
  */
 export function powertoolsMetrics(powertools = new Powertools({ namespace, serviceName: 'lockstep' })): Metrics {
   return {
@@ -20,6 +21,21 @@ export function powertoolsMetrics(powertools = new Powertools({ namespace, servi
       for (const ms of detectedAfter.slice(0, 100)) {
         powertools.addMetric('TimeToDetect', MetricUnit.Milliseconds, ms)
       }
+      powertools.publishStoredMetrics()
+    },
+    sweep: ({ cluster, findings, pushes }: SweepFigures) => {
+      powertools.addDimension('Cluster', cluster)
+      for (const kind of sweepFindingKinds) {
+        const name = kind.replace(/(?:^|-)(\w)/g, (_, first: string) => first.toUpperCase())
+        const count = findings.filter((finding) => finding.kind === kind).length
+        powertools.addMetric(`Findings${name}`, MetricUnit.Count, count)
+      }
+      powertools.addMetric('SweepRollouts', MetricUnit.Count, pushes)
+      powertools.publishStoredMetrics()
+    },
+    untold: (type) => {
+      powertools.addDimension('Type', type)
+      powertools.addMetric('EventsUntold', MetricUnit.Count, 1)
       powertools.publishStoredMetrics()
     },
   }

@@ -1,17 +1,13 @@
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
-import { EventBridgeClient } from '@aws-sdk/client-eventbridge'
 import { S3Client } from '@aws-sdk/client-s3'
 import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb'
 import { systemClock } from './clock.ts'
-import { required } from './environment.ts'
-import { EventBridgeEvents } from './eventbridge-events.ts'
+import { clustersFromEnvironment } from './clusters-from-environment.ts'
 import type { Fleet } from './fleet.ts'
-import { eksClusters } from './kubernetes/eks.ts'
 import type { LockAccess } from './locks/scan/lock-access.ts'
 import { S3StateReader } from './locks/states/s3-state-reader.ts'
 import { DynamoDbLockStore } from './locks/stores/dynamodb-lock-store.ts'
 import { S3LockStore } from './locks/stores/s3-lock-store.ts'
-import { powertoolsMetrics } from './powertools-metrics.ts'
 import { portsFromEnvironment } from './serve.ts'
 import { bindStep, type Invocation, type LockPorts, type Step } from './step.ts'
 import { S3StateKeeper } from './unlock/state/s3-state-keeper.ts'
@@ -24,21 +20,17 @@ const requestHandler = { connectionTimeout: 2_000, requestTimeout: 10_000, throw
 
 /**
  * Makes a Lambda handler of a step that looks at locks, as `serveClusters` does for those that talk to clusters alone.
- * Environment: that of `serve`, and EVENT_BUS, the name of the bus for events.
  */
 export function serveLocks<Input, Output>(step: Step<Input, Output, LockPorts>): Invocation {
   let ports: LockPorts | undefined
   return bindStep(step, () => {
     if (!ports) {
       const base = portsFromEnvironment(step.name)
-      const bus = required('EVENT_BUS', process.env.EVENT_BUS)
       ports = {
         ...base,
-        clusters: eksClusters(base),
+        clusters: clustersFromEnvironment(base, step.name),
         sliceMs,
         locks: fleetLocks(base.fleet),
-        events: new EventBridgeEvents({ client: new EventBridgeClient({ requestHandler }), bus }),
-        metrics: powertoolsMetrics(),
       }
     }
     return ports

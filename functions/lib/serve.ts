@@ -1,15 +1,21 @@
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
+import { EventBridgeClient } from '@aws-sdk/client-eventbridge'
 import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb'
 import { systemClock } from './clock.ts'
 import { required } from './environment.ts'
+import { EventBridgeEvents } from './eventbridge-events.ts'
 import { parseFleet } from './fleet.ts'
 import { DynamoDbLedger } from './ledger/dynamodb-ledger.ts'
 import { powertoolsLog } from './powertools-log.ts'
+import { powertoolsMetrics } from './powertools-metrics.ts'
 import { bindStep, type Invocation, type Ports, type Step } from './step.ts'
+
+/** A request that hangs is given up and tried again: a step's own timeout is minutes away. */
+const requestHandler = { connectionTimeout: 2_000, requestTimeout: 5_000, throwOnRequestTimeout: true }
 
 /**
  * Makes a Lambda handler of a step that needs no cluster. Clients are made at the first invocation and kept while the
- * function is warm. Environment: LEDGER_TABLE; LOCKSTEP_FLEET is put into the bundle when it is built.
+ * function is warm. Environment: LEDGER_TABLE; EVENT_BUS, the name of the bus for events; LOCKSTEP_FLEET is put into the bundle when it is built.
  */
 export function serve<Input, Output>(step: Step<Input, Output, Ports>): Invocation {
   let ports: Ports | undefined
@@ -22,18 +28,17 @@ export function serve<Input, Output>(step: Step<Input, Output, Ports>): Invocati
 /** The ports of every function, from its environment. Throws FleetInvalid, and an error that names what is not set. */
 export function portsFromEnvironment(step: string): Ports {
   const fleet = parseFleet(JSON.parse(required('LOCKSTEP_FLEET', process.env.LOCKSTEP_FLEET)))
-  const client = DynamoDBDocumentClient.from(
-    // A request that hangs is given up and tried again: a step's own timeout is minutes away.
-    new DynamoDBClient({
-      requestHandler: { connectionTimeout: 2_000, requestTimeout: 5_000, throwOnRequestTimeout: true },
-    }),
-    { marshallOptions: { removeUndefinedValues: true } },
-  )
+  const client = DynamoDBDocumentClient.from(new DynamoDBClient({ requestHandler }), {
+    marshallOptions: { removeUndefinedValues: true },
+  })
   const table = required('LEDGER_TABLE', process.env.LEDGER_TABLE)
+  const bus = required('EVENT_BUS', process.env.EVENT_BUS)
   return {
     clock: systemClock,
     fleet,
     ledger: new DynamoDbLedger({ client, table, clock: systemClock }),
     log: powertoolsLog(`lockstep-${step}`),
+    events: new EventBridgeEvents({ client: new EventBridgeClient({ requestHandler }), bus }),
+    metrics: powertoolsMetrics(),
   }
 }

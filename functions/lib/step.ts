@@ -11,6 +11,7 @@ import type { LockAccess } from './locks/scan/lock-access.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import type { Secrets } from './rotating-secret.ts'
+import type { WaveStore } from './waves/wave-store.ts'
 
 /** What every step may use. */
 export interface Ports {
@@ -18,6 +19,8 @@ export interface Ports {
   readonly fleet: Fleet
   readonly ledger: Ledger
   readonly log: Log
+  readonly events: Events
+  readonly metrics: Metrics
 }
 
 /** What a step may use that talks to clusters. */
@@ -30,18 +33,24 @@ export interface ClusterPorts extends Ports {
 /** What a step may use that looks at locks. */
 export interface LockPorts extends ClusterPorts {
   readonly locks: LockAccess
-  readonly events: Events
-  readonly metrics: Metrics
 }
 
 /** What a step may use that asks people. */
-export interface ApprovalPorts extends ClusterPorts {
+export interface AskPorts extends Ports {
   readonly tasks: TaskTokens
   readonly approvers: Approvers
   /** Links are signed with it. */
   readonly linkSecrets: () => Promise<Secrets>
   /** Of the page, to which the end of a link is added: `https://…/approve/`. */
   readonly approvalUrl: string
+}
+
+/** What a step may use that asks people about something in a cluster. */
+export interface ApprovalPorts extends ClusterPorts, AskPorts {}
+
+/** What a step of a fleet's waves may use. */
+export interface WavePorts extends Ports {
+  readonly waves: WaveStore
 }
 
 /** One step of a state machine: its contract and what it does. */
@@ -77,6 +86,11 @@ export function defineClusterStep<Input, Output>(
 
 /** Declares a step that looks at locks. */
 export function defineLockStep<Input, Output>(step: Step<Input, Output, LockPorts>): Step<Input, Output, LockPorts> {
+  return step
+}
+
+/** Declares a step of a fleet's waves. */
+export function defineWaveStep<Input, Output>(step: Step<Input, Output, WavePorts>): Step<Input, Output, WavePorts> {
   return step
 }
 

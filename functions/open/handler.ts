@@ -12,7 +12,7 @@ export const step = defineClusterStep({
   input: rolloutInputSchema,
   output: countsSchema.extend({ layer: z.string().optional() }),
   run: async ({ rollout: id, cluster: name }, ports) =>
-    updateRollout(ports.ledger, id, async (rollout) => {
+    updateRollout(ports, id, async (rollout) => {
       // A safe point: nothing is opened for a push that a newer one has overtaken. Waiting, which is next, ends it.
       if ((await checkClaim(rollout, ports)) !== 'go on') return countObjects(rollout)
       const cluster = await ports.clusters.connect(name)

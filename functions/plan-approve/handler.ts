@@ -12,7 +12,7 @@ export const step = defineClusterStep({
   input: rolloutInputSchema,
   output: countsSchema.extend({ approved: z.int(), refused: z.int() }),
   run: async ({ rollout: id, cluster: name }, ports) =>
-    updateRollout(ports.ledger, id, async (rollout) => {
+    updateRollout(ports, id, async (rollout) => {
       // A safe point: nothing is applied for a push that a newer one has overtaken. Waiting, which is next, ends it.
       if ((await checkClaim(rollout, ports)) !== 'go on') return { ...countObjects(rollout), approved: 0, refused: 0 }
       const cluster = await ports.clusters.connect(name)

@@ -25,7 +25,7 @@ export const step = defineClusterStep({
   input: rolloutInputSchema.extend({ again: z.boolean().default(false) }),
   output: countsSchema,
   run: async ({ rollout: id, cluster: name, again }, ports) =>
-    updateRollout(ports.ledger, id, async (rollout) => {
+    updateRollout(ports, id, async (rollout) => {
       if ((await checkClaim(rollout, ports)) !== 'go on') return countObjects(rollout)
       const cluster = await ports.clusters.connect(name)
       const { ordering } = clusterOf(ports.fleet, name)
@@ -38,6 +38,7 @@ export const step = defineClusterStep({
         await closeGates(rollout, { snapshot, idleBranches, unlock }, cluster)
       } else {
         makePlan(rollout, planning)
+        rollout.plannedAt ??= ports.clock.now()
       }
       logCounts(ports, again ? 'planned again' : 'planned', rollout)
       return countObjects(rollout)

@@ -11,8 +11,9 @@ export const step = defineClusterStep({
   name: 'release',
   input: rolloutInputSchema,
   output: z.object({ opened: z.number().int(), handedTo: z.string().optional() }),
-  run: async ({ rollout: id, cluster: name }, { ledger, clusters, clock, log }) =>
-    updateRollout(ledger, id, async (rollout) => {
+  run: async ({ rollout: id, cluster: name }, ports) =>
+    updateRollout(ports, id, async (rollout) => {
+      const { ledger, clusters, clock, log } = ports
       const cluster = await clusters.connect(name)
       await handBackPlans(rollout, cluster, log)
       const released = await releaseBranch({ rollout: id, branch: branchOf(rollout.push) }, { cluster, ledger, clock })

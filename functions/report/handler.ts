@@ -18,7 +18,7 @@ export const step = defineStep({
     notes: z.number().int(),
   }),
   run: async ({ rollout: id, failure }, ports) =>
-    updateRollout(ports.ledger, id, async (rollout) => {
+    updateRollout(ports, id, async (rollout) => {
       const outcome = concludeRollout(rollout, ports.clock.now(), failure ?? undefined)
       logCounts(ports, outcome, rollout)
       return {

@@ -1,12 +1,14 @@
 import type { Fleet } from '../lib/fleet.ts'
 import type { Observation } from '../lib/locks/scan/observation.ts'
 import type { LockPorts } from '../lib/step.ts'
+import { tell } from '../lib/tell.ts'
 import { missingApprovals } from '../lib/unlock/approval/missing-approvals.ts'
 import { planNow } from '../lib/unlock/plan/plan-now.ts'
 import type { Rung } from '../lib/unlock/plan/rung.ts'
 import type { AuditRecord } from '../lib/unlock/run/audit.ts'
 import { judgedAfresh } from '../lib/unlock/run/judged-afresh.ts'
 import { UnderWay } from '../lib/unlock/run/under-way.ts'
+import { unlockEventOf } from '../lib/unlock/run/unlock-event.ts'
 import type { UnlockInput } from '../lib/unlock/run/unlock-request.ts'
 import type { Judged } from '../lib/unlock/run/unlock-run.ts'
 import { UnlockStopped } from '../lib/unlock/run/unlock-stopped.ts'
@@ -28,7 +30,8 @@ export interface Assessment {
 export async function assess(asked: UnlockInput & { readonly unlock: string }, ports: LockPorts): Promise<Assessment> {
   const underWay = await UnderWay.open({ ...asked, requestedAt: ports.clock.now() }, ports)
   const { requestedBy, reason, place, lock } = underWay.run
-  await underWay.record('asked', 'an unlock is asked for', { requestedBy, reason, place, lock })
+  const isNew = await underWay.record('asked', 'an unlock is asked for', { requestedBy, reason, place, lock })
+  if (isNew) await tell(unlockEventOf(underWay.run), ports)
   const observation = await judgedAfresh(underWay.run, ports)
   const plan = await planNow(observation, ports)
   await underWay.record(`judged/${observation.version}`, 'judged', verdictIn(observation))

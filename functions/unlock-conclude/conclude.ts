@@ -1,8 +1,9 @@
 import type { LockPorts } from '../lib/step.ts'
+import { tell } from '../lib/tell.ts'
 import { holdForPerson } from '../lib/unlock/hold/hold-for-person.ts'
 import { checkRestored, restore } from '../lib/unlock/hold/restore.ts'
 import { UnderWay } from '../lib/unlock/run/under-way.ts'
-import { unlockEventOf } from '../lib/unlock/run/unlock-event.ts'
+import { restoredEventOf, unlockEventOf } from '../lib/unlock/run/unlock-event.ts'
 import type { UnlockOutcome } from '../lib/unlock/run/unlock-run.ts'
 import { isRefusal } from '../lib/unlock/run/unlock-stopped.ts'
 
@@ -29,13 +30,15 @@ export async function conclude(
   await closeIntent(underWay, ports)
   if (ended?.error === 'StateDiverged') await holdDiverged(underWay)
   await ports.ledger.endUnlock(name, unlock)
+  // Whoever has put it back: by now it is.
+  if (underWay.run.intent) await tell(restoredEventOf(underWay.run, 'unlock', ports.clock.now()), ports)
   const outcome = outcomeOf(ended, deletedAt !== undefined || (await hasDeleted(unlock, ports)))
   const why = ended ? `${ended.error}: ${ended.why}` : ''
   await underWay.record('ended', 'the unlock has ended', { outcome, why })
   if (underWay.run.outcome === undefined) {
     await underWay.note({ outcome, endedAt: ports.clock.now(), ...(why !== '' && { why }) })
   }
-  await ports.events.publishUnlock(unlockEventOf(underWay.run))
+  await ports.events.publish(unlockEventOf(underWay.run))
   return { outcome, why }
 }
 

@@ -1,7 +1,8 @@
 import { LockstepError } from '../lib/errors.ts'
 import type { LockPorts } from '../lib/step.ts'
+import { tell } from '../lib/tell.ts'
 import { type Restored, restoreAbandoned } from '../lib/unlock/hold/restore.ts'
-import { unlockEventOf } from '../lib/unlock/run/unlock-event.ts'
+import { restoredEventOf, unlockEventOf } from '../lib/unlock/run/unlock-event.ts'
 import type { UnlockRun } from '../lib/unlock/run/unlock-run.ts'
 
 /** What became of what an unlock left behind: how many fields were put back, and how many left to who changed them. */
@@ -24,7 +25,7 @@ export class UnlockNotRestored extends LockstepError {
   }
 }
 
-type WatchPorts = Pick<LockPorts, 'clusters' | 'ledger' | 'clock' | 'log' | 'events'>
+type WatchPorts = Pick<LockPorts, 'clusters' | 'ledger' | 'clock' | 'log' | 'events' | 'metrics'>
 
 /**
  * Puts back what an execution left behind that has ended, however it has, and ends its unlock as failed unless it had ended
@@ -41,6 +42,7 @@ export async function restoreEnded(unlock: string, why: string, ports: WatchPort
   const turn = await ledger.readUnlock(cluster)
   const isOpen = intent !== undefined || (turn?.unlock === unlock && turn.intent !== undefined)
   const watched = isOpen ? await restoreIn(cluster, ports, unlock) : nothing
+  await tellRestored(watched, ports)
   await endRun(unlock, why, ports)
   // It may have died with its turn, before it had anything to put back.
   await ledger.endUnlock(cluster, unlock)
@@ -51,6 +53,7 @@ export async function restoreEnded(unlock: string, why: string, ports: WatchPort
 export async function sweep(cluster: string, ports: WatchPorts): Promise<Watched> {
   if (await isAtWork(cluster, ports)) return nothing
   const watched = await restoreIn(cluster, ports)
+  await tellRestored(watched, ports)
   if (watched.unlock) await endRun(watched.unlock, 'nothing was heard of it any more', ports)
   return watched
 }
@@ -73,6 +76,13 @@ async function restoreIn(cluster: string, { clusters, ledger, clock, log }: Watc
   return watched
 }
 
+/** It is looked for several times, as late changes may arrive: what has changed nothing is no news. */
+async function tellRestored({ unlock, undone, left }: Watched, ports: WatchPorts): Promise<void> {
+  if (unlock === undefined || undone + left === 0) return
+  const run = (await ports.ledger.readUnlockRun(unlock))?.value
+  if (run) await tell(restoredEventOf(run, 'watch', ports.clock.now()), ports)
+}
+
 async function endRun(unlock: string, why: string, { ledger, clock, events }: WatchPorts): Promise<void> {
   const stored = await ledger.readUnlockRun(unlock)
   if (!stored || stored.value.outcome !== undefined) return
@@ -80,7 +90,7 @@ async function endRun(unlock: string, why: string, { ledger, clock, events }: Wa
   const run: UnlockRun = { ...stored.value, outcome: 'failed', why, endedAt: at }
   await ledger.appendAudit({ unlock, id: 'given up', at, what: 'given up', by: 'restore', detail: { why } })
   // Once it has ended nobody tells of it any more.
-  await events.publishUnlock(unlockEventOf(run))
+  await events.publish(unlockEventOf(run))
   await ledger.writeUnlockRun(run, stored.version)
 }
 

@@ -11,9 +11,10 @@ export const step = defineClusterStep({
   input: rolloutInputSchema,
   output: countsSchema.extend({ next: nextStateSchema }),
   run: async ({ rollout: id, cluster: name }, ports) =>
-    updateRollout(ports.ledger, id, async (rollout) => {
+    updateRollout(ports, id, async (rollout) => {
       const cluster = await ports.clusters.connect(name)
       const next = await waitForLayer(rollout, { ...ports, cluster })
+      if (next === 'WaitForRecovery') rollout.heldSince ??= ports.clock.now()
       logCounts(ports, `waited, next is ${next}`, rollout)
       return { ...countObjects(rollout), next }
     }),

@@ -9,7 +9,7 @@ import type { FleetFile } from '../fleet.ts'
 import { HandlerFunction } from './handler-function.ts'
 import type { Ledger } from './ledger.ts'
 import { signingSecret } from './signing-secret.ts'
-import type { Steps } from './steps.ts'
+import { eventBus, type Steps } from './steps.ts'
 import { machineArn } from './workflow.ts'
 
 export interface ApprovalsProps extends FleetFile {
@@ -25,8 +25,8 @@ export interface ApprovalsProps extends FleetFile {
 export class Approvals extends Construct {
   constructor(scope: Construct, id: string, { fleet, written, ledger, steps, api }: ApprovalsProps) {
     super(scope, id)
-    const { 'unlock-ask': unlockAsk, 'plan-ask': planAsk, 'unlock-act': act } = steps.functions
-    const asking = [unlockAsk, planAsk]
+    const { 'unlock-ask': unlockAsk, 'plan-ask': planAsk, 'wave-ask': waveAsk, 'unlock-act': act } = steps.functions
+    const asking = [unlockAsk, planAsk, waveAsk]
     const secret = signingSecret(this, {
       of: 'that links to approvals are signed with',
       unrotated:
@@ -39,7 +39,10 @@ export class Approvals extends Construct {
       timeout: Duration.seconds(20),
       // Memory is also CPU, and a person waits for this one.
       memorySize: 512,
-      environment: { LEDGER_TABLE: ledger.table.tableName, APPROVAL_SECRET_ARN: secret.secretArn },
+      environment: {
+        ...{ LEDGER_TABLE: ledger.table.tableName, EVENT_BUS: eventBus },
+        APPROVAL_SECRET_ARN: secret.secretArn,
+      },
       bundled: { LOCKSTEP_FLEET: written },
     })
     ledger.grant(page, 'unlocks')
@@ -68,6 +71,7 @@ export class Approvals extends Construct {
     const answer = ['states:SendTaskFailure', 'states:SendTaskSuccess']
     unlockAsk.allow(answer, unlocks)
     planAsk.allow(['states:SendTaskSuccess'], [machineArn(this, 'rollout')])
+    waveAsk.allow(answer, [machineArn(this, 'fleet')])
     page.allow(answer, [...unlocks, machineArn(this, 'rollout'), machineArn(this, 'fleet')])
     act.allow(['states:SendTaskFailure', 'states:SendTaskHeartbeat', 'states:SendTaskSuccess'], unlocks)
 

@@ -2,10 +2,12 @@ import { Duration, Stack } from 'aws-cdk-lib'
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam'
 import { Construct } from 'constructs'
 import { eventSource } from '../../functions/lib/events.ts'
-import type { ClusterAccess, ClusterWork } from './cluster-access.ts'
+import type { ClusterAccess } from './cluster-access.ts'
+import type { ClusterWork } from './cluster-work.ts'
 import { HandlerFunction } from './handler-function.ts'
 import type { Ledger } from './ledger.ts'
 import type { LockStores, StoreWork } from './lock-stores.ts'
+import type { WaveFiles, WaveWork } from './wave-files.ts'
 
 interface Plan {
   readonly does: string
@@ -16,23 +18,44 @@ interface Plan {
   readonly stores?: StoreWork
   /** Publishes events. */
   readonly tells?: true
+  readonly waves?: WaveWork
 }
 
 // A step that waits answers after 10 minutes; Lambda's limit of 15 leaves room for its last requests.
 const plans = {
-  waves: { does: 'orders the clusters of a push', minutes: 1 },
-  claim: { does: 'claims a cluster for a push', ledger: 'rollouts', minutes: 1 },
-  plan: { does: 'orders the objects of a cluster', ledger: 'rollouts', clusters: 'orders', minutes: 1 },
-  gate: { does: 'holds the later layers', ledger: 'rollouts', clusters: 'orders', minutes: 5 },
-  fetch: { does: 'has the source fetched', ledger: 'rollouts', clusters: 'orders', minutes: 15 },
-  open: { does: 'opens a layer', ledger: 'rollouts', clusters: 'orders', minutes: 5 },
-  wait: { does: 'waits for a layer', ledger: 'rollouts', clusters: 'orders', minutes: 15 },
-  'plan-ask': { does: 'asks people to agree to plans', ledger: 'unlocks', clusters: 'approves', minutes: 15 },
-  'plan-approve': { does: 'approves plans that people agreed to', ledger: 'unlocks', clusters: 'approves', minutes: 5 },
-  hold: { does: 'keeps what a failure holds', ledger: 'rollouts', clusters: 'orders', minutes: 15 },
-  report: { does: 'sums up a rollout', ledger: 'rollouts', minutes: 1 },
-  release: { does: 'gives up the claim and its gates', ledger: 'rollouts', clusters: 'orders', minutes: 5 },
-  restore: { does: 'puts back what an ended rollout left', ledger: 'rollouts', clusters: 'orders', minutes: 5 },
+  waves: { does: 'orders the clusters of a push', waves: 'plans waves', minutes: 1 },
+  'wave-conclude': { does: 'counts how the clusters of a wave ended', waves: 'concludes waves', minutes: 1 },
+  'wave-ask': { does: 'asks people before a wave', ledger: 'unlocks', minutes: 1 },
+  claim: { does: 'claims a cluster for a push', ledger: 'rollouts', minutes: 1, tells: true },
+  plan: { does: 'orders the objects of a cluster', ledger: 'rollouts', clusters: 'orders', minutes: 1, tells: true },
+  gate: { does: 'holds the later layers', ledger: 'rollouts', clusters: 'orders', minutes: 5, tells: true },
+  fetch: { does: 'has the source fetched', ledger: 'rollouts', clusters: 'orders', minutes: 15, tells: true },
+  open: { does: 'opens a layer', ledger: 'rollouts', clusters: 'orders', minutes: 5, tells: true },
+  wait: { does: 'waits for a layer', ledger: 'rollouts', clusters: 'orders', minutes: 15, tells: true },
+  'plan-ask': {
+    ...{ does: 'asks people to agree to plans', ledger: 'unlocks', clusters: 'judges', minutes: 15 },
+    tells: true,
+  },
+  'plan-approve': {
+    ...{ does: 'approves the plans that people agreed to', ledger: 'unlocks', clusters: 'judges', minutes: 5 },
+    tells: true,
+  },
+  hold: { does: 'keeps what a failure holds', ledger: 'rollouts', clusters: 'orders', minutes: 15, tells: true },
+  report: { does: 'sums up a rollout', ledger: 'rollouts', minutes: 1, tells: true },
+  release: {
+    does: 'gives up the claim and its gates',
+    ledger: 'rollouts',
+    clusters: 'orders',
+    minutes: 5,
+    tells: true,
+  },
+  restore: {
+    does: 'puts back what an ended rollout left',
+    ledger: 'rollouts',
+    clusters: 'orders',
+    minutes: 5,
+    tells: true,
+  },
   judge: {
     ...{ does: "judges the locks of a cluster's objects", ledger: 'rollouts', clusters: 'judges', minutes: 5 },
     ...{ stores: 'reads locks and states', tells: true },
@@ -89,13 +112,14 @@ export interface StepsProps {
   readonly ledger: Ledger
   readonly clusters: ClusterAccess
   readonly lockStores: LockStores
+  readonly waveFiles: WaveFiles
 }
 
 /** One function for each step of the state machines, and what it may do. */
 export class Steps extends Construct {
   readonly functions: Readonly<Record<StepName, HandlerFunction>>
 
-  constructor(scope: Construct, id: string, { fleet, ledger, clusters, lockStores }: StepsProps) {
+  constructor(scope: Construct, id: string, { fleet, ledger, clusters, lockStores, waveFiles }: StepsProps) {
     super(scope, id)
     const make = (step: StepName): HandlerFunction => {
       const plan: Plan = plans[step]
@@ -104,13 +128,18 @@ export class Steps extends Construct {
         description: `Lockstep: ${plan.does}`,
         timeout: Duration.minutes(plan.minutes),
         memorySize: plan.clusters ? 512 : 256,
-        environment: { LEDGER_TABLE: ledger.table.tableName, EVENT_BUS: eventBus },
+        environment: {
+          LEDGER_TABLE: ledger.table.tableName,
+          EVENT_BUS: eventBus,
+          ...(plan.waves && { WAVES_BUCKET: waveFiles.bucket.bucketName }),
+        },
         bundled: { LOCKSTEP_FLEET: fleet },
       })
       if (plan.ledger) ledger.grant(made, plan.ledger)
       if (plan.clusters) clusters.grant(made, plan.clusters)
       if (plan.stores) lockStores.grant(made, plan.stores)
       if (plan.tells) this.allowEvents(made)
+      if (plan.waves) waveFiles.grant(made, plan.waves)
       return made
     }
     const made = Object.keys(plans).map((step) => [step, make(step as StepName)])
@@ -136,4 +165,4 @@ export class Steps extends Construct {
 const capitalised = (step: string) => step.replace(/(?:^|-)(\w)/g, (_, first: string) => first.toUpperCase())
 
 /** The account's own: whoever wants to hear of a lock adds a rule to it. */
-const eventBus = 'default'
+export const eventBus = 'default'

@@ -29,9 +29,7 @@ const roleSchema = z.object({
 
 /** Everything that rbac.yaml, beside this file, lets Lockstep do: to put rollouts in order, judge locks and show plans. */
 export function readPermissions(): Permission[] {
-  // Two groups may have the same right.
-  const all = permissionsIn('rbac.yaml')
-  return [...new Map(all.map((permission) => [JSON.stringify(permission), permission])).values()]
+  return permissionsIn('rbac.yaml')
 }
 
 /** What unlock/rbac.yaml lets it do besides: to unlock. */
@@ -71,4 +69,10 @@ export function resourceText({ group, resource, subresource, namespace, name }: 
   const path = subresource === undefined ? resource : `${resource}/${subresource}`
   const of = group === '' ? path : `${path}.${group}`
   return [of, ...(name === undefined ? [] : [name]), ...(namespace === undefined ? [] : [`in ${namespace}`])].join(' ')
+}
+
+/** The groups that the two bases bind: whoever puts rollouts in order and judges locks, and whoever unlocks. */
+export const lockstepGroups = {
+  orders: ['lockstep', 'lockstep-locks'],
+  unlocks: ['lockstep', 'lockstep-locks', 'lockstep-unlock'],
 }

@@ -1,48 +1,43 @@
-import type { Events, LockEvent, UnlockEvent } from '../../functions/lib/events.ts'
+import type { EventOf, Events, EventType, LockEvent, LockstepEvent, UnlockEvent } from '../../functions/lib/events.ts'
 
 /** So many are kept, the newest ones. */
 const limit = 200
 
+type Listener = (event: LockstepEvent) => void
+
 /** What EventBridge is on AWS: events for whoever listens. */
 export class MemoryEvents implements Events {
-  private readonly kept: LockEvent[] = []
-  private readonly listeners = new Set<(event: LockEvent) => void>()
-  private readonly keptUnlocks: UnlockEvent[] = []
-  private readonly unlockListeners = new Set<(event: UnlockEvent) => void>()
+  private readonly kept: LockstepEvent[] = []
+  private readonly listeners = new Set<Listener>()
 
   /** The newest ones, the oldest of them first. One that was published twice is there once. */
-  get published(): readonly LockEvent[] {
+  get published(): readonly LockstepEvent[] {
     return this.kept
   }
 
-  async publish(event: LockEvent): Promise<void> {
-    if (this.kept.some(({ id }) => id === event.id)) return
+  /** Those of one type. */
+  of<Type extends EventType>(type: Type): EventOf<Type>[] {
+    return this.kept.filter((event): event is EventOf<Type> => event.type === type)
+  }
+
+  async publish(event: LockstepEvent): Promise<void> {
+    if (this.kept.some(({ type, id }) => type === event.type && id === event.id)) return
     this.kept.push(event)
     if (this.kept.length > limit) this.kept.shift()
     for (const listener of this.listeners) listener(event)
   }
 
-  /** What became of unlocks; as `published`. */
-  get unlocks(): readonly UnlockEvent[] {
-    return this.keptUnlocks
-  }
-
-  async publishUnlock(event: UnlockEvent): Promise<void> {
-    if (this.keptUnlocks.some(({ id }) => id === event.id)) return
-    this.keptUnlocks.push(event)
-    if (this.keptUnlocks.length > limit) this.keptUnlocks.shift()
-    for (const listener of this.unlockListeners) listener(event)
-  }
-
-  /** Calls `listener` with each new event of an unlock. Call the result to end it. */
-  onUnlock(listener: (event: UnlockEvent) => void): () => void {
-    this.unlockListeners.add(listener)
-    return () => this.unlockListeners.delete(listener)
-  }
-
   /** Calls `listener` with each new event. Call the result to end it. */
-  onEvent(listener: (event: LockEvent) => void): () => void {
+  onEvent(listener: Listener): () => void {
     this.listeners.add(listener)
     return () => this.listeners.delete(listener)
+  }
+
+  onLock(listener: (event: LockEvent) => void): () => void {
+    return this.onEvent((event) => event.type === 'Lock Verdict Changed' && listener(event))
+  }
+
+  onUnlock(listener: (event: UnlockEvent) => void): () => void {
+    return this.onEvent((event) => event.type === 'Unlock Changed' && listener(event))
   }
 }

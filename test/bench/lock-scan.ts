@@ -16,13 +16,14 @@ import { S3StateReader } from '../../functions/lib/locks/states/s3-state-reader.
 import { DynamoDbLockStore } from '../../functions/lib/locks/stores/dynamodb-lock-store.ts'
 import { S3LockStore } from '../../functions/lib/locks/stores/s3-lock-store.ts'
 import { silentLog } from '../../functions/lib/log.ts'
+import { silentMetrics } from '../../functions/lib/metrics.ts'
 import type { LockPorts } from '../../functions/lib/step.ts'
 import { createTable, localCredentials, lockTableKeys, startDynamoDb } from '../../infra/local/dynamodb.ts'
 import { noLocks } from '../../infra/local/host.ts'
 import type { KubernetesObject } from '../../infra/local/kubernetes/object-store.ts'
 import { listenOnLoopback } from '../../infra/local/loopback.ts'
 import { startS3 } from '../../infra/local/s3/s3-server.ts'
-import { startSimulatedFleet } from '../../infra/local/simulated-fleet.ts'
+import { localClusterRole, startSimulatedFleet } from '../../infra/local/simulated-fleet.ts'
 import { newLockRecord, renderLockRecord } from '../../infra/local/simulation/tofu/lock-record.ts'
 import { noActivity } from '../../infra/local/virtual-clock.ts'
 import { terraform } from '../fixtures/raw-objects.ts'
@@ -75,6 +76,7 @@ export async function measureLockScan(): Promise<readonly Measurement[]> {
       ...{ AWS_ACCESS_KEY_ID: localCredentials.accessKeyId, AWS_SECRET_ACCESS_KEY: localCredentials.secretAccessKey },
       ...{ AWS_SESSION_TOKEN: 'local', AWS_ENDPOINT_URL_EKS: simulated.eks.url, AWS_ENDPOINT_URL_DYNAMODB: proxy.url },
       ...{ AWS_ENDPOINT_URL_S3: s3.url, AWS_ENDPOINT_URL_EVENTBRIDGE: bus.url },
+      ...{ AWS_ENDPOINT_URL_STS: simulated.sts.url, CLUSTER_ROLE_ARN: localClusterRole },
     }
     const run = runner(bundles, environment, proxy)
     const own = await run('judge', { execution: 'bench', cluster: 'staging' }, 512)
@@ -95,10 +97,10 @@ async function measureNews(fleet: Fleet, urls: { dynamodb: string; s3: string; e
   const eksClient = () => new EKSClient({ ...access, endpoint: urls.eks })
   let told = 0
   const ports: LockPorts = {
-    ...{ fleet, clock: systemClock, log: silentLog, sliceMs: 60_000, metrics: { locks: () => {} } },
+    ...{ fleet, clock: systemClock, log: silentLog, sliceMs: 60_000, metrics: silentMetrics },
     ledger: new DynamoDbLedger({ client: documents, table: ledger, clock: systemClock }),
     clusters: eksClusters({ fleet, clock: systemClock, eksClient }),
-    events: { publish: async () => void told++, publishUnlock: async () => {} },
+    events: { publish: async () => void told++ },
     locks: {
       stores: [
         new DynamoDbLockStore({ client: documents, region, table: 'locks' }),

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Claim, type Ledger, RolloutMoved, UnlockMoved } from '../../functions/lib/ledger/ledger.ts'
 import type { Rollout } from '../../functions/lib/rollout/rollout.ts'
+import { mostFindings, nextRecord } from '../../functions/lib/sweep/sweep-record.ts'
 import { approvalOf } from '../fixtures/approvals.ts'
 import { evidenceOf, minute, taken } from '../fixtures/lock-evidence.ts'
 import { observationOf } from '../fixtures/observations.ts'
@@ -71,6 +72,38 @@ export function ledgerContract(name: string, setup: () => Promise<{ ledger: Ledg
       await expect(ledger.writeRollout({ ...rollout, notes: ['second'] }, 1)).rejects.toThrow(RolloutMoved)
       await expect(ledger.writeRollout(rollout, 0)).rejects.toThrow(RolloutMoved)
       expect((await ledger.readRollout('r2'))?.value.notes).toEqual(['first'])
+    })
+
+    test('what the sweeps of a cluster know is read back as it was written, and one of two writers wins', async () => {
+      expect(await ledger.readSweep('swept')).toBeUndefined()
+      const record = nextRecord('swept', undefined, {
+        ...{ at: 5, found: [{ kind: 'stuck', object: 'Terraform/a/ünï', text: 't', next: 'n' }] },
+        ...{ firstSeen: { 'GitRepository/a/b': { commit: 'c', at: 1 } }, unready: { x: { since: 2, mark: 'm' } } },
+      })
+      expect(await Promise.all([ledger.writeSweep(record), ledger.writeSweep(record)])).toContain(false)
+      expect(await ledger.readSweep('swept')).toEqual(record)
+      expect(await ledger.readSweep('staging')).toBeUndefined()
+      expect(await ledger.writeSweep({ ...record, version: 2, findings: [] })).toBe(true)
+      expect(await ledger.writeSweep({ ...record, version: 2 })).toBe(false)
+      expect((await ledger.readSweep('swept'))?.findings).toEqual([])
+    })
+
+    test('the largest record of the sweeps fits an item', async () => {
+      const found = Array.from({ length: mostFindings + 1 }, (_, index) => ({
+        ...{ kind: 'by-hand' as const, object: `Terraform/${randomBytes(30).toString('hex')}/${index}` },
+        ...{ text: randomBytes(300).toString('hex'), next: randomBytes(50).toString('hex') },
+      }))
+      const objects = Array.from({ length: 3_000 }, () => `Terraform/${randomBytes(20).toString('hex')}`)
+      const unready = Object.fromEntries(
+        objects.map((key) => [key, { since: 1, mark: randomBytes(6).toString('hex') }]),
+      )
+      const told = { at: 5, found: found.toReversed(), firstSeen: {}, unready }
+      const record = nextRecord('full', undefined, told)
+      expect(record.more).toBe(1)
+      const gone = record.findings.slice(0, 250)
+      // What gzip makes no smaller takes most of it: of hexadecimal digits half is left.
+      expect(await ledger.writeSweep({ ...record, gone })).toBe(true)
+      expect((await ledger.readSweep('full'))?.findings).toHaveLength(mostFindings)
     })
 
     test('a rollout that is larger than an item is read back whole', async () => {

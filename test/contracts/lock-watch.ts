@@ -5,6 +5,7 @@ import { type ObjectRef, refKey } from '../../functions/lib/kubernetes/cluster.t
 import type { Observation } from '../../functions/lib/locks/scan/observation.ts'
 import type { Verdict } from '../../functions/lib/locks/verdict/verdict.ts'
 import { silentLog } from '../../functions/lib/log.ts'
+import { silentMetrics } from '../../functions/lib/metrics.ts'
 import { clusterOf } from '../../functions/lib/rollout/rollout-step.ts'
 import type { LockPorts } from '../../functions/lib/step.ts'
 import { noLocks } from '../../infra/local/host.ts'
@@ -38,7 +39,7 @@ export class LockWatch {
       ...{ fleet, clock, ledger: new MemoryLedger(), log: silentLog, sliceMs: 60_000, events: this.events },
       clusters: { connect: async () => driver.lockstep },
       locks: { stores: [], keeper: noLocks.keeper, states: new MemoryStates() },
-      metrics: { locks: () => {} },
+      metrics: silentMetrics,
     }
   }
 

@@ -54,10 +54,8 @@ afterEach(async () => {
 describe.each(backends)('a ghost, its state in %s', (backend) => {
   test('that is silent: the controller is stopped, the lock deleted, and all goes on', async () => {
     const lockstep = await begin(backend)
-    const before = await world.looks()
-    const revision = await world.applying(applySeconds)
-    await world.driver.killRunner(world.vpc, 'fail')
-    const run = await world.ended(lockstep, await world.begun(lockstep))
+    const { run: begun, revision, before } = await world.silentGhost(lockstep, applySeconds)
+    const run = await world.ended(lockstep, begun)
     expect(run, await world.story(lockstep, run)).toMatchObject({ outcome: 'unlocked', rung: 'quiesce' })
     await expectRecovered(world, revision, before)
   })
@@ -116,9 +114,7 @@ describe('a lock whose holder is alive', () => {
 describe('a person in the middle of an unlock', () => {
   /** The controller is being stopped. */
   async function stopping(lockstep: Host) {
-    await world.applying(applySeconds)
-    await world.driver.killRunner(world.vpc, 'fail')
-    const run = await world.begun(lockstep)
+    const { run } = await world.silentGhost(lockstep, applySeconds)
     await world.entered(lockstep, run, 'StopController')
     await cluster.api.until(deploymentKey, 'scaled to 0', ({ spec }) => spec?.replicas === 0)
     return run
@@ -162,10 +158,7 @@ describe('a person in the middle of an unlock', () => {
 describe('what fails in the middle of an unlock', () => {
   test('the API server, for a minute: all is put back when it is there again, and the ghost recovered', async () => {
     const lockstep = await begin('s3 with an item')
-    const before = await world.looks()
-    const revision = await world.applying(applySeconds)
-    await world.driver.killRunner(world.vpc, 'fail')
-    const begun = await world.begun(lockstep)
+    const { run: begun, revision, before } = await world.silentGhost(lockstep, applySeconds)
     await world.entered(lockstep, begun, 'StopController')
     await cluster.stopProcess('kube-apiserver')
     await pause(60_000)

@@ -67,7 +67,10 @@ async function verdicts(): Promise<Record<string, string>> {
 
 /** Verdicts that were told of an object, in the order in which they were. */
 const told = (name: string) =>
-  world.host.events.published.filter(({ object }) => object === key(name)).map(({ verdict }) => verdict)
+  world.host.events
+    .of('Lock Verdict Changed')
+    .filter(({ object }) => object === key(name))
+    .map(({ verdict }) => verdict)
 
 it('tells apart what looks alike, on every backend', async () => {
   await start([

@@ -150,6 +150,9 @@ describe('where the controller says that the state is locked', () => {
     const { run } = await locked.ended(await locked.begun())
     expect([run.outcome, run.rung]).toEqual(['unlocked', 'controller-assisted'])
     expect([locked.fields(), seen]).toEqual([before, []])
+    // It is asked once, and has not to meet the lock once more before it knows which one is meant.
+    const later = locked.world.runs().filter(({ startedAt }) => startedAt > (run.backup?.at ?? 0))
+    expect(later.map(({ outcome }) => outcome)).not.toContain('failed')
     await locked.until('Ready', () => locked.ready('vpc')?.status === 'True' || undefined)
     await locked.verdict('vpc', 'free')
   })

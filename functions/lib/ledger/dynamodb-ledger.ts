@@ -8,6 +8,7 @@ import type { Clock } from '../clock.ts'
 import { type Observation, observationSchema } from '../locks/scan/observation.ts'
 import { type ScanReport, scanReportSchema } from '../locks/scan/scan-report.ts'
 import { type Rollout, rolloutSchema } from '../rollout/rollout.ts'
+import { type SweepRecord, sweepRecordSchema } from '../sweep/sweep-record.ts'
 import type { Intent } from '../unlock/hold/intent.ts'
 import { type AuditRecord, auditRecordSchema, inOrder } from '../unlock/run/audit.ts'
 import { type UnlockRun, unlockRunSchema } from '../unlock/run/unlock-run.ts'
@@ -53,6 +54,7 @@ const headSchema = z.looseObject({
   set: z.string(),
   inline: z.instanceof(Uint8Array).optional(),
 })
+const sweepItemSchema = z.looseObject({ inline: z.instanceof(Uint8Array) })
 const versionedRunSchema = z.looseObject({ version: z.number(), value: unlockRunSchema })
 const chunkSchema = z.looseObject({ data: z.instanceof(Uint8Array) })
 
@@ -67,6 +69,7 @@ const chunkSchema = z.looseObject({ data: z.instanceof(Uint8Array) })
  * - `place#<key>` / `since#<time>#<rule>`: the last observation of each verdict and rule.
  * - `scan#<cluster>` / `turn` and `report`: one scan at a time, and what the latest one found. `scan#` for what belongs
  *   to no cluster.
+ * - `cluster#<name>` / `sweep`: version and, gzipped, what the sweeps know.
  * - `cluster#<name>` / `unlock`: one guarded unlock at a time, with its intent.
  * - `unlock#<id>` / `run`: a guarded unlock, and `cluster#<name>` / `unlock-run#<start>#<id>`: the same for the history.
  * - `approvals` / `approval#<id>`: what people are asked about. It is together, as scans look for the open ones.
@@ -179,6 +182,19 @@ export class DynamoDbLedger implements Ledger {
     return item && parse(scanReportSchema, item, `the scan of ${cluster ?? 'the locks of no cluster'}`)
   }
 
+  async readSweep(cluster: string): Promise<SweepRecord | undefined> {
+    const item = await this.get(`cluster#${cluster}`, 'sweep')
+    if (!item) return undefined
+    const { inline } = parse(sweepItemSchema, item, `the sweep of ${cluster}`)
+    return parse(sweepRecordSchema, JSON.parse(gunzipSync(inline).toString('utf8')), `the sweep of ${cluster}`)
+  }
+
+  async writeSweep(record: SweepRecord): Promise<boolean> {
+    const { cluster, version } = record
+    const inline = gzipSync(JSON.stringify(record))
+    return this.put({ pk: `cluster#${cluster}`, sk: 'sweep', version, inline }, version - 1)
+  }
+
   async takeUnlock(asked: TurnAsked): Promise<boolean> {
     return this.moveTurn(asked.cluster, taking(asked, this.clock.now()))
   }
@@ -237,10 +253,12 @@ export class DynamoDbLedger implements Ledger {
   }
 
   async writeApproval(approval: Approval): Promise<boolean> {
-    const { id, version, closed } = approval
+    const { id, version, expiresAt } = approval
     // In an attribute of its own: `expiresAt` is in milliseconds in the one, and in seconds for the table.
     const item = { pk: 'approvals', sk: `approval#${id}`, version, approval }
-    return this.put({ ...item, ...(closed && this.expiry(historyKeptForMs)) }, version - 1)
+    // Also where nobody is there any more to close it.
+    const until = Math.floor((Math.max(expiresAt, this.clock.now()) + historyKeptForMs) / 1000)
+    return this.put({ ...item, expiresAt: until }, version - 1)
   }
 
   async listApprovals(cluster?: string): Promise<Approval[]> {

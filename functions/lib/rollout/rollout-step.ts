@@ -1,10 +1,10 @@
 import * as z from 'zod'
 import { LockstepError } from '../errors.ts'
 import type { Fleet, FleetCluster } from '../fleet.ts'
-import type { Ledger } from '../ledger/ledger.ts'
 import type { Ports } from '../step.ts'
 import { branchOf } from './branch.ts'
 import { countObjects, type Rollout } from './rollout.ts'
+import { tellRollout } from './rollout-events.ts'
 
 /** Input of every step after the claim: ids only. The rest is in the ledger. */
 export const rolloutInputSchema = z.object({ rollout: z.string().min(1), cluster: z.string().min(1) })
@@ -33,12 +33,22 @@ export class ClusterUnknown extends LockstepError {
   }
 }
 
-/** Reads a rollout, lets `work` update it, and writes it back. Throws RolloutUnknown and RolloutMoved. */
-export async function updateRollout<T>(ledger: Ledger, id: string, work: (rollout: Rollout) => Promise<T>): Promise<T> {
-  const stored = await ledger.readRollout(id)
+/**
+ * Reads a rollout, lets `work` update it, and writes it back. Meanwhile it publishes what the steps before have done, which
+ * so costs no time and no write of its own. Throws RolloutUnknown and RolloutMoved.
+ */
+export async function updateRollout<T>(
+  ports: Pick<Ports, 'ledger' | 'events' | 'clock' | 'log' | 'metrics'>,
+  id: string,
+  work: (rollout: Rollout) => Promise<T>,
+): Promise<T> {
+  const stored = await ports.ledger.readRollout(id)
   if (!stored) throw new RolloutUnknown(id)
-  const result = await work(stored.value)
-  await ledger.writeRollout(stored.value, stored.version)
+  const { value: rollout, version } = stored
+  // Before the work changes anything.
+  const telling = tellRollout(rollout, ports)
+  const result = await work(rollout).finally(() => telling)
+  await ports.ledger.writeRollout(rollout, version)
   return result
 }
 

@@ -97,9 +97,15 @@ export const rolloutSchema = z.object({
   notes: z.array(z.string()),
   /** Objects came, went or may have changed since the plan was made: it has to be made again before more is opened. */
   planStale: z.boolean().optional(),
+  /** When the first plan was made. */
+  plannedAt: z.number().optional(),
   /** Since when gates are held behind a failure. */
   heldSince: z.number().optional(),
+  /** Ids of the events that were published. */
+  told: z.array(z.string()).optional(),
   outcome: outcomeSchema.optional(),
+  /** Somebody has stopped its execution. */
+  stopped: z.literal(true).optional(),
   /** Why it failed, in one sentence. */
   failure: z.string().optional(),
 })

@@ -49,7 +49,7 @@ async function killedRunner({ host, cluster, clock, speed, say, pushNext, conclu
   say(`Scene 1: the runner of ${dead} in ${name} is killed in the middle of an apply, during a rollout.`)
   let stale = Number.NaN
   let ready = Number.NaN
-  const endEvents = host.events.onEvent(({ verdict, object, cluster }) => {
+  const endEvents = host.events.onLock(({ verdict, object, cluster }) => {
     if (verdict === 'stale' && object === dead && cluster === name) stale = clock.now()
   })
   simulation.faults.hang(dead)
@@ -95,7 +95,7 @@ async function liveHolder(options: ScenesOptions): Promise<void> {
 function ended({ events }: Host, unlock: string): Promise<void> {
   return new Promise((resolve) => {
     const end = events.onUnlock((event) => {
-      if (event.unlock !== unlock || event.what === 'asked') return
+      if (event.unlock !== unlock || event.what === 'asked' || event.what === 'restored') return
       end()
       resolve()
     })

@@ -63,7 +63,7 @@ export class UnlockNewsFeed {
         this.tell(unlock, Date.parse(timestamp), say)
       }),
       events.onUnlock((event) => {
-        if (event.what === 'asked') return
+        if (event.what === 'asked' || event.what === 'restored') return
         this.tell(event.unlock, undefined, ({ endedAt: _ }) => endOf(event))
       }),
     ]

@@ -4,6 +4,7 @@ import { readLink } from '../../../functions/lib/approval/approval-link.ts'
 import { recordDecision } from '../../../functions/lib/approval/record-decision.ts'
 import { type Fleet, parseFleet } from '../../../functions/lib/fleet.ts'
 import { silentLog } from '../../../functions/lib/log.ts'
+import { silentMetrics } from '../../../functions/lib/metrics.ts'
 import { type ApprovalPorts, bindStep, type LockPorts, type Step } from '../../../functions/lib/step.ts'
 import { unlockRequest } from '../../../functions/lib/unlock/run/unlock-request.ts'
 import { step as unlockAct } from '../../../functions/unlock-act/handler.ts'
@@ -333,8 +334,8 @@ export class Lockstep {
       ledger: invocation.port('ledger', this.ledger),
       clusters: { connect: async () => cluster },
       locks: { stores, states, keeper: states },
-      events: invocation.port('events', { publish: async () => {}, publishUnlock: async () => {} }),
-      metrics: { locks: () => {} },
+      events: invocation.port('events', { publish: async () => {} }),
+      metrics: silentMetrics,
       tasks: invocation.port('tasks', this.tasks),
       approvers: { send: async ({ approver, link }) => this.askPerson(approver, link) },
       linkSecrets: async () => linkSecrets,

@@ -32,7 +32,7 @@ export type User = 'admin' | 'lockstep'
 
 const groups: Readonly<Record<User, string>> = {
   admin: 'system:masters',
-  lockstep: 'lockstep,lockstep-locks,lockstep-plans,lockstep-unlock',
+  lockstep: 'lockstep,lockstep-locks,lockstep-unlock',
 }
 
 /** What needs controllers, Secrets or nodes that these clusters do not have. */

@@ -4,6 +4,7 @@ import { systemClock } from '../../../functions/lib/clock.ts'
 import { parseFleet } from '../../../functions/lib/fleet.ts'
 import { eksClusters } from '../../../functions/lib/kubernetes/eks.ts'
 import { silentLog } from '../../../functions/lib/log.ts'
+import { silentMetrics } from '../../../functions/lib/metrics.ts'
 import type { Push } from '../../../functions/lib/push.ts'
 import type { Invocation } from '../../../functions/lib/step.ts'
 import { localCredentials } from '../../../infra/local/dynamodb.ts'
@@ -54,10 +55,11 @@ export async function startRealTimeWorld(): Promise<RealTimeWorld> {
     host,
     handlers: handlersOf({
       ...{ fleet, clock, ledger, clusters, log: silentLog, sliceMs: 10 * 60_000 },
-      ...{ locks: noLocks, events: host.events, metrics: { locks: () => {} } },
+      ...{ locks: noLocks, events: host.events, metrics: silentMetrics },
       // Nobody is asked here.
       ...{ approvers: host.approvers, approvalUrl: '', linkSecrets: async () => ({ current: 'of the tests' }) },
       tasks: new InterpreterTaskTokens(() => host.interpreter),
+      waves: host.waves,
     }),
     push: {
       repository: { name: 'my-org/fleet-infra', host: 'github.com' },

@@ -48,7 +48,7 @@ export class Grants {
       ...(name !== undefined && { resourceNames: [name] }),
     }))
     await this.cluster.api.apply({ ...role, metadata: { name: 'lockstep' }, rules })
-    for (const name of ['lockstep-locks', 'lockstep-plans', 'lockstep-unlock'])
+    for (const name of ['lockstep-locks', 'lockstep-unlock'])
       await this.cluster.api.apply({ ...role, metadata: { name }, rules: [] })
     await this.until(granted)
   }

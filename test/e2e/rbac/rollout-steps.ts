@@ -3,9 +3,11 @@ import { step as claim } from '../../../functions/claim/handler.ts'
 import { step as fetch } from '../../../functions/fetch/handler.ts'
 import { step as gate } from '../../../functions/gate/handler.ts'
 import { systemClock } from '../../../functions/lib/clock.ts'
+import { silentEvents } from '../../../functions/lib/events.ts'
 import { type Fleet, parseFleet } from '../../../functions/lib/fleet.ts'
 import type { Cluster, Kind, ObjectRef } from '../../../functions/lib/kubernetes/cluster.ts'
 import { silentLog } from '../../../functions/lib/log.ts'
+import { silentMetrics } from '../../../functions/lib/metrics.ts'
 import type { Push } from '../../../functions/lib/push.ts'
 import { bindStep, type ClusterPorts } from '../../../functions/lib/step.ts'
 import { step as open } from '../../../functions/open/handler.ts'
@@ -76,6 +78,7 @@ export class RolloutSteps {
     options.controllers.hold(world.namespace, 'apps', Promise.race([cluster.heardAll, this.ended]))
     this.ports = {
       ...{ fleet: this.fleet, clock: systemClock, ledger: new MemoryLedger(), log: silentLog, sliceMs: 20_000 },
+      ...{ events: silentEvents, metrics: silentMetrics },
       clusters: { connect: async () => cluster },
     }
   }

@@ -6,6 +6,7 @@ import { joinedLock } from '../../../functions/lib/locks/evidence/joined-lock.ts
 import { placeKey } from '../../../functions/lib/locks/scan/observation.ts'
 import { readLockRecord } from '../../../functions/lib/locks/stores/lock-info.ts'
 import { silentLog } from '../../../functions/lib/log.ts'
+import { silentMetrics } from '../../../functions/lib/metrics.ts'
 import { bindStep, type LockPorts } from '../../../functions/lib/step.ts'
 import type { Intent } from '../../../functions/lib/unlock/hold/intent.ts'
 import type { UnlockRun } from '../../../functions/lib/unlock/run/unlock-run.ts'
@@ -77,8 +78,8 @@ async function unlock(cluster: Cluster, objects: Objects): Promise<void> {
       repositories: [{ name: 'my-org/fleet-infra', branches: ['main'] }],
       clusters: [{ name: cluster.name, eks: cluster.name, region: 'us-east-1', environment: 'staging' }],
     }),
-    ...{ clusters: { connect: async () => cluster }, locks: noLocks, metrics: { locks: () => {} } },
-    events: { publish: async () => {}, publishUnlock: async () => {} },
+    ...{ clusters: { connect: async () => cluster }, locks: noLocks, metrics: silentMetrics },
+    events: { publish: async () => {} },
   }
   await bindStep(begin, () => ports)({ unlock })
   for (const part of fenceParts) await bindStep(fence, () => ports)({ unlock, part })

@@ -36,6 +36,12 @@ export interface Looks {
   readonly lock: string | undefined
 }
 
+export interface SilentGhost {
+  readonly run: UnlockRun
+  readonly revision: string
+  readonly before: Looks
+}
+
 /** One object with its state in one place, on a real cluster; and Lockstep, which looks for dead locks and unlocks them. */
 export class UnlockWorld {
   readonly cluster: RunningCluster
@@ -123,12 +129,33 @@ export class UnlockWorld {
     return run.value
   }
 
-  /** The unlock of the object's lock, as soon as it has begun. */
+  /** The unlock of the object's lock, as soon as it has begun; ones that have ended do not count. */
   begun({ ledger }: Host): Promise<UnlockRun> {
     return eventually('an unlock', async () => {
       const runs = await ledger.listUnlockRuns('staging', 20)
-      return runs.find(({ object, begunAt }) => object === this.key && begunAt !== undefined)
+      const isOwn = ({ object, begunAt, outcome }: UnlockRun) =>
+        object === this.key && begunAt !== undefined && outcome === undefined
+      return runs.find(isOwn)
     })
+  }
+
+  /**
+   * The unlock of a silent ghost, as soon as it has begun, the revision whose apply was killed, and how all looked before it. On a machine that is
+   * busy beyond measure the controller may hear of its runner's death after all: then the ghost is a loud one, which is
+   * unlocked without stopping anything. That is waited for, and another one made, three times at most.
+   */
+  async silentGhost(host: Host, applySeconds: number): Promise<SilentGhost> {
+    for (let tries = 1; ; tries++) {
+      const before = await this.looks()
+      const revision = await this.applying(applySeconds)
+      await this.driver.killRunner(this.vpc, 'fail')
+      const run = await this.begun(host)
+      if (run.rung === 'quiesce') return { run, revision, before }
+      const story = await this.story(host, await this.ended(host, run))
+      process.stdout.write(`The ghost of ${this.key} was no silent one:\n${story}\n`)
+      if (tries === 3) throw new Error(`${this.key} was no silent ghost, ${tries} times:\n${story}`)
+      await this.driver.until(this.vpc, appliedAt(revision))
+    }
   }
 
   /** Waits until the unlock's execution has entered a state. Rejects where it ends without. */
@@ -159,7 +186,20 @@ export class UnlockWorld {
       ...audit.map(
         ({ at, what, detail }) => `${new Date(at).toISOString()} ${what} ${JSON.stringify(detail).slice(0, 400)}`,
       ),
+      ...(await this.#managers()),
     ].join('\n')
+  }
+
+  /** One that was started again has lost what its runs hung in. */
+  async #managers(): Promise<string[]> {
+    const pods = (await this.cluster.tofu?.faults.managerPods()) ?? []
+    return [
+      ...pods.map(({ metadata, status }) => {
+        const [{ restartCount, lastState } = {}] = status?.containerStatuses ?? []
+        return `${metadata.name}: restarts ${restartCount}, before that ${JSON.stringify(lastState)}`
+      }),
+      (await this.cluster.tofu?.faults.managerTail()) ?? '',
+    ]
   }
 
   /** Its objects go at once: a controller that has lost their source would work on their deletion for ever. */

@@ -48,6 +48,7 @@ beforeAll(async () => {
   vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'key')
   vi.stubEnv('POWERTOOLS_LOG_LEVEL', 'SILENT')
   vi.stubEnv('LEDGER_TABLE', table)
+  vi.stubEnv('EVENT_BUS', 'default')
   vi.stubEnv('APPROVAL_SECRET_ARN', secretArn)
   const fleet = {
     repositories: [{ name: 'my-org/fleet', branches: ['main'] }],

@@ -145,7 +145,7 @@ describe('what is missing is named', () => {
     const same = (permission: Permission) => JSON.stringify(permission) === JSON.stringify(withheld)
     await start({ authorize: authorizeAllBut(same) })
     expect(await problems()).toEqual({
-      PermissionsMissing: `anonymous (groups: system:authenticated) may not ${text}. Have an admin run kubectl apply -k infra/cluster, and come in as a member of the groups lockstep, lockstep-locks and lockstep-plans (EKS: by an access entry).`,
+      PermissionsMissing: `anonymous (groups: system:authenticated) may not ${text}. Have an admin run kubectl apply -k infra/cluster, and come in as a member of the groups lockstep and lockstep-locks (EKS: by an access entry).`,
     })
   })
 

@@ -4,6 +4,7 @@ import { parseFleet } from '../../../functions/lib/fleet.ts'
 import type { Observation } from '../../../functions/lib/locks/scan/observation.ts'
 import { silentLog } from '../../../functions/lib/log.ts'
 import type { LockFigures } from '../../../functions/lib/metrics.ts'
+import { silentMetrics } from '../../../functions/lib/metrics.ts'
 import { clusterOf } from '../../../functions/lib/rollout/rollout-step.ts'
 import type { LockPorts } from '../../../functions/lib/step.ts'
 import { MemoryCluster } from '../../fixtures/memory-cluster.ts'
@@ -122,7 +123,7 @@ export class ScannedFleet {
       clusters: { connect: async (name) => clusters.get(name) ?? Promise.reject(new Error('no such cluster')) },
       locks: { stores: [this.table, this.bucket], states: this.states, keeper: this.states },
       events: this.events,
-      metrics: { locks: (figures) => this.figures.push(figures) },
+      metrics: { ...silentMetrics, locks: (figures) => this.figures.push(figures) },
     }
   }
 

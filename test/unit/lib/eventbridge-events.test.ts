@@ -1,7 +1,7 @@
 import type { EventBridgeClient } from '@aws-sdk/client-eventbridge'
 import { expect, test } from 'vitest'
 import { EventBridgeEvents } from '../../../functions/lib/eventbridge-events.ts'
-import { lockEventSchema } from '../../../functions/lib/events.ts'
+import { eventSchema } from '../../../functions/lib/events.ts'
 import { lockEventOf } from '../../../functions/lib/locks/scan/announce.ts'
 import { observationOf } from '../../fixtures/observations.ts'
 
@@ -18,9 +18,10 @@ test('an event is put on the bus in Lockstep’s name', async () => {
     return { FailedEntryCount: 0, Entries: [{ EventId: '1' }] }
   })
   await events.publish(event)
-  const entry = { EventBusName: 'default', Source: 'lockstep', DetailType: 'Lock Verdict Changed' }
-  expect(sent).toEqual([{ Entries: [{ ...entry, Detail: JSON.stringify(event) }] }])
-  expect(lockEventSchema.parse(event)).toEqual(event)
+  const { type: DetailType, ...detail } = event
+  const entry = { EventBusName: 'default', Source: 'lockstep', DetailType, Detail: JSON.stringify(detail) }
+  expect(sent).toEqual([{ Entries: [entry] }])
+  expect(eventSchema.parse(event)).toEqual(event)
 })
 
 test('an entry that is refused in an answer that succeeds is an error', async () => {

@@ -1,6 +1,8 @@
 import { beforeEach, describe, expect, test } from 'vitest'
+import { silentEvents } from '../../../functions/lib/events.ts'
 import { parseFleet } from '../../../functions/lib/fleet.ts'
 import type { Observation } from '../../../functions/lib/locks/scan/observation.ts'
+import { silentMetrics } from '../../../functions/lib/metrics.ts'
 import { bindStep } from '../../../functions/lib/step.ts'
 import { theScan, type UnlockRequest } from '../../../functions/lib/unlock/run/unlock-request.ts'
 import type { UnlockRun } from '../../../functions/lib/unlock/run/unlock-run.ts'
@@ -44,9 +46,8 @@ async function saw(scene: Scene, overrides: Partial<Observation> = {}): Promise<
 async function starts(clusters = ['staging', 'production']): Promise<UnlockRequest[]> {
   const log = { info: () => {}, warn: (message: string, fields?: object) => void warned.push({ message, ...fields }) }
   const clock = { now: () => now, after: () => () => {} }
-  const { start } = (await bindStep(step, () => ({ ledger, fleet, clock, log, tasks }))({ clusters })) as {
-    start: UnlockRequest[]
-  }
+  const ports = { ledger, fleet, clock, log, tasks, events: silentEvents, metrics: silentMetrics }
+  const { start } = (await bindStep(step, () => ports)({ clusters })) as { start: UnlockRequest[] }
   return start
 }
 

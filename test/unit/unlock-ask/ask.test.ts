@@ -1,7 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { decide, type UnlockApproval } from '../../../functions/lib/approval/approval.ts'
 import { readLink } from '../../../functions/lib/approval/approval-link.ts'
+import { silentEvents } from '../../../functions/lib/events.ts'
 import { silentLog } from '../../../functions/lib/log.ts'
+import { silentMetrics } from '../../../functions/lib/metrics.ts'
 import type { ApprovalPorts } from '../../../functions/lib/step.ts'
 import type { UnlockRun } from '../../../functions/lib/unlock/run/unlock-run.ts'
 import { askForApproval } from '../../../functions/unlock-ask/ask.ts'
@@ -36,6 +38,7 @@ beforeEach(async () => {
     clusters: { connect: async () => cluster },
     clock: { now: () => now, after: () => () => {} },
     linkSecrets: async () => secrets,
+    ...{ events: silentEvents, metrics: silentMetrics },
   }
   await ledger.writeObservation(staleLock)
   await requested('ana')

@@ -3,6 +3,7 @@ import { parseFleet } from '../../../functions/lib/fleet.ts'
 import { joinedLock } from '../../../functions/lib/locks/evidence/joined-lock.ts'
 import type { DeleteOutcome, FoundLock, LockAddress } from '../../../functions/lib/locks/stores/lock-store.ts'
 import { silentLog } from '../../../functions/lib/log.ts'
+import { silentMetrics } from '../../../functions/lib/metrics.ts'
 import type { LockPorts } from '../../../functions/lib/step.ts'
 import { makeChange } from '../../../functions/lib/unlock/hold/change.ts'
 import { writeOnDeployment } from '../../../functions/lib/unlock/hold/deployment-intent.ts'
@@ -69,7 +70,7 @@ beforeEach(async () => {
     ...{ clock: still, fleet, ledger, log: silentLog, sliceMs: 1_000, events: new MemoryEvents() },
     clusters: { connect: async () => world.cluster },
     locks: { stores: [table, bucket], states, keeper: states },
-    metrics: { locks: () => {} },
+    metrics: silentMetrics,
   }
   const intent = world.intent('targeted')
   const found = [...bucket.locks.values(), ...table.locks.values()]

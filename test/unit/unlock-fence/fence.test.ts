@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { parseFleet } from '../../../functions/lib/fleet.ts'
 import { joinedLock } from '../../../functions/lib/locks/evidence/joined-lock.ts'
 import { silentLog } from '../../../functions/lib/log.ts'
+import { silentMetrics } from '../../../functions/lib/metrics.ts'
 import type { LockPorts } from '../../../functions/lib/step.ts'
 import { writeOnDeployment } from '../../../functions/lib/unlock/hold/deployment-intent.ts'
 import type { Rung } from '../../../functions/lib/unlock/plan/rung.ts'
@@ -96,7 +97,7 @@ const ports = (sliceMs = 3_600_000): LockPorts => ({
   clusters: { connect: async () => world.cluster },
   locks: { stores: [table], states, keeper: states },
   events: new MemoryEvents(),
-  metrics: { locks: () => {} },
+  metrics: silentMetrics,
 })
 const put = (part: Parameters<typeof fence>[1], sliceMs?: number) => fence(unlock, part, ports(sliceMs))
 const stopped = (name: string) => expect.objectContaining({ name })

@@ -3,9 +3,11 @@ import { expect, it } from 'vitest'
 import { outcomeOf } from '../../../functions/lib/approval/approval.ts'
 import { recordDecision } from '../../../functions/lib/approval/record-decision.ts'
 import { TaskTokensUnavailable } from '../../../functions/lib/approval/task-tokens.ts'
+import { silentEvents } from '../../../functions/lib/events.ts'
 import { LedgerUnavailable } from '../../../functions/lib/ledger/ledger.ts'
 import type { Observation } from '../../../functions/lib/locks/scan/observation.ts'
 import { silentLog } from '../../../functions/lib/log.ts'
+import { silentMetrics } from '../../../functions/lib/metrics.ts'
 import type { ApprovalPorts } from '../../../functions/lib/step.ts'
 import { fingerprintOf } from '../../../functions/lib/unlock/approval/fingerprint.ts'
 import { tendApprovals } from '../../../functions/lib/unlock/approval/tend-approvals.ts'
@@ -62,6 +64,7 @@ class World {
     this.sound = {
       ...{ ledger: this.ledger, tasks: this.tasks, approvers: new MemoryApprovers(), fleet, log: silentLog },
       ...{ sliceMs: 0, approvalUrl: '/approve/', linkSecrets: async () => ({ current: 'x' }) },
+      ...{ events: silentEvents, metrics: silentMetrics },
       clusters: { connect: async () => cluster },
       clock: { now: () => this.now, after: () => () => {} },
     }

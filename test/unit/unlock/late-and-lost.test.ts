@@ -5,6 +5,7 @@ import { joinedLock } from '../../../functions/lib/locks/evidence/joined-lock.ts
 import type { DeleteOutcome, FoundLock, LockAddress } from '../../../functions/lib/locks/stores/lock-store.ts'
 import { LockStoreError } from '../../../functions/lib/locks/stores/lock-store.ts'
 import { silentLog } from '../../../functions/lib/log.ts'
+import { silentMetrics } from '../../../functions/lib/metrics.ts'
 import type { LockPorts } from '../../../functions/lib/step.ts'
 import { writeOnDeployment } from '../../../functions/lib/unlock/hold/deployment-intent.ts'
 import { conclude } from '../../../functions/unlock-conclude/conclude.ts'
@@ -85,7 +86,7 @@ function start(vpcSuspended = false): void {
     ...{ clock, fleet, ledger, log: silentLog, sliceMs: 3_600_000, events: new MemoryEvents() },
     clusters: { connect: async () => cluster },
     locks: { stores: [table, bucket], states, keeper: states },
-    metrics: { locks: () => {} },
+    metrics: silentMetrics,
   }
 }
 beforeEach(() => start())

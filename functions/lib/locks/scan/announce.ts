@@ -9,11 +9,14 @@ export function lockEventOf({ key, cluster, evidence, judgement, verdictSince, a
   const id = record?.id ?? ''
   const since = new Date(verdictSince).toISOString()
   return {
+    type: 'Lock Verdict Changed',
+    version: 1,
     id: eventId([key, id, judgement.verdict, since]),
     place: key,
     lock: id,
     verdict: judgement.verdict,
     ...(announced && { before: announced.verdict }),
+    at: since,
     since,
     rule: judgement.rule,
     reasons: judgement.reasons,
