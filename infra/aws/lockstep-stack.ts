@@ -6,6 +6,7 @@ import { ClusterAccess } from './cluster-access.ts'
 import { Ledger } from './ledger.ts'
 import { LockSchedule } from './lock-schedule.ts'
 import { LockStores } from './lock-stores.ts'
+import { Notifications } from './notifications.ts'
 import { RestoreRule } from './restore-rule.ts'
 import { Steps } from './steps.ts'
 import { Webhook } from './webhook.ts'
@@ -29,6 +30,8 @@ export class LockstepStack extends Stack {
     const workflow = new Workflow(this, 'Workflow', steps)
     const { api } = new Webhook(this, 'Webhook', { fleet, fleetStateMachine: workflow.fleet })
     new Approvals(this, 'Approvals', { fleet, written, ledger, steps, api })
+    const { fleet: fleetMachine, guardedUnlock } = workflow
+    new Notifications(this, 'Notifications', { fleet, written, ledger, fleetMachine, guardedUnlock })
     new LockSchedule(this, 'LockSchedule', fleet, workflow.lockScan)
     const { restore, 'unlock-watch': watch } = steps.functions
     new RestoreRule(this, 'Restore', { of: 'a rollout', machine: workflow.rollout, restore })

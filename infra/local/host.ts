@@ -46,6 +46,8 @@ import { localCredentials, startDynamoDb } from './dynamodb.ts'
 import { InterpreterTaskTokens } from './interpreter-task-tokens.ts'
 import { MemoryApprovers } from './memory-approvers.ts'
 import { MemoryEvents } from './memory-events.ts'
+import { MemoryMessages } from './memory-messages.ts'
+import { Notifications, nobodyOutside, type Outside } from './notifications.ts'
 import { startSchedule } from './schedule.ts'
 import { type Definition, loadDefinition } from './states/definition.ts'
 import { DirectoryExecutionStore } from './states/directory-execution-store.ts'
@@ -79,14 +81,18 @@ export interface HostOptions {
   readonly sliceMs?: number
   /** Where the fleet's locks are. Without it nobody looks for any. */
   readonly locks?: LockAccess
+  /** Who is told what happens, beside whoever sits at this machine. */
+  readonly outside?: Outside
 }
 
 /** Lockstep without an AWS account: its functions and state machines, with stand-ins around them. */
 export interface Host {
   readonly ledger: Ledger
   readonly interpreter: Interpreter
-  /** Changes of verdicts on locks. */
+  /** What EventBridge would get. */
   readonly events: MemoryEvents
+  /** What people are told of it. */
+  readonly messages: MemoryMessages
   /** Tells what people are asked. Links are paths of the console. */
   readonly approvers: MemoryApprovers
   /** What people do about unlocks, over HTTP. */
@@ -137,6 +143,21 @@ export async function startHost(options: HostOptions): Promise<Host> {
   })
   for (const left of await abandonedRollouts(ledger, interpreter, fleet)) rollouts.told(left)
   for (const left of await abandonedUnlocks({ ledger, interpreter, fleet, clock })) unlocks.told(left)
+  const messages = new MemoryMessages()
+  const { channels, statuses } = options.outside ?? nobodyOutside
+  const notifications = new Notifications({
+    ...{ activity, signal: closing.signal },
+    ports: {
+      ...{ ...ports, channels: [messages, ...channels], ...(statuses && { statuses }) },
+      // Whoever is told elsewhere does not reach this machine's console.
+      ...{ linkOf: () => undefined, unlockArn: (unlock) => `${executionArn('guarded-unlock')}:${unlock}` },
+    },
+  })
+  events.onEvent((event) => notifications.tell(event))
+  interpreter.onStatus((event) => {
+    const { stateMachineArn, status } = event.detail
+    if (stateMachineArn === machineArn('fleet') && status !== 'RUNNING') notifications.ended(event)
+  })
   const server = await startStepFunctionsServer({ interpreter, activity })
   const states = new SFNClient({ endpoint: server.url, region, credentials: localCredentials })
   const endScans = options.locks
@@ -146,7 +167,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
   const approvals = new ApprovalViews(ports)
   const unlockRuns = new UnlockRuns({ interpreter, ledger, approvals, clock })
   return {
-    ...{ ledger, interpreter, events, approvers },
+    ...{ ledger, interpreter, events, messages, approvers },
     unlockRoutes: { approvals, unlockRuns, approve: approve(ports) },
     stepFunctionsUrl: server.url,
     webhook: webhook({
@@ -228,6 +249,11 @@ async function startExecution(states: SFNClient, name: string, push: Push): Prom
     if (error instanceof ExecutionAlreadyExists) return 'exists'
     throw error
   }
+}
+
+/** Of the executions of a state machine, up to their names. */
+function executionArn(machine: string): string {
+  return machineArn(machine).replace(':stateMachine:', ':execution:')
 }
 
 function machineArn(name: string): string {

@@ -90,6 +90,7 @@ describe('permissions', () => {
     ['StepsUnlockVerify', [...ledger, ...clusters, ...versions]],
     ['StepsUnlockConclude', [...ledger, ...clusters, ...events]],
     ['StepsUnlockWatch', [...ledger, ...clusters, ...events, ...lost]],
+    ['NotificationsNotify', [...ledger, 'sns:Publish', ...lost]],
     ['ApprovalsPage', [...ledger, ...secret, ...answers]],
     ['WebhookHandler', ['secretsmanager:GetSecretValue', 'states:StartExecution']],
     ['Workflowrollout', ['lambda:InvokeFunction']],
@@ -119,7 +120,7 @@ describe('permissions', () => {
   })
 
   it('are one policy for each role, and no managed ones', () => {
-    expect(policies).toHaveLength(31)
+    expect(policies).toHaveLength(32)
     for (const role of Object.values(template.findResources('AWS::IAM::Role')))
       expect(role.Properties).not.toHaveProperty('ManagedPolicyArns')
   })
