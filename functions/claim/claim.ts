@@ -7,12 +7,25 @@ import { branchOf } from '../lib/rollout/branch.ts'
 import { leaseMs } from '../lib/rollout/lease.ts'
 import { isOlder } from './order-pushes.ts'
 
-/** A newer push has been seen: this rollout has nothing to do. */
+/** A newer push has been seen, or another rollout of this one is at work: this rollout has nothing to do. */
 export class Superseded extends LockstepError {
   constructor(push: Push, by: Claimant) {
     super(
       'Superseded',
-      `The push of ${shortCommit(push.after)} is older than ${shortCommit(by.after)}, which rollout ${by.rollout} takes care of.`,
+      by.after === push.after
+        ? `Rollout ${by.rollout} takes care of ${shortCommit(push.after)} already.`
+        : `The push of ${shortCommit(push.after)} is older than ${shortCommit(by.after)}, which rollout ${by.rollout} takes care of.`,
+      'Nothing has to be done.',
+    )
+  }
+}
+
+/** Another rollout has taken the branch to this commit already, and that went well: this one has nothing to do. */
+export class RolledOutBefore extends LockstepError {
+  constructor(push: Push, by: Claimant) {
+    super(
+      'RolledOutBefore',
+      `Rollout ${by.rollout} has rolled out ${shortCommit(push.after)} here before.`,
       'Nothing has to be done.',
     )
   }
@@ -47,8 +60,8 @@ const longestPauseMs = 2_000
 /**
  * Claims one branch in one cluster for `claimant`. The newest push wins: a holder that is older is asked to stop and
  * hands over, gates and all; a holder whose lease has run out is taken over. Waits up to `patienceMs`.
- * Throws Superseded when a newer push is known, ClaimBusy when the holder has not let go in time. Claiming again
- * what one holds is success.
+ * Throws Superseded when a newer push is known, or the same commit is at its turn; RolledOutBefore when that has had its
+ * turn; ClaimBusy when the holder has not let go in time. Claiming again what one holds is success.
  */
 export async function claimBranch(
   { cluster, push, claimant, patienceMs }: { cluster: string; push: Push; claimant: Claimant; patienceMs: number },
@@ -64,6 +77,8 @@ export async function claimBranch(
     }
     // Even if a newer push waits already: what was handed over must be handed on, at the next safe point.
     if (claim.holder?.rollout === claimant.rollout) return
+    const twin = twinOf(claimant, claim)
+    if (twin) await leaveTo(twin, { claim, push }, { ledger, clock })
     const newer = newerThan(claimant, claim)
     if (newer) throw new Superseded(push, newer)
     const free = !claim.holder || clock.now() > claim.leaseUntil
@@ -81,6 +96,27 @@ export async function claimBranch(
 /** An execution can be aborted while its step waits here: Lambda does not stop for that. */
 async function hasEnded({ rollout }: Claimant, ledger: Ledger): Promise<boolean> {
   return (await ledger.readRollout(rollout))?.value.outcome !== undefined
+}
+
+/**
+ * The latest push of the same commit, where one of the two was made up by a sweep: its webhook came after all, or was there
+ * first. Of two that GitHub told of, the branch has been elsewhere in between.
+ */
+function twinOf(claimant: Claimant, { newest }: Claim): Claimant | undefined {
+  if (newest?.after !== claimant.after || newest.rollout === claimant.rollout) return undefined
+  return newest.found || claimant.found ? newest : undefined
+}
+
+/** Throws where the twin does, or did, what this rollout would do. One that has failed, or has died, did not. */
+async function leaveTo(
+  twin: Claimant,
+  { claim, push }: { claim: Claim; push: Push },
+  { ledger, clock }: { ledger: Ledger; clock: Clock },
+): Promise<void> {
+  const isAtWork = claim.holder?.rollout === twin.rollout && clock.now() <= claim.leaseUntil
+  const outcome = (await ledger.readRollout(twin.rollout))?.value.outcome
+  if (outcome === 'succeeded') throw new RolledOutBefore(push, twin)
+  if (outcome === undefined && (isAtWork || claim.next?.rollout === twin.rollout)) throw new Superseded(push, twin)
 }
 
 /**

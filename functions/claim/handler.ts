@@ -1,12 +1,13 @@
 import * as z from 'zod'
+import type { LockstepError } from '../lib/errors.ts'
 import type { Claimant } from '../lib/ledger/ledger.ts'
 import { type Push, pushSchema } from '../lib/push.ts'
-import { note, type Rollout } from '../lib/rollout/rollout.ts'
+import { note, type Outcome, type Rollout } from '../lib/rollout/rollout.ts'
 import { tellRollout } from '../lib/rollout/rollout-events.ts'
 import { clusterOf, updateRollout } from '../lib/rollout/rollout-step.ts'
 import { serve } from '../lib/serve.ts'
 import { defineStep, type Ports } from '../lib/step.ts'
-import { claimBranch, Superseded } from './claim.ts'
+import { claimBranch, RolledOutBefore, Superseded } from './claim.ts'
 
 const input = z.object({
   /** The execution's name. */
@@ -32,13 +33,15 @@ export const step = defineStep({
       before: push.before,
       after: push.after,
       pushedAt: push.pushedAt,
+      ...(push.found && { found: push.found }),
     }
     // Written first: whatever happens from here on, there is a record to report on and to release by.
     await begin({ rollout, execution, cluster, push }, ports)
     try {
       await claimBranch({ cluster, push, claimant, patienceMs }, ports)
     } catch (error) {
-      if (error instanceof Superseded) await endSuperseded(rollout, error, ports)
+      if (error instanceof Superseded) await end(rollout, 'superseded', error, ports)
+      if (error instanceof RolledOutBefore) await end(rollout, 'succeeded', error, ports)
       throw error
     }
     ports.log.info('claimed', { rollout, cluster })
@@ -69,10 +72,10 @@ async function begin(
   await ledger.writeRollout(rollout, 0)
 }
 
-/** No step comes after this one: what it has done is told here. */
-async function endSuperseded(id: string, reason: Superseded, ports: Ports): Promise<void> {
+/** There is nothing to do for it. No step comes after this one: what it has done is told here. */
+async function end(id: string, outcome: Outcome, reason: LockstepError, ports: Ports): Promise<void> {
   await updateRollout(ports, id, async (rollout) => {
-    rollout.outcome = 'superseded'
+    rollout.outcome = outcome
     rollout.endedAt = ports.clock.now()
     note(rollout, reason.message)
   })

@@ -159,13 +159,14 @@ const findingChanged = z.object({
   ...every,
   /** The same for as long as it is found, and when it is found again. */
   finding: z.string(),
-  what: z.enum(['new', 'gone']),
+  /** `changed`: its text is not what it was. */
+  what: z.enum(['new', 'changed', 'gone']),
   cluster: z.string(),
   /** What sort of finding: `drift`. */
   kind: z.string(),
   /** `Terraform/flux-system/vpc` */
   object: z.string().optional(),
-  /** When it was found first. */
+  /** Since when it is so; when it was found first, where nothing tells. */
   since: time,
   /** What was found, for people. */
   text: z.string(),

@@ -2,6 +2,7 @@ import * as z from 'zod'
 import { formatDuration, parseDuration } from './duration.ts'
 import { LockstepError } from './errors.ts'
 import { nearest } from './nearest.ts'
+import type { FailureTolerance } from './waves/failure-tolerance.ts'
 
 /** One mistake in a fleet. */
 export interface FleetProblem {
@@ -96,6 +97,8 @@ function section<Shape extends z.core.$ZodLooseShape>(shape: Shape, right: strin
 
 const region = text(/^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$/, 'an AWS region such as "us-east-1"')
 
+const account = text(/^\d{12}$/, 'the 12 digits of an AWS account, in quotes')
+
 const repository = section(
   {
     /** `owner/name`, as GitHub shows it. Compared without regard to case, as GitHub does. */
@@ -120,6 +123,13 @@ const cluster = section(
     /** The cluster's name in EKS. */
     eks: text(/^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$/, "the cluster's name in EKS"),
     region,
+    /** The AWS account that the cluster is in, where it is not Lockstep's own. */
+    account: account.optional(),
+    /** What the role in that account asks for, so that nobody else makes Lockstep act there on their behalf. */
+    externalId: text(
+      /^[\w+=,.@:/-]{2,128}$/,
+      'an external id: 2 to 128 letters, digits and any of _ + = , . @ : / -',
+    ).optional(),
     environment: label('an environment'),
     /** Clusters whose rollouts end well before this one's begins. */
     after: list(z.string(give('the name of a cluster')), 'a list of cluster names').default([]),
@@ -131,6 +141,15 @@ const cluster = section(
     ordering: z.enum(['strict', 'advisory'], give('"strict" or "advisory"')).default('strict'),
   },
   'a cluster: {"name": …, "eks": …, "region": …, "environment": …}',
+)
+
+/** A number or a percentage, as for operations on stacks in many accounts (failure tolerance) or on many instances. */
+const failureTolerance = z.custom<FailureTolerance>(
+  (value) =>
+    typeof value === 'number'
+      ? Number.isInteger(value) && value >= 0 && value <= 100_000
+      : typeof value === 'string' && /^(0|[1-9]\d?|100)%$/.test(value),
+  give('a number of clusters such as 1, or a percentage of the wave such as "10%"'),
 )
 
 const deadlines = section(
@@ -262,12 +281,60 @@ const notifications = section(
   'notifications: {"emails": [], "slack": {"secret": …}, "github": {"secret": …}}',
 )
 
+/** `10MiB`, in bytes. */
+const size = z.string(give('a size such as "10MiB"')).transform((value, context) => {
+  const [, count, unit] = /^(\d{1,6})(KiB|MiB)$/.exec(value) ?? []
+  const bytes = Number(count) * (unit === 'MiB' ? 1024 : 1) * 1024
+  if (bytes > 0) return bytes
+  context.addIssue({ code: 'custom', message: `is ${shown(value)}; give a size such as "512KiB" or "10MiB"` })
+  return z.NEVER
+})
+
+const sweep = section(
+  {
+    /** How often each cluster is looked through, in milliseconds. */
+    every: wholeMinutes.prefault('15m'),
+    /** States that are larger than this many bytes are told of. */
+    largestState: size.prefault('10MiB'),
+  },
+  'a sweep: {"every": "15m", "largestState": "10MiB"}',
+)
+
+const network = section(
+  {
+    vpc: text(/^vpc-[0-9a-f]{8,17}$/, 'the id of a VPC, such as "vpc-0a1b2c3d4e5f60718"'),
+    /** Private ones: a function has no public address. */
+    subnets: list(
+      text(/^subnet-[0-9a-f]{8,17}$/, 'the id of a subnet, such as "subnet-0a1b2c3d4e5f60718"'),
+      'the subnets that functions run in',
+    ).min(1, 'is empty; give the subnets that functions run in, best in two zones or more'),
+    /** Of a VPC of Lockstep's own, which has no way to AWS by itself: Lockstep makes VPC endpoints. */
+    endpoints: section(
+      {
+        /** Of these subnets. */
+        routeTables: list(
+          text(/^rtb-[0-9a-f]{8,17}$/, 'the id of a route table, such as "rtb-0a1b2c3d4e5f60718"'),
+          'the route tables of the subnets',
+        ).min(1, 'is empty; give the route tables of the subnets'),
+      },
+      'endpoints: {"routeTables": ["rtb-…"]}',
+    ).optional(),
+  },
+  'a network: {"vpc": "vpc-…", "subnets": ["subnet-…"]}',
+)
+
 const fleetSchema = section(
   {
     repositories: list(repository, 'a list of repositories').min(1, 'is empty; give at least one repository'),
+    /** The AWS account that Lockstep is in. It is needed where clusters are in others, which have to know it. */
+    account: account.optional(),
+    /** Where functions run that reach clusters. Without it that is outside of any VPC. */
+    network: network.optional(),
     /** Values of the label lockstep.dev/layer, in order. */
     layers: list(label('a layer name'), 'a list of layer names, the first one first').default([]),
     clusters: list(cluster, 'a list of clusters').min(1, 'is empty; give at least one cluster'),
+    /** How many clusters of a wave may fail before later waves are not begun. Read it through `failuresTolerated`. */
+    failureTolerance: failureTolerance.default(0),
     deadlines: deadlines.prefault({}),
     /** How long gates stay held after a failure before a person is told, in milliseconds. */
     holdFor: duration.prefault('24h'),
@@ -275,6 +342,8 @@ const fleetSchema = section(
     locks: locks.prefault({}),
     /** Who is told what happens. */
     notifications: notifications.prefault({}),
+    /** The look for what no event told of: lost pushes, drift, and what is stuck. */
+    sweep: sweep.prefault({}),
   },
   'an object with repositories, layers and clusters',
 ).transform((fleet) => ({
@@ -372,14 +441,23 @@ const people = z
   .catch([])
 const namesSchema = z
   .object({
+    account: name,
+    network: z
+      .object({ subnets: names, endpoints: z.object({ routeTables: names }).catch({ routeTables: [] }) })
+      .catch({ subnets: [], endpoints: { routeTables: [] } }),
     repositories: z.array(z.object({ name, branches: names }).catch({ name: undefined, branches: [] })).catch([]),
     layers: names,
     clusters: z
       .array(
-        z.object({ name, eks: name, region: name, environment: name, after: names, repositories: names }).catch({
-          ...{ name: undefined, eks: undefined, region: undefined, environment: undefined },
-          ...{ after: [], repositories: [] },
-        }),
+        z
+          .object({
+            ...{ name, eks: name, region: name, account: name, externalId: name, environment: name },
+            ...{ after: names, repositories: names },
+          })
+          .catch({
+            ...{ name: undefined, eks: undefined, region: undefined, account: undefined, externalId: undefined },
+            ...{ environment: undefined, after: [], repositories: [] },
+          }),
       )
       .catch([]),
     deadlines: z.object({ layers: z.record(z.string(), z.unknown()).catch({}) }).catch({ layers: {} }),
@@ -392,7 +470,8 @@ const namesSchema = z
       .catch({ dynamodb: [], s3: [], policy: {}, approvers: [] }),
   })
   .catch({
-    ...{ repositories: [], layers: [], clusters: [], deadlines: { layers: {} } },
+    ...{ account: undefined, repositories: [], layers: [], clusters: [], deadlines: { layers: {} } },
+    network: { subnets: [], endpoints: { routeTables: [] } },
     locks: { dynamodb: [], s3: [], policy: {}, approvers: [] },
     notifications: { emails: [] },
   })
@@ -415,7 +494,10 @@ function referenceProblems(fleet: Names): FleetProblem[] {
     ...duplicates(clusters, (index) => `clusters[${index}].name`),
     // Two names for one cluster would let two rollouts claim it at once.
     ...duplicates(
-      fleet.clusters.map(({ eks, region }) => (eks && region ? `${eks} in ${region}` : undefined)),
+      fleet.clusters.map(({ eks, region, account }) => {
+        const place = account === undefined ? region : `${region} of ${account}`
+        return eks && region ? `${eks} in ${place}` : undefined
+      }),
       (index) => `clusters[${index}].eks`,
     ),
     ...fleet.clusters.flatMap((each, at) => [
@@ -430,6 +512,9 @@ function referenceProblems(fleet: Names): FleetProblem[] {
       ...duplicates(each.repositories, (index) => `clusters[${at}].repositories[${index}]`),
     ]),
     ...cycles(fleet.clusters),
+    ...accountProblems(fleet),
+    ...duplicates(fleet.network.subnets, (index) => `network.subnets[${index}]`),
+    ...duplicates(fleet.network.endpoints.routeTables, (index) => `network.endpoints.routeTables[${index}]`),
     ...duplicates(
       fleet.locks.dynamodb.map(({ name, region = fleet.clusters[0]?.region }) => name && `${name} in ${region}`),
       (index) => `locks.dynamodb[${index}]`,
@@ -456,6 +541,36 @@ function referenceProblems(fleet: Names): FleetProblem[] {
       unknownNames('layer', [layer], fleet.layers, () => `deadlines.layers.${layer}`),
     ),
   ]
+}
+
+/** Another account lets Lockstep in by a role that names our account and asks for an external id: one role, one id. */
+function accountProblems({ account: own, clusters }: Names): FleetProblem[] {
+  const elsewhere = clusters.findIndex(({ account }) => account !== undefined)
+  const problems = clusters.flatMap(({ account, externalId }, at): FleetProblem[] => {
+    const path = `clusters[${at}]`
+    if (account === undefined) {
+      if (externalId === undefined) return []
+      return [
+        {
+          path: `${path}.externalId`,
+          message: 'is for a cluster in another account; give "account" too, or leave it out',
+        },
+      ]
+    }
+    if (account === own)
+      return [{ path: `${path}.account`, message: `is ${shown(account)}, which is Lockstep's own; leave it out` }]
+    if (externalId === undefined) {
+      const message = `is missing; give what the roles in account ${account} ask for, such as a random text`
+      return [{ path: `${path}.externalId`, message }]
+    }
+    const first = clusters.findIndex((each) => each.account === account && each.externalId !== undefined)
+    if (clusters[first]?.externalId === externalId) return []
+    const message = `is not that of clusters[${first}], which is in the same account; give one id for each account`
+    return [{ path: `${path}.externalId`, message }]
+  })
+  if (elsewhere < 0 || own !== undefined) return problems
+  const message = `is missing, and clusters[${elsewhere}] is in another one; give the account that Lockstep is deployed to`
+  return [{ path: 'account', message }, ...problems]
 }
 
 function duplicates(values: readonly (string | undefined)[], path: (index: number) => string): FleetProblem[] {

@@ -1,5 +1,6 @@
 import type { EventType } from './events.ts'
 import type { Verdict } from './locks/verdict/verdict.ts'
+import type { SweepFindingKind } from './sweep/finding.ts'
 
 /** What one scan has counted, of one cluster or of what belongs to none. */
 export interface LockFigures {
@@ -14,11 +15,20 @@ export interface LockFigures {
   readonly unreadable: number
 }
 
+/** What one sweep of a cluster has found. */
+export interface SweepFigures {
+  readonly cluster: string
+  readonly findings: readonly { readonly kind: SweepFindingKind }[]
+  /** Rollouts that it has started. */
+  readonly pushes: number
+}
+
 /** Figures for dashboards and alarms. */
 export interface Metrics {
   locks(figures: LockFigures): void
+  sweep(figures: SweepFigures): void
   /** An event of this type was given up: nobody hears of it. */
   untold(type: EventType): void
 }
 
-export const silentMetrics: Metrics = { locks: () => {}, untold: () => {} }
+export const silentMetrics: Metrics = { locks: () => {}, sweep: () => {}, untold: () => {} }

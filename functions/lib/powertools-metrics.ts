@@ -1,5 +1,6 @@
 import { MetricUnit, Metrics as Powertools } from '@aws-lambda-powertools/metrics'
-import type { LockFigures, Metrics } from './metrics.ts'
+import type { LockFigures, Metrics, SweepFigures } from './metrics.ts'
+import { sweepFindingKinds } from './sweep/finding.ts'
 
 const namespace = 'Lockstep'
 
@@ -20,6 +21,16 @@ export function powertoolsMetrics(powertools = new Powertools({ namespace, servi
       for (const ms of detectedAfter.slice(0, 100)) {
         powertools.addMetric('TimeToDetect', MetricUnit.Milliseconds, ms)
       }
+      powertools.publishStoredMetrics()
+    },
+    sweep: ({ cluster, findings, pushes }: SweepFigures) => {
+      powertools.addDimension('Cluster', cluster)
+      for (const kind of sweepFindingKinds) {
+        const name = kind.replace(/(?:^|-)(\w)/g, (_, first: string) => first.toUpperCase())
+        const count = findings.filter((finding) => finding.kind === kind).length
+        powertools.addMetric(`Findings${name}`, MetricUnit.Count, count)
+      }
+      powertools.addMetric('SweepRollouts', MetricUnit.Count, pushes)
       powertools.publishStoredMetrics()
     },
     untold: (type) => {

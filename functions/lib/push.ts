@@ -19,8 +19,10 @@ export const pushSchema = z.strictObject({
   pushedAt: z.int().positive(),
   /** Who pushed, for people to read. */
   pusher: z.string().min(1).max(100),
-  /** GitHub's id of the delivery, a UUID: the name of the fleet's execution. */
+  /** GitHub's id of the delivery, a UUID, or one that a sweep made up: the name of the fleet's execution. */
   delivery: z.guid(),
+  /** No webhook told of it: a sweep found its commit on a cluster's source, and made up the rest. */
+  found: z.literal(true).exactOptional(),
 })
 
 export type Push = z.output<typeof pushSchema>

@@ -1,7 +1,7 @@
 import { SFNClient } from '@aws-sdk/client-sfn'
 import { SNSClient } from '@aws-sdk/client-sns'
+import { clustersFromEnvironment } from './clusters-from-environment.ts'
 import { required } from './environment.ts'
-import { eksClusters } from './kubernetes/eks.ts'
 import { linkSecretsFrom } from './link-secrets.ts'
 import { portsFromEnvironment } from './serve.ts'
 import { type ApprovalPorts, bindStep, type Invocation, type Step } from './step.ts'
@@ -26,7 +26,7 @@ export function serveApprovals<Input, Output>(step: Step<Input, Output, Approval
       const topicArn = required('APPROVAL_TOPIC_ARN', process.env.APPROVAL_TOPIC_ARN)
       ports = {
         ...base,
-        clusters: eksClusters(base),
+        clusters: clustersFromEnvironment(base, step.name),
         sliceMs,
         tasks: new SfnTaskTokens(new SFNClient({ requestHandler })),
         approvers: new SnsApprovers({ client: new SNSClient({ requestHandler }), topicArn }),

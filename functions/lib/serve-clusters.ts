@@ -1,4 +1,4 @@
-import { eksClusters } from './kubernetes/eks.ts'
+import { clustersFromEnvironment } from './clusters-from-environment.ts'
 import { portsFromEnvironment } from './serve.ts'
 import { bindStep, type ClusterPorts, type Invocation, type Step } from './step.ts'
 
@@ -7,14 +7,14 @@ const sliceMs = 10 * 60_000
 
 /**
  * Makes a Lambda handler of a step that talks to clusters, as `serve` does for the others. It stands by itself because
- * the Kubernetes client is most of a bundle's size and of its start.
+ * the Kubernetes client is most of a bundle's size and of its start. Environment: that of `serve`, and CLUSTER_ROLE_ARN.
  */
 export function serveClusters<Input, Output>(step: Step<Input, Output, ClusterPorts>): Invocation {
   let ports: ClusterPorts | undefined
   return bindStep(step, () => {
     if (!ports) {
       const base = portsFromEnvironment(step.name)
-      ports = { ...base, clusters: eksClusters(base), sliceMs }
+      ports = { ...base, clusters: clustersFromEnvironment(base, step.name), sliceMs }
     }
     return ports
   })

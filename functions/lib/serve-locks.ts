@@ -2,8 +2,8 @@ import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { S3Client } from '@aws-sdk/client-s3'
 import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb'
 import { systemClock } from './clock.ts'
+import { clustersFromEnvironment } from './clusters-from-environment.ts'
 import type { Fleet } from './fleet.ts'
-import { eksClusters } from './kubernetes/eks.ts'
 import type { LockAccess } from './locks/scan/lock-access.ts'
 import { S3StateReader } from './locks/states/s3-state-reader.ts'
 import { DynamoDbLockStore } from './locks/stores/dynamodb-lock-store.ts'
@@ -28,7 +28,7 @@ export function serveLocks<Input, Output>(step: Step<Input, Output, LockPorts>):
       const base = portsFromEnvironment(step.name)
       ports = {
         ...base,
-        clusters: eksClusters(base),
+        clusters: clustersFromEnvironment(base, step.name),
         sliceMs,
         locks: fleetLocks(base.fleet),
       }

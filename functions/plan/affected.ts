@@ -2,13 +2,13 @@ import type { Follows } from '../lib/flux/readiness.ts'
 import { repositoryOf, type Source } from '../lib/flux/source.ts'
 import type { Workload } from '../lib/flux/workload.ts'
 import type { Push } from '../lib/push.ts'
+import type { Branch } from '../lib/rollout/branch.ts'
 
-/** The GitRepositories of a cluster that follow the pushed branch of the pushed repository. */
-export function sourcesOf(push: Push, sources: Iterable<Source>): Source[] {
-  const repository = `${push.repository.host}/${push.repository.name}`.toLowerCase()
+/** The GitRepositories of a cluster that follow a branch, such as the one that was pushed to. */
+export function sourcesOf({ repository, branch }: Branch, sources: Iterable<Source>): Source[] {
+  const followed = `${repository.host}/${repository.name}`.toLowerCase()
   return [...sources].filter(
-    (source) =>
-      source.kind === 'GitRepository' && source.branch === push.branch && repositoryOf(source.url) === repository,
+    (source) => source.kind === 'GitRepository' && source.branch === branch && repositoryOf(source.url) === followed,
   )
 }
 

@@ -1,10 +1,7 @@
 import * as z from 'zod'
-import { branchOf } from '../lib/rollout/branch.ts'
-import { tellRollout } from '../lib/rollout/rollout-events.ts'
 import { serveClusters } from '../lib/serve-clusters.ts'
 import { defineClusterStep } from '../lib/step.ts'
-import { releaseBranch } from '../release/release.ts'
-import { concludeRollout } from '../report/report.ts'
+import { restoreRollout } from './restore.ts'
 
 /** EventBridge's "Step Functions Execution Status Change", as far as it is needed. */
 const statusChangeSchema = z.object({
@@ -16,31 +13,15 @@ const statusChangeSchema = z.object({
   }),
 })
 
-/**
- * Puts back what an execution left behind that did not end by itself: opens its gates and frees its claim, or hands
- * both to the push that waits. One that failed in good order has done so already: then nothing changes.
- */
+/** Puts back what an execution left behind that did not end by itself: see `restoreRollout`. */
 export const step = defineClusterStep({
   name: 'restore',
   input: statusChangeSchema,
   output: z.object({ opened: z.number().int(), handedTo: z.string().optional() }),
-  run: async ({ detail }, ports) => {
-    const { ledger, clusters, clock, log } = ports
-    const stored = await ledger.readRollout(detail.name)
-    // It never came as far as its claim: there is nothing of it anywhere.
-    if (!stored) return { opened: 0 }
-    const rollout = stored.value
-    if (rollout.outcome === undefined) {
-      concludeRollout(rollout, clock.now(), { error: detail.error ?? detail.status, cause: detail.cause ?? '' })
-      await ledger.writeRollout(rollout, stored.version)
-    }
-    await tellRollout(rollout, ports)
-    const cluster = await clusters.connect(rollout.cluster)
-    const released = await releaseBranch(
-      { rollout: rollout.id, branch: branchOf(rollout.push) },
-      { cluster, ledger, clock },
-    )
-    log.info('restored', { rollout: rollout.id, cluster: rollout.cluster, status: detail.status, ...released })
+  run: async ({ detail: { name, status, error, cause } }, ports) => {
+    const ended = { rollout: name, error: error ?? status, cause: cause ?? '', stopped: status === 'ABORTED' }
+    const released = await restoreRollout(ended, ports)
+    ports.log.info('restored', { rollout: name, status, ...released })
     return released
   },
 })

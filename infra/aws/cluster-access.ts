@@ -1,63 +1,55 @@
-import { Annotations, Stack } from 'aws-cdk-lib'
-import { CfnAccessEntry } from 'aws-cdk-lib/aws-eks'
+import { Stack } from 'aws-cdk-lib'
+import { AccountRootPrincipal, PolicyStatement } from 'aws-cdk-lib/aws-iam'
 import { Construct } from 'constructs'
 import type { Fleet } from '../../functions/lib/fleet.ts'
+import { ClusterRoles } from './cluster-roles.ts'
+import { type ClusterWork, clusterRoleName, roleArn } from './cluster-work.ts'
 import type { HandlerFunction } from './handler-function.ts'
 
-/** The groups that infra/cluster gives its rights to: all functions, and those that judge locks besides. */
-export const clusterGroup = 'lockstep'
-export const locksGroup = 'lockstep-locks'
-/** The group of infra/cluster/unlock: functions that unlock, and that put back what an unlock has changed. */
-export const unlockGroup = 'lockstep-unlock'
-
-/** What a function does in clusters. Each does what the one before it does, too. */
-export type ClusterWork = 'orders' | 'judges' | 'unlocks'
-
-const groupsOf: Readonly<Record<ClusterWork, string[]>> = {
-  orders: [clusterGroup],
-  judges: [clusterGroup, locksGroup],
-  unlocks: [clusterGroup, locksGroup, unlockGroup],
-}
-
 /**
- * Who may reach the fleet's clusters. In AWS: eks:DescribeCluster on exactly these. In each cluster: an access entry
- * that puts the function's role into the group `lockstep`, and the group's RBAC from infra/cluster. Who judges locks is in
- * `lockstep-locks` too, and nobody else can read a Secret; who unlocks is in `lockstep-unlock` besides, which has no
- * rights before infra/cluster/unlock is applied.
+ * Who may reach the fleet's clusters. Functions have no rights on clusters themselves: each takes on the role for its kind of
+ * work (`Lockstep-orders`, `Lockstep-judges`, `Lockstep-unlocks`), which is there in every account with clusters. A cluster
+ * has an access entry for each of these roles (ClustersStack), that puts it into groups, and the groups' RBAC from
+ * infra/cluster. Who judges locks is in `lockstep-locks` too, and nobody else can read a Secret; who unlocks is in
+ * `lockstep-unlock` besides, which has no rights before infra/cluster/unlock is applied.
  *
- * Every function keeps a role of its own, so that a cluster's audit log tells which of them did what. That is one
- * entry per function and cluster: EKS has room for far more, and this stack (500 resources) for some 18 clusters.
+ * The name of a role's session is the function's, and no function may take another one's: a cluster's audit log tells
+ * which of them did what.
  */
 export class ClusterAccess extends Construct {
   private readonly fleet: Fleet
+  private readonly roles: ClusterRoles
+  private readonly functions: Readonly<Record<ClusterWork, HandlerFunction[]>> = { orders: [], judges: [], unlocks: [] }
 
   constructor(scope: Construct, id: string, fleet: Fleet) {
     super(scope, id)
     this.fleet = fleet
-    const { region } = Stack.of(this)
-    const elsewhere = fleet.clusters.filter((cluster) => cluster.region !== region).map(({ name }) => name)
-    if (elsewhere.length === 0) return
-    Annotations.of(this).addInfo(
-      `Access entries can only be made in ${region}. Create those of ${elsewhere.join(', ')} by hand, one for each role of this stack with rights on clusters.`,
-    )
+    this.roles = new ClusterRoles(this, 'Roles', {
+      lockstep: Stack.of(this).stackName,
+      home: new AccountRootPrincipal(),
+      trusted: (work) => this.functions[work].map(({ role }) => role.roleArn),
+      clusters: fleet.clusters.filter(({ account }) => account === undefined),
+    })
   }
 
   grant(to: HandlerFunction, work: ClusterWork): void {
+    this.functions[work].push(to)
     const stack = Stack.of(this)
-    to.allow(
-      ['eks:DescribeCluster'],
-      this.fleet.clusters.map(({ eks, region }) =>
-        stack.formatArn({ service: 'eks', resource: 'cluster', resourceName: eks, region }),
-      ),
+    const own = this.roles.roles[work]
+    const accounts = [...new Set(this.fleet.clusters.flatMap(({ account }) => account ?? []))]
+    const elsewhere = accounts.map((account) => roleArn(stack, clusterRoleName(stack.stackName, work), account))
+    to.role.addToPolicy(
+      new PolicyStatement({
+        actions: ['sts:AssumeRole'],
+        resources: [own.roleArn, ...elsewhere],
+        conditions: { StringEquals: { 'sts:RoleSessionName': to.handler } },
+      }),
     )
-    for (const { name, eks, region } of this.fleet.clusters) {
-      if (region !== stack.region) continue
-      new CfnAccessEntry(this, `${to.node.id}-${name}`, {
-        clusterName: eks,
-        principalArn: to.role.roleArn,
-        type: 'STANDARD',
-        kubernetesGroups: groupsOf[work],
-      })
-    }
+    to.function.addEnvironment('CLUSTER_ROLE_ARN', own.roleArn)
+  }
+
+  /** The functions that do this work, by the names of their folders. */
+  handlersOf(work: ClusterWork): string[] {
+    return this.functions[work].map(({ handler }) => handler)
   }
 }

@@ -1,9 +1,11 @@
-import { type Duration, RemovalPolicy, Validations } from 'aws-cdk-lib'
+import { type Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib'
 import { type IGrantable, type IPrincipal, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam'
 import { Architecture, LoggingFormat, Runtime, Tracing } from 'aws-cdk-lib/aws-lambda'
 import { NodejsFunction, OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs'
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs'
 import { Construct } from 'constructs'
+import { functionRoleName } from './cluster-work.ts'
+import type { Network } from './network.ts'
 
 export interface HandlerFunctionProps {
   /** The folder under functions/ whose handler.ts this is. */
@@ -17,33 +19,45 @@ export interface HandlerFunctionProps {
    * fleet of some clusters exceeds.
    */
   readonly bundled?: Readonly<Record<string, unknown>>
+  /** Where it runs. Without one, outside of any VPC. */
+  readonly network?: Network | undefined
 }
 
 /** How every function of Lockstep is built, logs, is traced, and gets a role that may do nothing else yet. */
 export class HandlerFunction extends Construct implements IGrantable {
+  /** The folder under functions/. */
+  readonly handler: string
   readonly function: NodejsFunction
   readonly role: Role
   readonly grantPrincipal: IPrincipal
 
   constructor(scope: Construct, id: string, props: HandlerFunctionProps) {
     super(scope, id)
+    this.handler = props.handler
     const logGroup = new LogGroup(this, 'Logs', {
       retention: RetentionDays.THREE_MONTHS,
       // What must last is in the ledger.
       removalPolicy: RemovalPolicy.DESTROY,
     })
     this.role = new Role(this, 'Role', {
+      roleName: functionRoleName(Stack.of(this).stackName, props.handler),
       assumedBy: new ServicePrincipal('lambda.amazonaws.com'),
       description: `Lockstep function ${props.handler}`,
     })
     this.grantPrincipal = this.role.grantPrincipal
     logGroup.grantWrite(this.role)
+    props.network?.grant(this.role)
 
     this.function = new NodejsFunction(this, 'Function', {
       entry: `functions/${props.handler}/handler.ts`,
       description: props.description,
       timeout: props.timeout,
       memorySize: props.memorySize,
+      ...(props.network && {
+        vpc: props.network.vpc,
+        vpcSubnets: { subnets: [...props.network.subnets] },
+        securityGroups: [props.network.functions],
+      }),
       environment: {
         ...props.environment,
         // Half of the memory for the heap, and a small nursery: V8 would else collect late and grow for no gain.

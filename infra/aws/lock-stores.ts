@@ -1,7 +1,8 @@
-import { ArnFormat, Stack, Validations } from 'aws-cdk-lib'
+import { ArnFormat, Stack } from 'aws-cdk-lib'
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam'
 import { Construct } from 'constructs'
 import type { Fleet } from '../../functions/lib/fleet.ts'
+import { acknowledgeWildcard } from './acknowledge-wildcard.ts'
 import type { HandlerFunction } from './handler-function.ts'
 
 /** What a function does in the fleet's lock tables and buckets. */
@@ -89,11 +90,10 @@ export class LockStores extends Construct {
       const conditions = action === 's3:DeleteObject' ? { Null: { 's3:if-match': 'false' } } : {}
       to.role.addToPolicy(new PolicyStatement({ actions: [action], resources, conditions }))
     }
-    Validations.of(to.role).acknowledge(
-      ...resources.map((arn) => ({
-        id: `AwsSolutions-IAM5[Resource::${arn.replace(Stack.of(this).partition, '<AWS::Partition>')}]`,
-        reason: 'States, their copies and lock files: their names follow from objects in clusters.',
-      })),
+    acknowledgeWildcard(
+      to.role,
+      resources,
+      'States, their copies and lock files: their names follow from objects in clusters.',
     )
   }
 

@@ -55,7 +55,7 @@ export class Notifications extends Construct {
       timeout: Duration.seconds(functionSeconds),
       memorySize: 256,
       environment: {
-        ...{ LEDGER_TABLE: ledger.table.tableName, EVENT_BUS: eventBus, NOTIFICATION_TOPIC_ARN: this.topic.topicArn },
+        ...{ ...ledger.environment, EVENT_BUS: eventBus, NOTIFICATION_TOPIC_ARN: this.topic.topicArn },
         UNLOCK_EXECUTIONS: executionsOf(guardedUnlock),
         ...Object.fromEntries(secrets),
       },

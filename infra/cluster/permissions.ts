@@ -70,3 +70,9 @@ export function resourceText({ group, resource, subresource, namespace, name }: 
   const of = group === '' ? path : `${path}.${group}`
   return [of, ...(name === undefined ? [] : [name]), ...(namespace === undefined ? [] : [`in ${namespace}`])].join(' ')
 }
+
+/** The groups that the two bases bind: whoever puts rollouts in order and judges locks, and whoever unlocks. */
+export const lockstepGroups = {
+  orders: ['lockstep', 'lockstep-locks'],
+  unlocks: ['lockstep', 'lockstep-locks', 'lockstep-unlock'],
+}

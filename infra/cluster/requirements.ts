@@ -9,6 +9,8 @@ export interface Verdict {
   readonly problems: readonly LockstepError[]
   /** Sentences, without the cluster's name. */
   readonly warnings: readonly string[]
+  /** Why nothing is unlocked there, and what to do for it, in the same way; undefined where unlocks can be. */
+  readonly noUnlocks: string | undefined
 }
 
 interface Release {
@@ -20,7 +22,7 @@ interface Release {
  * The oldest versions that Lockstep works with. Flux 2.6 is the first to serve every kind at the version that is
  * asked for (OCIRepository v1), and it needs Kubernetes 1.31: https://fluxcd.io/flux/installation/#prerequisites
  */
-const oldest = {
+export const oldest = {
   Kubernetes: { major: 1, minor: 31 },
   Flux: { major: 2, minor: 6 },
   'tofu-controller': { major: 0, minor: 16 },
@@ -40,7 +42,7 @@ interface KindRequirement {
   readonly without?: string
 }
 
-const kindRequirements: readonly KindRequirement[] = [
+export const kindRequirements: readonly KindRequirement[] = [
   { kind: 'GitRepository', from: 'Flux' },
   { kind: 'Kustomization', from: 'Flux' },
   { kind: 'OCIRepository', from: 'Flux', without: 'what an OCIRepository feeds is not followed to a commit' },
@@ -70,14 +72,14 @@ export function judge(survey: Survey, needed: ReadonlyMap<Kind, readonly string[
   const warnings = missing
     .filter((requirement) => !unmet.includes(requirement))
     .map(({ kind, from, without }) => `The CRD ${crdOf(kind)} (${from}) is not installed: ${without}.`)
-  return { problems: problems.flatMap((problem) => problem ?? []), warnings: [...warnings, ...unlockWarning(survey)] }
+  return { problems: problems.flatMap((problem) => problem ?? []), warnings, noUnlocks: noUnlocks(survey) }
 }
 
 function kubernetesProblem({ kubernetes }: Survey): LockstepError | undefined {
   if (!isOlder(kubernetes, oldest.Kubernetes)) return undefined
   return new LockstepError(
     'KubernetesUnsupported',
-    `Its Kubernetes is ${kubernetes}, and Lockstep supports ${text(oldest.Kubernetes)} and later.`,
+    `Its Kubernetes is ${kubernetes}, and Lockstep supports ${releaseText(oldest.Kubernetes)} and later.`,
     'Upgrade the cluster.',
   )
 }
@@ -99,7 +101,7 @@ function missingProblem(
   return new LockstepError(
     names[provider].missing,
     `It lacks ${provider}: not installed are the CRDs ${kinds.map(crdOf).join(', ')}${why}.`,
-    `Install ${provider} ${text(oldest[provider])} or later (${manuals[provider]}).`,
+    `Install ${provider} ${releaseText(oldest[provider])} or later (${manuals[provider]}).`,
   )
 }
 
@@ -118,13 +120,17 @@ function unsupportedProblem(
   return new LockstepError(
     names[provider].unsupported,
     `Its ${provider}${which} is not one that Lockstep supports${wrong.length > 0 ? `: ${wrong.join('; ')}` : ''}.`,
-    `Upgrade ${provider} to ${text(oldest[provider])} or later (${manuals[provider]}).`,
+    `Upgrade ${provider} to ${releaseText(oldest[provider])} or later (${manuals[provider]}).`,
   )
 }
 
-function permissionsProblem({ user, permissions }: Survey): LockstepError | undefined {
+function permissionsProblem({ of, user, permissions }: Survey): LockstepError | undefined {
   const what = refusedOf(permissions)
   if (what === '') return undefined
+  if (of !== 'credentials') {
+    const message = `Members of ${of.join(' and ')} may not ${what}.`
+    return new LockstepError('PermissionsMissing', message, 'Have an admin run kubectl apply -k infra/cluster.')
+  }
   const who = user ? `${user.name} (groups: ${shortened(user.groups, ', ') || 'none'})` : 'These credentials'
   return new LockstepError(
     'PermissionsMissing',
@@ -133,16 +139,17 @@ function permissionsProblem({ user, permissions }: Survey): LockstepError | unde
   )
 }
 
-function unlockWarning({ unlockPermissions }: Survey): string[] {
+function noUnlocks({ of, unlockPermissions }: Survey): string | undefined {
   const what = refusedOf(unlockPermissions)
-  if (what === '') return []
-  const next =
-    'To have them unlocked, run kubectl apply -k infra/cluster/unlock, and come in as group lockstep-unlock too.'
-  return [`Locks are judged, and none is unlocked: these credentials may not ${what}. ${next}`]
+  if (what === '') return undefined
+  const isSelf = of === 'credentials'
+  const who = isSelf ? 'these credentials' : 'members of lockstep-unlock'
+  const next = isSelf ? ', and come in as group lockstep-unlock too' : ''
+  return `Locks are judged, and none is unlocked: ${who} may not ${what}. To have them unlocked, run kubectl apply -k infra/cluster/unlock${next}.`
 }
 
 /** `get, patch deployments.apps; delete pods`; empty where everything is allowed. */
-function refusedOf(answers: readonly Answered[]): string {
+export function refusedOf(answers: readonly Answered[]): string {
   const refused = new Map<string, string[]>()
   for (const { permission, allowed } of answers) {
     if (allowed) continue
@@ -159,7 +166,7 @@ function shortened(texts: readonly string[], separator: string): string {
   return [...texts.slice(0, shownAtMost), ...(rest > 0 ? [`and ${rest} more`] : [])].join(separator)
 }
 
-function crdOf(kind: Kind): string {
+export function crdOf(kind: Kind): string {
   return `${resources[kind].plural}.${resources[kind].group}`
 }
 
@@ -167,12 +174,12 @@ function crdOf(kind: Kind): string {
  * Whether a version such as `v1.31.2-eks-1a2b3c4` is older. One that cannot be read is not, nor is 0.0.0, which is what
  * programs call themselves that were built without a version.
  */
-function isOlder(version: string, { major, minor }: Release): boolean {
+export function isOlder(version: string, { major, minor }: Release): boolean {
   const [, itsMajor, itsMinor] = /^v?(?!0\.0\.0)(\d+)\.(\d+)/.exec(version) ?? []
   if (itsMajor === undefined) return false
   return Number(itsMajor) < major || (Number(itsMajor) === major && Number(itsMinor) < minor)
 }
 
-function text({ major, minor }: Release): string {
+export function releaseText({ major, minor }: Release): string {
   return `${major}.${minor}`
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { resolve } from 'node:path'
 import { EKSClient } from '@aws-sdk/client-eks'
+import { STSClient } from '@aws-sdk/client-sts'
 import { type Clock, sleep, systemClock } from '../../functions/lib/clock.ts'
 import { LockstepError } from '../../functions/lib/errors.ts'
 import type { Fleet, FleetCluster } from '../../functions/lib/fleet.ts'
@@ -24,7 +25,13 @@ import { startLocalStates } from './local-states.ts'
 import { outsideFrom } from './notifications.ts'
 import { type Options, UsageError } from './options.ts'
 import { deliverPush, type PushFile, readPushFile } from './push-file.ts'
-import { loadTree, type SimulatedCluster, type SimulatedFleet, startSimulatedFleet } from './simulated-fleet.ts'
+import {
+  loadTree,
+  localClusterRole,
+  type SimulatedCluster,
+  type SimulatedFleet,
+  startSimulatedFleet,
+} from './simulated-fleet.ts'
 import { commitPush, withSimulatedPushes } from './simulated-pushes.ts'
 import type { Tree } from './simulation/git-server.ts'
 import { readManifestTree } from './simulation/manifest-tree.ts'
@@ -33,7 +40,8 @@ import { LiveRollouts } from './views/live-rollouts.ts'
 import { lockNews } from './views/lock-news.ts'
 import { LockViews } from './views/lock-view.ts'
 import { PushTracker } from './views/push-tracker.ts'
-import type { Display, PushView } from './views/push-view.ts'
+import { type Display, hasSucceeded, type PushView } from './views/push-view.ts'
+import { PushWaves } from './views/push-waves.ts'
 import { UnlockNewsFeed } from './views/unlock-news.ts'
 import { UnlockViews } from './views/unlock-view.ts'
 import { noActivity, scaledClock } from './virtual-clock.ts'
@@ -109,8 +117,20 @@ export async function runSession(session: SessionOptions): Promise<number> {
     const live = new LiveRollouts({ interpreter, ledger, clock, clusters: world.clusters })
     closing.push(() => live.close())
     const webhook = world.git ? withSimulatedPushes(host.webhook, { git: world.git, fleet, secret }) : host.webhook
+    const waves = new PushWaves({ interpreter, fleet })
     const server = await listen(options, display, {
-      ...{ webhook, live, interpreter, ledger, locks, unlocks, clock, speed: options.speed, person: session.person },
+      ...{
+        webhook,
+        live,
+        waves,
+        interpreter,
+        ledger,
+        locks,
+        unlocks,
+        clock,
+        speed: options.speed,
+        person: session.person,
+      },
       ...host.unlockRoutes,
     })
     closing.push(() => server.close())
@@ -123,7 +143,7 @@ export async function runSession(session: SessionOptions): Promise<number> {
     })
 
     const concluded = conclusions(display)
-    const tracker = new PushTracker({ interpreter, live, fleet, display: concluded.display })
+    const tracker = new PushTracker({ interpreter, live, waves, display: concluded.display })
     closing.push(() => tracker.close())
     display.ready({
       url: server.url,
@@ -241,9 +261,12 @@ async function startWorld(options: Options, worldOptions: WorldOptions): Promise
     if (options.demo) installQuickController(simulation.store, options.speed)
     simulation.start()
   }
-  const eksClient = (region: string) =>
-    new EKSClient({ region, endpoint: simulated.eks.url, credentials: localCredentials })
-  const clusters = eksClusters({ clock, fleet, eksClient })
+  const clusters = eksClusters({
+    ...{ clock, fleet, role: { arn: localClusterRole, sessionName: 'local-host' } },
+    eksClient: (region, own) =>
+      new EKSClient({ region, endpoint: simulated.eks.url, credentials: localCredentials, ...own }),
+    stsClient: () => new STSClient({ region: 'us-east-1', endpoint: simulated.sts.url, credentials: localCredentials }),
+  })
   const close = async () => {
     await simulated.close()
     await states.close()
@@ -351,10 +374,6 @@ function conclusions(display: Display): { display: Display; of(delivery: string)
         else waiting.set(delivery, done)
       }),
   }
-}
-
-function hasSucceeded({ status, clusters }: PushView): boolean {
-  return status === 'SUCCEEDED' && clusters.every(({ rollout }) => rollout?.status === 'succeeded')
 }
 
 /** How long a failed object may take to recover when nobody is there to decide. */

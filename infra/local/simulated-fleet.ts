@@ -1,10 +1,12 @@
 import * as z from 'zod'
 import type { Clock } from '../../functions/lib/clock.ts'
 import type { Fleet } from '../../functions/lib/fleet.ts'
+import { roleIn } from '../../functions/lib/kubernetes/cluster-role.ts'
 import { type ApiServer, startApiServer } from './kubernetes/api-server.ts'
 import { type EksServer, startEksServer, verifyToken } from './kubernetes/eks-server.ts'
 import { MemoryObjectStore } from './kubernetes/memory-object-store.ts'
 import type { KubernetesObject } from './kubernetes/object-store.ts'
+import { type StsRole, type StsServer, startStsServer } from './kubernetes/sts-server.ts'
 import type { Durations } from './simulation/durations.ts'
 import { GitServer, type Tree } from './simulation/git-server.ts'
 import { ClusterSimulation } from './simulation/simulation.ts'
@@ -19,11 +21,16 @@ export interface SimulatedCluster {
   readonly api: ApiServer
 }
 
-/** The clusters of a fleet, a Git server that all of them fetch from, and the EKS that tells where they are. */
+/** The role that clusters know, in an account that there cannot be. */
+export const localClusterRole = 'arn:aws:iam::000000000000:role/Lockstep-local'
+
+/** The clusters of a fleet, a Git server that all of them fetch from, the EKS that tells where they are, and STS. */
 export interface SimulatedFleet {
   readonly git: GitServer
   readonly clusters: ReadonlyMap<string, SimulatedCluster>
   readonly eks: EksServer
+  /** Gives credentials of `localClusterRole`, and of the roles of that name in the fleet's other accounts. */
+  readonly sts: StsServer
   close(): Promise<void>
 }
 
@@ -50,18 +57,25 @@ export async function startSimulatedFleet(options: SimulatedFleetOptions): Promi
   }
   const endpoints = fleet.clusters.map(({ name, eks }) => ({ name: eks, endpoint: clusters.get(name)?.api.url ?? '' }))
   const eks = await startEksServer(endpoints, { activity })
+  const sts = await startStsServer(fleet.clusters.map(roleOf), { clock, activity })
   return {
     git,
     clusters,
     eks,
+    sts,
     close: async () => {
       for (const { simulation, api } of clusters.values()) {
         simulation.stop()
         await api.close()
       }
       await eks.close()
+      await sts.close()
     },
   }
+}
+
+function roleOf({ account, externalId }: Fleet['clusters'][number]): StsRole {
+  return { arn: roleIn(account, localClusterRole), ...(externalId !== undefined && { externalId }) }
 }
 
 /**

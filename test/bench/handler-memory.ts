@@ -3,6 +3,7 @@ import * as z from 'zod'
 import { systemClock } from '../../functions/lib/clock.ts'
 import type { Push } from '../../functions/lib/push.ts'
 import { localCredentials, startDynamoDb } from '../../infra/local/dynamodb.ts'
+import { localClusterRole, type SimulatedFleet } from '../../infra/local/simulated-fleet.ts'
 import { noActivity } from '../../infra/local/virtual-clock.ts'
 import { BenchCluster } from './bench-cluster.ts'
 import { benchFleet } from './bench-fleet.ts'
@@ -35,9 +36,9 @@ export async function measureHandlerMemory(): Promise<readonly Measurement[]> {
   const bench = benchFleet({ objectCount, layerCount: 2 })
   const bundles = bundleHandlers(steps, { LOCKSTEP_FLEET: bench.written })
   const cluster = await BenchCluster.start(bench, { clock: systemClock, activity: noActivity, speedups })
-  const dynamodb = await startDynamoDb({ activity: noActivity, table })
+  const dynamodb = await startDynamoDb({ activity: noActivity, tables: [table] })
   try {
-    const environment = lambdaEnvironment(cluster.simulated.eks.url, dynamodb.url)
+    const environment = lambdaEnvironment(cluster.simulated, dynamodb.url)
     const mib = await memoryOfSteps(cluster.commit(), bundles, environment)
     return [line('plan', mib), line('wait', mib)]
   } finally {
@@ -48,15 +49,19 @@ export async function measureHandlerMemory(): Promise<readonly Measurement[]> {
 }
 
 /** What a deployed function finds in its environment, with stand-ins in place of AWS. */
-function lambdaEnvironment(eksUrl: string, dynamodbUrl: string): Record<string, string> {
+function lambdaEnvironment({ eks, sts }: SimulatedFleet, dynamodbUrl: string): Record<string, string> {
   return {
     AWS_REGION: 'us-east-1',
     AWS_ACCESS_KEY_ID: localCredentials.accessKeyId,
     AWS_SECRET_ACCESS_KEY: localCredentials.secretAccessKey,
     AWS_SESSION_TOKEN: 'local',
-    AWS_ENDPOINT_URL_EKS: eksUrl,
+    AWS_ENDPOINT_URL_EKS: eks.url,
+    AWS_ENDPOINT_URL_STS: sts.url,
+    CLUSTER_ROLE_ARN: localClusterRole,
     AWS_ENDPOINT_URL_DYNAMODB: dynamodbUrl,
     LEDGER_TABLE: table,
+    // Neither of the steps writes to it.
+    AUDIT_TABLE: 'lockstep-audit',
   }
 }
 

@@ -2,14 +2,18 @@ import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Claim, type Ledger, RolloutMoved, UnlockMoved } from '../../functions/lib/ledger/ledger.ts'
 import type { Rollout } from '../../functions/lib/rollout/rollout.ts'
+import { mostFindings, nextRecord } from '../../functions/lib/sweep/sweep-record.ts'
 import { approvalOf } from '../fixtures/approvals.ts'
 import { evidenceOf, minute, taken } from '../fixtures/lock-evidence.ts'
 import { observationOf } from '../fixtures/observations.ts'
 import { begunRollout } from '../fixtures/snapshot-of.ts'
 import { intentOf } from '../fixtures/unlock-intent.ts'
 
-/** What every implementation of the ledger does. `setup` gives one with an empty table. */
-export function ledgerContract(name: string, setup: () => Promise<{ ledger: Ledger; close(): Promise<void> }>): void {
+/** Gives a ledger that is empty. */
+type Setup = () => Promise<{ ledger: Ledger; close(): Promise<void> }>
+
+/** What every implementation of the ledger does. */
+export function ledgerContract(name: string, setup: Setup): void {
   describe(`ledger: ${name}`, () => {
     let ledger: Ledger
     let close = async () => {}
@@ -71,6 +75,38 @@ export function ledgerContract(name: string, setup: () => Promise<{ ledger: Ledg
       await expect(ledger.writeRollout({ ...rollout, notes: ['second'] }, 1)).rejects.toThrow(RolloutMoved)
       await expect(ledger.writeRollout(rollout, 0)).rejects.toThrow(RolloutMoved)
       expect((await ledger.readRollout('r2'))?.value.notes).toEqual(['first'])
+    })
+
+    test('what the sweeps of a cluster know is read back as it was written, and one of two writers wins', async () => {
+      expect(await ledger.readSweep('swept')).toBeUndefined()
+      const record = nextRecord('swept', undefined, {
+        ...{ at: 5, found: [{ kind: 'stuck', object: 'Terraform/a/ünï', text: 't', next: 'n' }] },
+        ...{ firstSeen: { 'GitRepository/a/b': { commit: 'c', at: 1 } }, unready: { x: { since: 2, mark: 'm' } } },
+      })
+      expect(await Promise.all([ledger.writeSweep(record), ledger.writeSweep(record)])).toContain(false)
+      expect(await ledger.readSweep('swept')).toEqual(record)
+      expect(await ledger.readSweep('staging')).toBeUndefined()
+      expect(await ledger.writeSweep({ ...record, version: 2, findings: [] })).toBe(true)
+      expect(await ledger.writeSweep({ ...record, version: 2 })).toBe(false)
+      expect((await ledger.readSweep('swept'))?.findings).toEqual([])
+    })
+
+    test('the largest record of the sweeps fits an item', async () => {
+      const found = Array.from({ length: mostFindings + 1 }, (_, index) => ({
+        ...{ kind: 'by-hand' as const, object: `Terraform/${randomBytes(30).toString('hex')}/${index}` },
+        ...{ text: randomBytes(300).toString('hex'), next: randomBytes(50).toString('hex') },
+      }))
+      const objects = Array.from({ length: 3_000 }, () => `Terraform/${randomBytes(20).toString('hex')}`)
+      const unready = Object.fromEntries(
+        objects.map((key) => [key, { since: 1, mark: randomBytes(6).toString('hex') }]),
+      )
+      const told = { at: 5, found: found.toReversed(), firstSeen: {}, unready }
+      const record = nextRecord('full', undefined, told)
+      expect(record.more).toBe(1)
+      const gone = record.findings.slice(0, 250)
+      // What gzip makes no smaller takes most of it: of hexadecimal digits half is left.
+      expect(await ledger.writeSweep({ ...record, gone })).toBe(true)
+      expect((await ledger.readSweep('full'))?.findings).toHaveLength(mostFindings)
     })
 
     test('a rollout that is larger than an item is read back whole', async () => {
@@ -302,32 +338,6 @@ export function ledgerContract(name: string, setup: () => Promise<{ ledger: Ledg
       expect(await ledger.writeApproval(first)).toBe(false)
     })
 
-    test('approvals are listed while they are open, of a cluster or of all', async () => {
-      await ledger.writeApproval(approvalOf({ unlock: 'ask2', cluster: 'ask-a' }))
-      await ledger.writeApproval(approvalOf({ unlock: 'ask3', cluster: 'ask-b' }))
-      const names = async (cluster?: string) => (await ledger.listApprovals(cluster)).map(({ unlock }) => unlock)
-      expect(await names('ask-a')).toEqual(['ask2'])
-      expect(await names()).toEqual(expect.arrayContaining(['ask2', 'ask3']))
-      const closed = approvalOf({ unlock: 'ask2', cluster: 'ask-a', version: 2, closed: { how: 'denied', at: 9 } })
-      expect(await ledger.writeApproval(closed)).toBe(true)
-      expect(await names('ask-a')).toEqual([])
-      expect(await ledger.readApproval('ask2')).toEqual(closed)
-    })
-
-    const record = (id: string, at: number, unlock = 'audit1') => ({
-      ...{ unlock, id, at, what: 'putting back', by: 'restore' },
-      detail: { object: 'Deployment/a/b', from: null, list: [1, { ünï: true }] },
-    })
-
-    test('audit records are read back as they were written, oldest first, of one unlock', async () => {
-      expect(await ledger.listAudit('audit1')).toEqual([])
-      for (const [id, at] of [['b', 2] as const, ['a', 2] as const, ['c', 1] as const]) {
-        expect(await ledger.appendAudit(record(id, at))).toBe(true)
-      }
-      await ledger.appendAudit(record('z', 0, 'audit2'))
-      expect(await ledger.listAudit('audit1')).toEqual([record('c', 1), record('a', 2), record('b', 2)])
-    })
-
     test('what people were told is written once for a version, by event and channel', async () => {
       const notice = { event: 'a rollout/held/1', channel: 'slack', version: 1, until: 5 }
       expect(await ledger.readNotice(notice.event, 'slack')).toBeUndefined()
@@ -352,6 +362,54 @@ export function ledgerContract(name: string, setup: () => Promise<{ ledger: Ledg
       const whole = { ...board, cluster: '', bad: { staging: 'failed' as const }, ended: 'failed' as const }
       expect(await ledger.writeStatusBoard(whole)).toBe(true)
       expect(await ledger.readStatusBoard('d1', '')).toEqual(whole)
+    })
+
+    test('approvals are listed while they are open, of a cluster or of all', async () => {
+      await ledger.writeApproval(approvalOf({ unlock: 'ask2', cluster: 'ask-a' }))
+      await ledger.writeApproval(approvalOf({ unlock: 'ask3', cluster: 'ask-b' }))
+      const names = async (cluster?: string) => (await ledger.listApprovals(cluster)).map(({ unlock }) => unlock)
+      expect(await names('ask-a')).toEqual(['ask2'])
+      expect(await names()).toEqual(expect.arrayContaining(['ask2', 'ask3']))
+      const closed = approvalOf({ unlock: 'ask2', cluster: 'ask-a', version: 2, closed: { how: 'denied', at: 9 } })
+      expect(await ledger.writeApproval(closed)).toBe(true)
+      expect(await names('ask-a')).toEqual([])
+      expect(await ledger.readApproval('ask2')).toEqual(closed)
+    })
+  })
+}
+
+/** What every implementation does with what happened in unlocks. It stands by itself since moto cannot do it. */
+export function auditContract(name: string, setup: Setup): void {
+  describe(`audit: ${name}`, () => {
+    let ledger: Ledger
+    let close = async () => {}
+
+    beforeAll(async () => {
+      const made = await setup()
+      ledger = made.ledger
+      close = () => made.close()
+    })
+    afterAll(() => close())
+
+    const record = (id: string, at: number, unlock = 'audit1') => ({
+      ...{ unlock, id, at, what: 'putting back', by: 'restore' },
+      detail: { object: 'Deployment/a/b', from: null, list: [1, { ünï: true }] },
+    })
+
+    test('audit records are read back as they were written, oldest first, of one unlock', async () => {
+      expect(await ledger.listAudit('audit1')).toEqual([])
+      for (const [id, at] of [['b', 2] as const, ['a', 2] as const, ['c', 1] as const]) {
+        expect(await ledger.appendAudit(record(id, at))).toBe(true)
+      }
+      await ledger.appendAudit(record('z', 0, 'audit2'))
+      expect(await ledger.listAudit('audit1')).toEqual([record('c', 1), record('a', 2), record('b', 2)])
+    })
+
+    test('of audit records of one id that are written at the same time, one stays', async () => {
+      const rivals = [1, 2, 3].map((at) => record('r', at, 'audit4'))
+      const written = await Promise.all(rivals.map((rival) => ledger.appendAudit(rival)))
+      expect(written.filter(Boolean)).toHaveLength(1)
+      expect(await ledger.listAudit('audit4')).toEqual([rivals[written.indexOf(true)]])
     })
 
     test('an audit record stays as it was first written', async () => {

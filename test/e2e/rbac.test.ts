@@ -8,7 +8,14 @@ import { afterAll, afterEach, beforeAll, describe, expect, inject, test, vi } fr
 import * as z from 'zod'
 import { systemClock } from '../../functions/lib/clock.ts'
 import type { KubernetesClient } from '../../functions/lib/kubernetes/kubernetes-client.ts'
-import { type Permission, readPermissions, readUnlockPermissions } from '../../infra/cluster/permissions.ts'
+import { reportOf } from '../../infra/cluster/check/report.ts'
+import { inspect } from '../../infra/cluster/inspect.ts'
+import {
+  lockstepGroups,
+  type Permission,
+  readPermissions,
+  readUnlockPermissions,
+} from '../../infra/cluster/permissions.ts'
 import { preflight } from '../../infra/cluster/preflight.ts'
 import { kubeconfigClusters } from '../../infra/local/kubernetes/kubeconfig-clusters.ts'
 import { type RunningCluster, startCluster } from './cluster/cluster.ts'
@@ -128,6 +135,32 @@ describe('a cluster that is being set up is told what it lacks, step by step', (
   test('nothing at all, once infra/cluster/unlock is applied', async () => {
     await grants.grantAll()
     expect(await lacks()).toEqual({})
+  })
+})
+
+describe('npm run check:cluster -- --groups, as an admin who may do everything, tells what the groups may', () => {
+  const check = async (file: string) => {
+    const who = await connect(file)
+    const { survey, verdict } = await inspect({
+      ...{ client: who, clock: systemClock, say: () => {}, groups: lockstepGroups },
+    })
+    return reportOf(survey, verdict, false).permissions
+  }
+
+  test('all but unlocks, where infra/cluster alone is applied', async () => {
+    await grants.grantNoUnlock()
+    const permissions = await check(cluster.kubeconfigs.admin)
+    expect(permissions['observe and order']).toMatchObject({ granted: true, count: readPermissions().length })
+    expect(permissions.unlock).toMatchObject({ granted: false, count: 0 })
+  })
+
+  test('everything, where both are', async () => {
+    await grants.grantAll()
+    expect((await check(cluster.kubeconfigs.admin)).unlock).toMatchObject({ granted: true, missing: '' })
+  })
+
+  test('and tells nobody else', async () => {
+    await expect(check(cluster.kubeconfigs.lockstep)).rejects.toMatchObject({ name: 'MayNotAskForGroups' })
   })
 })
 

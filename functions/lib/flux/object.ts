@@ -28,6 +28,8 @@ export const conditionSchema = z.looseObject({
   status: z.enum(['True', 'False', 'Unknown']),
   reason: z.string().default(''),
   message: z.string().default(''),
+  /** RFC 3339. */
+  lastTransitionTime: z.string().optional(),
 })
 
 export type Condition = z.infer<typeof conditionSchema>
@@ -73,4 +75,10 @@ export function gateOf(raw: unknown): string | undefined {
 
 export function condition(conditions: readonly Condition[], type: string): Condition | undefined {
   return conditions.find((candidate) => candidate.type === type)
+}
+
+/** A time as Kubernetes writes it, in milliseconds since the epoch; undefined where it is none. */
+export function timeOf(text: string | undefined): number | undefined {
+  const time = Date.parse(text ?? '')
+  return Number.isNaN(time) ? undefined : time
 }

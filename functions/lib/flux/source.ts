@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import type { Kind } from '../kubernetes/cluster.ts'
 import { requestedAt } from './annotations.ts'
-import { type Condition, objectSchema, parseObject, statusFields } from './object.ts'
+import { type Condition, objectSchema, parseObject, statusFields, timeOf } from './object.ts'
 
 export type SourceKind = 'GitRepository' | 'OCIRepository' | 'HelmChart'
 
@@ -24,6 +24,8 @@ export interface Source {
   readonly handled: string | undefined
   /** Revision of the artifact that is served now. */
   readonly revision: string | undefined
+  /** When that artifact was made, in milliseconds since the epoch, by the cluster's clock. */
+  readonly revisedAt: number | undefined
   /** HelmChart: revision of the source that the chart was last built from. */
   readonly observedSourceRevision: string | undefined
   /** OCI artifacts pushed by `flux push artifact` carry the repository and revision that they were built from. */
@@ -50,7 +52,11 @@ const sourceSchema = objectSchema.extend({
     .looseObject({
       ...statusFields,
       artifact: z
-        .looseObject({ revision: z.string(), metadata: z.record(z.string(), z.string()).optional() })
+        .looseObject({
+          revision: z.string(),
+          lastUpdateTime: z.string().optional(),
+          metadata: z.record(z.string(), z.string()).optional(),
+        })
         .optional(),
       observedSourceArtifactRevision: z.string().optional(),
     })
@@ -75,6 +81,7 @@ export function parseSource(kind: SourceKind, raw: unknown): Source {
     requested: metadata.annotations[requestedAt],
     handled: status.lastHandledReconcileAt,
     revision: status.artifact?.revision,
+    revisedAt: timeOf(status.artifact?.lastUpdateTime),
     observedSourceRevision: status.observedSourceArtifactRevision,
     origin: {
       source: labels['org.opencontainers.image.source'],

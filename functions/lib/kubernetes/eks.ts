@@ -1,26 +1,40 @@
 import { DescribeClusterCommand, EKSClient } from '@aws-sdk/client-eks'
+import { STSClient } from '@aws-sdk/client-sts'
 import { KubeConfig } from '@kubernetes/client-node'
 import * as z from 'zod'
 import type { Clock } from '../clock.ts'
 import { LockstepError } from '../errors.ts'
 import { type Cluster, ClusterError } from './cluster.ts'
 import type { ClusterAccess } from './cluster-access.ts'
-import { EksToken } from './eks-token.ts'
+import { ClusterRole, roleIn } from './cluster-role.ts'
+import { type AwsCredentials, EksToken } from './eks-token.ts'
 import { KubernetesClient } from './kubernetes-client.ts'
 
-/** A cluster of the fleet: its name in Lockstep, its name in EKS, its region. */
+/** A cluster of the fleet: its name in Lockstep, its name in EKS, its region, and its account if it is not our own. */
 export interface FleetCluster {
   readonly name: string
   readonly eks: string
   readonly region: string
+  readonly account?: string | undefined
+  readonly externalId?: string | undefined
 }
 
 export interface EksClustersOptions {
   readonly clock: Clock
   readonly fleet: { readonly clusters: readonly FleetCluster[] }
-  /** Makes the EKS client of a region. Default: the SDK's, with its default credentials. */
-  readonly eksClient?: (region: string) => EKSClient
+  /**
+   * The role that clusters know, and the name to take it on under. In another account it is the role of the same name there.
+   * Without it clusters are reached with the credentials that the EKS client has by itself.
+   */
+  readonly role?: { readonly arn: string; readonly sessionName: string }
+  /** Makes the EKS client of a region, with the credentials of the role if there is one. Default: the SDK's. */
+  readonly eksClient?: (region: string, own?: { readonly credentials: () => Promise<AwsCredentials> }) => EKSClient
+  /** Default: that of the SDK, in the function's region, with the function's own credentials. */
+  readonly stsClient?: () => STSClient
 }
+
+/** A request that hangs is given up and tried again. */
+const requestHandler = { connectionTimeout: 2_000, requestTimeout: 5_000, throwOnRequestTimeout: true }
 
 /** How long what DescribeCluster said is believed: a cluster that was made anew has another endpoint and CA. */
 const describedMs = 10 * 60_000
@@ -37,26 +51,20 @@ const describeSchema = z.object({
 const serving: ReadonlySet<string> = new Set(['ACTIVE', 'UPDATING'])
 
 /**
- * Access to the fleet's EKS clusters with the credentials of this function's role. `connect` throws ClusterNotInFleet,
- * EksClusterNotFound, EksClusterNotActive, EksAccessDenied, EksAnswerUnreadable, and ClusterUnavailable where AWS
- * cannot be asked just now.
+ * Access to the fleet's EKS clusters with the credentials of one role in each account. `connect` throws ClusterNotInFleet,
+ * ClusterRoleRefused, EksClusterNotFound, EksClusterNotActive, EksAccessDenied, EksAnswerUnreadable, and
+ * ClusterUnavailable where AWS cannot be asked just now.
  */
 export function eksClusters(options: EksClustersOptions): ClusterAccess {
-  const { clock, fleet, eksClient = (region) => new EKSClient({ region }) } = options
-  const clients = new Map<string, EKSClient>()
+  const { clock, fleet } = options
+  const doorOf = doorsOf(options)
   const connections = new Map<string, { readonly until: number; readonly cluster: Promise<Cluster> }>()
-
-  const clientOf = (region: string): EKSClient => {
-    const client = clients.get(region) ?? eksClient(region)
-    clients.set(region, client)
-    return client
-  }
 
   return {
     connect(name) {
       const known = connections.get(name)
       if (known && clock.now() < known.until) return known.cluster
-      const cluster = connectTo(name, fleet.clusters, clientOf, clock)
+      const cluster = connectTo(name, fleet.clusters, doorOf, clock)
       connections.set(name, { until: clock.now() + describedMs, cluster })
       cluster.catch(() => {
         if (connections.get(name)?.cluster === cluster) connections.delete(name)
@@ -66,10 +74,41 @@ export function eksClusters(options: EksClustersOptions): ClusterAccess {
   }
 }
 
+/** How one cluster is asked for: the EKS of its region, and whose credentials its tokens are signed with. */
+interface Door {
+  readonly client: EKSClient
+  readonly credentials: () => Promise<AwsCredentials>
+}
+
+/** Each cluster's door, and one role for all clusters of an account: every role makes a session of its own. */
+function doorsOf({ clock, role, eksClient, stsClient }: EksClustersOptions): (target: FleetCluster) => Door {
+  const newEks = eksClient ?? ((region, own) => new EKSClient({ region, requestHandler, ...own }))
+  const newSts = stsClient ?? (() => new STSClient({ requestHandler }))
+  const roles = new Map<string, ClusterRole>()
+  const doors = new Map<string, Door>()
+  const open = ({ name, region, account, externalId }: FleetCluster): Door => {
+    if (!role) {
+      const client = newEks(region)
+      return { client, credentials: () => client.config.credentials() }
+    }
+    const arn = roleIn(account, role.arn)
+    const taken = kept(roles, arn, () => new ClusterRole({ ...role, clock, sts: newSts(), arn, externalId }))
+    const credentials = () => taken.credentials(name)
+    return { client: newEks(region, { credentials }), credentials }
+  }
+  return (target) => kept(doors, target.name, () => open(target))
+}
+
+function kept<T>(made: Map<string, T>, key: string, make: () => T): T {
+  const value = made.get(key) ?? make()
+  made.set(key, value)
+  return value
+}
+
 async function connectTo(
   name: string,
   clusters: readonly FleetCluster[],
-  clientOf: (region: string) => EKSClient,
+  doorOf: (target: FleetCluster) => Door,
   clock: Clock,
 ): Promise<Cluster> {
   const target = clusters.find((cluster) => cluster.name === name)
@@ -80,13 +119,13 @@ async function connectTo(
       `It has ${clusters.map((cluster) => cluster.name).join(', ') || 'none'}: correct the name or the fleet.`,
     )
   }
-  const client = clientOf(target.region)
+  const { client, credentials } = doorOf(target)
   const { server, caData } = await locate(target, client)
   const token = new EksToken({
     clock,
     eks: target.eks,
     region: target.region,
-    credentials: () => client.config.credentials(),
+    credentials,
   })
   return new KubernetesClient({ name, clock, config: kubeConfig(target, server, caData, token) })
 }
@@ -118,6 +157,7 @@ async function describe(target: FleetCluster, client: EKSClient): Promise<unknow
   try {
     return await client.send(new DescribeClusterCommand({ name: target.eks }))
   } catch (error) {
+    if (error instanceof LockstepError) throw error
     throw describeFailure(target, error instanceof Error ? error : new Error('unknown error'))
   }
 }
@@ -135,7 +175,7 @@ function describeFailure({ name, eks, region }: FleetCluster, error: Error): Loc
     return new LockstepError(
       'EksAccessDenied',
       `${name}: AWS refuses to describe ${cluster} (${error.name}).`,
-      'Give the role of this function eks:DescribeCluster on it, or refresh the credentials.',
+      'Deploy all stacks again, which lets the role that clusters know describe it, or refresh the credentials.',
     )
   }
   return new ClusterError(
@@ -166,7 +206,12 @@ function unreadable({ name, eks, region }: FleetCluster, why: string): LockstepE
 
 const tokenProvider = 'lockstep-eks-token'
 
-function kubeConfig({ eks, region }: FleetCluster, server: string, caData: string, token: EksToken): KubeConfig {
+function kubeConfig(
+  { eks, region, account }: FleetCluster,
+  server: string,
+  caData: string,
+  token: EksToken,
+): KubeConfig {
   const config = new KubeConfig()
   // The token is asked for before every request, so that it is never older than it may be.
   config.addAuthenticator({
@@ -176,7 +221,7 @@ function kubeConfig({ eks, region }: FleetCluster, server: string, caData: strin
     },
   })
   // The client keeps credentials by user name: one name per cluster.
-  const id = `${region}/${eks}`
+  const id = `${account ?? ''}/${region}/${eks}`
   config.loadFromClusterAndUser(
     // Without TLS there is nothing to verify, and the client insists on being told so.
     { name: id, server, caData, skipTLSVerify: server.startsWith('http:') },

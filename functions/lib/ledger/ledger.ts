@@ -5,6 +5,7 @@ import type { ScanReport } from '../locks/scan/scan-report.ts'
 import type { Notice } from '../notify/notice.ts'
 import type { StatusBoard } from '../notify/status-board.ts'
 import type { Outcome, Rollout } from '../rollout/rollout.ts'
+import type { SweepRecord } from '../sweep/sweep-record.ts'
 import type { Approval } from '../unlock/approval/approval.ts'
 import type { Intent } from '../unlock/hold/intent.ts'
 import type { AuditRecord } from '../unlock/run/audit.ts'
@@ -19,6 +20,8 @@ export const claimantSchema = z.object({
   after: z.string(),
   /** Milliseconds since the epoch, GitHub's clock. */
   pushedAt: z.number(),
+  /** See `pushSchema`. */
+  found: z.literal(true).exactOptional(),
 })
 export type Claimant = z.infer<typeof claimantSchema>
 
@@ -111,6 +114,10 @@ export interface Ledger {
   endScan(report: ScanReport): Promise<void>
   /** The report of the latest scan that ended. Never expires. */
   readScan(cluster: string | undefined): Promise<ScanReport | undefined>
+  /** What the sweeps of a cluster know. Never expires. */
+  readSweep(cluster: string): Promise<SweepRecord | undefined>
+  /** Writes `record` if the stored version is `record.version - 1` (0: none stored). False when another sweep was faster. */
+  writeSweep(record: SweepRecord): Promise<boolean>
   /**
    * Takes the turn to unlock in a cluster until `leaseUntil`. True again for the unlock that has it. False while another
    * one has it, or has left something that is not put back yet; and for one that has ended, or restores.

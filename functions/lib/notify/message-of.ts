@@ -206,7 +206,7 @@ function unlockText(event: UnlockEvent, { unlockArn }: MessageOptions): Told | u
 
 function findingText({ what, cluster, object, text, next, since }: FindingEvent): Told {
   const of = object === undefined ? cluster : `${object} in ${cluster}`
-  return what === 'new'
+  return what !== 'gone'
     ? { urgency: 'attention', title: `${of}: ${text}`, facts: [['Since', since]], next }
     : { urgency: 'news', title: `${of}: not found any more: ${text}`, facts: [['Was found', since]], next: nothing }
 }

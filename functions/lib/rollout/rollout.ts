@@ -100,6 +100,8 @@ export const rolloutSchema = z.object({
   /** Ids of the events that were published. */
   told: z.array(z.string()).optional(),
   outcome: outcomeSchema.optional(),
+  /** Somebody has stopped its execution. */
+  stopped: z.literal(true).optional(),
   /** Why it failed, in one sentence. */
   failure: z.string().optional(),
 })

@@ -6,11 +6,11 @@ import type { Activity } from '../virtual-clock.ts'
 import { discover } from './api-discovery.ts'
 import { ApiFaults, type Fault } from './api-faults.ts'
 import { ObjectApi } from './api-objects.ts'
-import { type Access, type ApiRequest, parseRequest } from './api-request.ts'
+import { type ApiRequest, parseRequest } from './api-request.ts'
 import { ApiError, injected, qualified, statusOf } from './api-status.ts'
 import { serveWatch } from './api-watch.ts'
 import { type ObjectStore, StoreError } from './object-store.ts'
-import { isSelfReview, selfReview } from './self-review.ts'
+import { type Authorize, isReview, review } from './review.ts'
 
 /** More than etcd takes in one object. */
 const bodyLimitBytes = 3 * 1024 * 1024
@@ -24,7 +24,7 @@ export interface ApiServerOptions {
   /** The user that a bearer token stands for; undefined is a 401. Default: everybody is let in without a token. */
   readonly authenticate?: (bearerToken: string) => string | undefined
   /** False is a 403. Default: a user may do everything. */
-  readonly authorize?: (user: string, access: Access) => boolean
+  readonly authorize?: Authorize
   /** What `/readyz` is answered with. While a server starts that is 403, then 500. Default: 200. */
   readonly ready?: () => 200 | 403 | 500
   /** What it calls itself. Default: 1.35. */
@@ -55,7 +55,7 @@ export interface ApiServer {
 /**
  * The Kubernetes API over HTTP, for one ObjectStore: list, watch, get, create, replace, patch, delete and the
  * subresources status and scale of every kind that the store serves; and what a user may ask about the server and about
- * themselves (discovery, SelfSubjectAccessReview, SelfSubjectReview). Not there, and refused: strategic merge patch,
+ * themselves and others (discovery, SelfSubjectAccessReview, SubjectAccessReview, SelfSubjectReview). Not there, and refused: strategic merge patch,
  * dry run, set-based selectors, deleting collections, apply without force. Namespaces need not exist, and objects are not validated against
  * a schema.
  */
@@ -70,9 +70,9 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   const handle = async (message: IncomingMessage, response: ServerResponse, bracket: Bracket): Promise<void> => {
     const url = new URL(message.url ?? '/', 'http://localhost')
     const user = userOf(message, options)
-    if (isSelfReview(message.method, url.pathname)) {
+    if (isReview(message.method, url.pathname)) {
       const { authorize } = options
-      return answer(response, 201, selfReview(url.pathname, await bodyOf(message), { user, authorize }))
+      return answer(response, 201, review(url.pathname, await bodyOf(message), { user, authorize }))
     }
     const readiness = url.pathname === '/readyz' ? (options.ready?.() ?? 200) : 200
     if (readiness !== 200) return answer(response, readiness, 'readyz check failed\n')

@@ -15,6 +15,8 @@ export interface KubeconfigClustersOptions {
 
 /** As ClusterAccess; each cluster comes with its connection, for questions that the Cluster port has no word for. */
 export interface KubeconfigClusters extends ClusterAccess {
+  /** The context's name. */
+  readonly context: string
   connect(name: string): Promise<KubernetesClient>
 }
 
@@ -24,9 +26,10 @@ export interface KubeconfigClusters extends ClusterAccess {
  */
 export function kubeconfigClusters({ clock, file, context }: KubeconfigClustersOptions): KubeconfigClusters {
   const config = readKubeconfig(file)
-  choose(config, file, context)
+  const chosen = choose(config, file, context)
   const clusters = new Map<string, KubernetesClient>()
   return {
+    context: chosen,
     async connect(name) {
       const cluster = clusters.get(name) ?? new KubernetesClient({ name, clock, config })
       clusters.set(name, cluster)
@@ -55,7 +58,7 @@ function readKubeconfig(file: string): KubeConfig {
   return config
 }
 
-function choose(config: KubeConfig, file: string, wanted: string | undefined): void {
+function choose(config: KubeConfig, file: string, wanted: string | undefined): string {
   const names = config.getContexts().map((context) => context.name)
   const name = wanted ?? config.getCurrentContext()
   if (!name || !names.includes(name)) {
@@ -72,6 +75,7 @@ function choose(config: KubeConfig, file: string, wanted: string | undefined): v
     throw unreadable(file, `has a server without TLS for context ${name}; say insecure-skip-tls-verify: true there`)
   }
   if (!cluster?.server) throw unreadable(file, `has no server for the cluster of context ${name}`)
+  return name
 }
 
 function unreadable(file: string, why: string): LockstepError {

@@ -1,28 +1,18 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { App, Validations } from 'aws-cdk-lib'
-import { Annotations, Match, Template } from 'aws-cdk-lib/assertions'
+import { Validations } from 'aws-cdk-lib'
+import { Match, Template } from 'aws-cdk-lib/assertions'
 import { AwsSolutionsChecks } from 'cdk-nag'
 import { describe, expect, it } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
 import { parseFleet } from '../../../functions/lib/fleet.ts'
-import { clusterGroup, locksGroup, unlockGroup } from '../../../infra/aws/cluster-access.ts'
+import { clusterGroup, locksGroup, unlockGroup } from '../../../infra/aws/cluster-work.ts'
 import { LockstepStack } from '../../../infra/aws/lockstep-stack.ts'
 import { type FleetFile, readFleet } from '../../../infra/fleet.ts'
-
-/** The flags of cdk.json, and no bundling: these tests look at the template only. */
-function newApp(): App {
-  const { context } = JSON.parse(readFileSync('cdk.json', 'utf8'))
-  return new App({ context: { ...context, 'aws:cdk:bundling-stacks': [] } })
-}
+import { newApp } from '../../fixtures/synthesized.ts'
 
 function stackOf(fleet: FleetFile, app = newApp()): LockstepStack {
   return new LockstepStack(app, 'Lockstep', fleet)
-}
-
-function fleetOf(clusters: readonly object[]): FleetFile {
-  const written = { repositories: [{ name: 'my-org/fleet-infra', branches: ['main'] }], clusters }
-  return { written, fleet: parseFleet(written) }
 }
 
 // Fails to synthesize where cdk-nag or the rules of CloudFormation find something that is not acknowledged.
@@ -52,7 +42,9 @@ function rightsOf(prefix: string): string[] {
 
 describe('permissions', () => {
   const ledger = ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:Query']
-  const clusters = ['eks:DescribeCluster']
+  /** They write down what happens as well, into a table of its own. */
+  const unlocks = [...ledger, 'dynamodb:PartiQLInsert', 'dynamodb:Query']
+  const clusters = ['sts:AssumeRole']
   const tables = ['dynamodb:BatchGetItem', 'dynamodb:DescribeTable', 'dynamodb:GetItem', 'dynamodb:Scan']
   const buckets = ['s3:GetObject', 's3:ListBucket']
   const events = ['events:PutEvents']
@@ -63,7 +55,8 @@ describe('permissions', () => {
   const lost = ['sqs:GetQueueAttributes', 'sqs:GetQueueUrl', 'sqs:SendMessage']
 
   it.each([
-    ['StepsWaves', []],
+    ['StepsWaves', ['s3:GetObject', 's3:ListBucket', 's3:PutObject', 's3:PutObject']],
+    ['StepsWaveConclude', ['s3:GetObject', 's3:ListBucket']],
     ['StepsClaim', [...ledger, ...events]],
     ['StepsPlan', [...ledger, ...clusters, ...events]],
     ['StepsGate', [...ledger, ...clusters, ...events]],
@@ -76,22 +69,22 @@ describe('permissions', () => {
     ['StepsRestore', [...ledger, ...clusters, ...events, ...lost]],
     ['StepsJudge', [...ledger, ...tables, ...clusters, ...events, ...buckets].sort()],
     ['StepsJudgeOthers', [...ledger, ...tables, ...events, ...buckets].sort()],
-    ['StepsUnlockAct', [...ledger, ...answers, 'states:SendTaskHeartbeat'].sort()],
-    ['StepsUnlockAssess', [...ledger, ...tables, ...clusters, ...events, ...buckets].sort()],
-    ['StepsUnlockAsk', [...ledger, ...clusters, ...answers, ...secret, 'sns:Publish'].sort()],
-    ['StepsUnlockBegin', [...ledger, ...tables, ...clusters, ...events, ...buckets].sort()],
-    ['StepsUnlockFence', [...ledger, ...tables, ...clusters, ...events, ...buckets].sort()],
-    ['StepsUnlockBackUp', [...ledger, ...clusters, ...versions, 's3:PutObject']],
+    ['StepsUnlockAct', [...unlocks, ...answers, 'states:SendTaskHeartbeat'].sort()],
+    ['StepsUnlockAssess', [...unlocks, ...tables, ...clusters, ...events, ...buckets].sort()],
+    ['StepsUnlockAsk', [...unlocks, ...clusters, ...answers, ...secret, 'sns:Publish'].sort()],
+    ['StepsUnlockBegin', [...unlocks, ...tables, ...clusters, ...events, ...buckets].sort()],
+    ['StepsUnlockFence', [...unlocks, ...tables, ...clusters, ...events, ...buckets].sort()],
+    ['StepsUnlockBackUp', [...unlocks, ...clusters, ...versions, 's3:PutObject']],
     [
       'StepsUnlockDelete',
-      [...ledger, 'dynamodb:DeleteItem', 'dynamodb:GetItem', ...clusters, ...buckets, 's3:DeleteObject'].sort(),
+      [...unlocks, 'dynamodb:DeleteItem', 'dynamodb:GetItem', ...clusters, ...buckets, 's3:DeleteObject'].sort(),
     ],
-    ['StepsUnlockPutBack', [...ledger, ...clusters, ...buckets]],
-    ['StepsUnlockVerify', [...ledger, ...clusters, ...versions]],
-    ['StepsUnlockConclude', [...ledger, ...clusters, ...events]],
-    ['StepsUnlockWatch', [...ledger, ...clusters, ...events, ...lost]],
     ['NotificationsNotify', [...ledger, 'sns:Publish', ...lost]],
-    ['ApprovalsPage', [...ledger, ...secret, ...answers]],
+    ['StepsUnlockPutBack', [...unlocks, ...clusters, ...buckets]],
+    ['StepsUnlockVerify', [...unlocks, ...clusters, ...versions]],
+    ['StepsUnlockConclude', [...unlocks, ...clusters, ...events]],
+    ['StepsUnlockWatch', [...unlocks, ...clusters, ...events, ...lost]],
+    ['ApprovalsPage', [...unlocks, ...secret, ...answers]],
     ['WebhookHandler', ['secretsmanager:GetSecretValue', 'states:StartExecution']],
     ['Workflowrollout', ['lambda:InvokeFunction']],
     ['Workflowlockscan', ['lambda:InvokeFunction', 'states:StartExecution']],
@@ -103,24 +96,28 @@ describe('permissions', () => {
         'events:PutRule',
         'events:PutTargets',
         'lambda:InvokeFunction',
-        'states:DescribeExecution',
-        'states:StartExecution',
-        'states:StopExecution',
+        ...['s3:AbortMultipartUpload', 's3:GetObject', 's3:GetObject', 's3:ListMultipartUploadParts', 's3:PutObject'],
+        ...['states:DescribeExecution', 'states:StartExecution', 'states:StopExecution'],
       ],
     ],
   ])('%s has exactly its own', (construct, expected) => {
-    expect(rightsOf(construct)).toEqual(expected)
+    expect(rightsOf(construct)).toEqual([...expected].sort())
   })
 
   it('on the ledger are the calls that its code makes', () => {
     const source = readFileSync('functions/lib/ledger/dynamodb-ledger.ts', 'utf8')
     const calls = new Set([...source.matchAll(/new (\w+)Command\(/g)].map(([, call]) => call))
-    const actions: Record<string, string> = { Get: 'GetItem', Put: 'PutItem', Update: 'UpdateItem', Query: 'Query' }
-    expect([...calls].map((call) => `dynamodb:${actions[call ?? ''] ?? call}`).sort()).toEqual(ledger)
+    const actions: Record<string, string> = {
+      ...{ Get: 'GetItem', Put: 'PutItem', Update: 'UpdateItem', Query: 'Query', ExecuteStatement: 'PartiQLInsert' },
+    }
+    const needed = [...calls].map((call) => `dynamodb:${actions[call ?? ''] ?? call}`)
+    expect(needed.sort()).toEqual([...new Set(unlocks)].sort())
+    // Nothing but inserts is asked of PartiQL.
+    expect(source.match(/Statement: .*/g)).toEqual([expect.stringMatching(/^Statement: `INSERT INTO /)])
   })
 
   it('are one policy for each role, and no managed ones', () => {
-    expect(policies).toHaveLength(32)
+    expect(policies).toHaveLength(33)
     for (const role of Object.values(template.findResources('AWS::IAM::Role')))
       expect(role.Properties).not.toHaveProperty('ManagedPolicyArns')
   })
@@ -146,39 +143,51 @@ describe('permissions', () => {
         if (resource === '*') expect([...asList(Action)].filter((action) => !withoutResource.has(action))).toEqual([])
         // The executions of one state machine, and the fleet's states, have names that are not known before.
         else if (JSON.stringify(resource).includes('*'))
-          expect(JSON.stringify(resource)).toMatch(/:execution:Lockstep-rollout:\*|:s3:::my-tfstate-bucket\/\*/)
+          expect(JSON.stringify(resource)).toMatch(
+            /:execution:Lockstep-(rollout|fleet):\*|:s3:::my-tfstate-bucket\/\*|WaveFiles.*\/\*\/(waves\.json|clusters\.json|results\/\*)"/,
+          )
       }
     }
   })
 
-  it('on clusters name exactly those of the fleet', () => {
+  it('on clusters are those of three roles, and name exactly the clusters of the fleet', () => {
+    const [described, ...others] = Object.values(template.findResources('AWS::IAM::ManagedPolicy'))
+    expect(others).toEqual([])
+    expect(described?.Properties.Roles).toHaveLength(3)
+    const [{ Action, Resource }] = described?.Properties.PolicyDocument.Statement ?? []
+    expect(Action).toBe('eks:DescribeCluster')
+    const arns = asList(Resource).map((arn) => (arn as { 'Fn::Join': [string, unknown[]] })['Fn::Join'][1].at(-1))
+    expect(arns.sort()).toEqual([':cluster/prod-eks-01', ':cluster/staging-eks-01'])
+  })
+
+  it('let a function take on one role, under its own name only', () => {
     const statements = policies.flatMap((policy) => policy.statements).filter(({ Action }) => Action === clusters[0])
     expect(statements).toHaveLength(19)
-    for (const { Resource } of statements) {
-      const arns = asList(Resource).map((arn) => (arn as { 'Fn::Join': [string, unknown[]] })['Fn::Join'][1].at(-1))
-      expect(arns.sort()).toEqual([':cluster/prod-eks-01', ':cluster/staging-eks-01'])
-    }
+    const names = statements.map(({ Condition }) => Condition)
+    expect(new Set(names.map((name) => JSON.stringify(name))).size).toBe(19)
+    for (const { Resource } of statements)
+      expect(Resource).toEqual({
+        'Fn::GetAtt': [expect.stringMatching(/^ClusterAccessRoles(orders|judges|unlocks)/), 'Arn'],
+      })
   })
 })
 
 describe('access to clusters', () => {
-  it('is an entry for each cluster and each function that reaches them', () => {
-    const entries = Object.values(template.findResources('AWS::EKS::AccessEntry')).map(({ Properties }) => Properties)
-    expect(entries).toHaveLength(38)
-    expect(new Set(entries.map(({ ClusterName }) => ClusterName))).toEqual(new Set(['staging-eks-01', 'prod-eks-01']))
-    const roleOf = ({ PrincipalArn }: Record<string, Record<string, string[]>>) =>
-      PrincipalArn?.['Fn::GetAtt']?.[0]?.replace(/^Steps(.*)Role.*/, '$1') ?? ''
-    const inGroups = (...groups: string[]) => {
-      const own = entries.filter(({ KubernetesGroups }) => KubernetesGroups.join() === groups.join())
-      return [...new Set(own.map(roleOf))].sort()
+  it('is one role for each kind of work, which exactly its functions take on', () => {
+    const roles = Object.values(template.findResources('AWS::IAM::Role')).map(({ Properties }) => Properties)
+    const trusted = (name: string) => {
+      const { AssumeRolePolicyDocument } = roles.find(({ RoleName }) => RoleName === name) ?? {}
+      const [statement, ...others] = AssumeRolePolicyDocument.Statement
+      expect(others).toEqual([])
+      const arns: { 'Fn::GetAtt': [string, string] }[] = statement.Condition.ArnEquals['aws:PrincipalArn']
+      return arns.map((arn) => arn['Fn::GetAtt'][0].replace(/^Steps(.*)Role.*/, '$1')).sort()
     }
-    for (const entry of entries) expect(entry).toMatchObject({ Type: 'STANDARD' })
-    expect(inGroups(clusterGroup)).toEqual(
+    expect(trusted('Lockstep-orders')).toEqual(
       ['Fetch', 'Gate', 'Hold', 'Open', 'Plan', 'Release', 'Restore', 'Wait'].sort(),
     )
-    expect(inGroups(clusterGroup, locksGroup)).toEqual(['Judge', 'UnlockAsk', 'UnlockAssess', 'UnlockVerify'])
+    expect(trusted('Lockstep-judges')).toEqual(['Judge', 'UnlockAsk', 'UnlockAssess', 'UnlockVerify'])
     // Each of them changes something that only unlocks change.
-    expect(inGroups(clusterGroup, locksGroup, unlockGroup)).toEqual([
+    expect(trusted('Lockstep-unlocks')).toEqual([
       'UnlockBackUp',
       'UnlockBegin',
       'UnlockConclude',
@@ -187,26 +196,6 @@ describe('access to clusters', () => {
       'UnlockPutBack',
       'UnlockWatch',
     ])
-  })
-
-  it('leaves room in the stack for eighteen clusters', () => {
-    const names = Array.from({ length: 18 }, (_, index) => `cluster-${index}`)
-    const written = {
-      repositories: [{ name: 'my-org/fleet-infra', branches: ['main'] }],
-      clusters: names.map((name) => ({ name, eks: name, region: 'eu-west-1', environment: 'test' })),
-      locks: { approvers: ['ana', 'bob'].map((name) => ({ name, email: `${name}@example.com` })) },
-    }
-    const { Resources } = Template.fromStack(stackOf({ written, fleet: parseFleet(written) })).toJSON()
-    // https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
-    expect(Object.keys(Resources).length).toBeLessThan(500)
-  })
-
-  it('says which clusters need theirs by hand', () => {
-    const here = { name: 'here', eks: 'here', region: 'eu-central-1', environment: 'test' }
-    const there = { ...here, name: 'there', eks: 'there', region: 'eu-west-1' }
-    const stack = stackOf(fleetOf([here, there]))
-    expect(Object.keys(Template.fromStack(stack).findResources('AWS::EKS::AccessEntry'))).toHaveLength(19)
-    Annotations.fromStack(stack).hasInfo('*', Match.stringLikeRegexp('in eu-central-1. Create those of there by hand'))
   })
 
   /** The groups that a kustomize base gives a role to, and what the roles allow. */
@@ -268,7 +257,7 @@ describe('functions', () => {
   const functions = Object.values(template.findResources('AWS::Lambda::Function')).map(({ Properties }) => Properties)
 
   it('are all built alike, traced, and log to a group that forgets', () => {
-    expect(functions).toHaveLength(26)
+    expect(functions).toHaveLength(28)
     for (const each of functions)
       expect(each).toMatchObject({
         Runtime: 'nodejs24.x',
@@ -368,6 +357,44 @@ describe('the state machines', () => {
   })
 })
 
+describe('the files of waves', () => {
+  it('are encrypted, not public, reached over TLS only, and gone after a year', () => {
+    template.hasResourceProperties('AWS::S3::Bucket', {
+      BucketEncryption: Match.anyValue(),
+      PublicAccessBlockConfiguration: {
+        ...{ BlockPublicAcls: true, BlockPublicPolicy: true, IgnorePublicAcls: true, RestrictPublicBuckets: true },
+      },
+      LifecycleConfiguration: { Rules: [Match.objectLike({ ExpirationInDays: 366, Status: 'Enabled' })] },
+    })
+    template.hasResourceProperties('AWS::S3::BucketPolicy', {
+      PolicyDocument: {
+        Statement: Match.arrayWith([
+          Match.objectLike({ Effect: 'Deny', Condition: { Bool: { 'aws:SecureTransport': 'false' } } }),
+        ]),
+      },
+    })
+  })
+
+  it.each([
+    ['StepsWaves', 's3:PutObject', ['/*/waves.json', '/*/clusters.json']],
+    ['StepsWaves', 's3:GetObject', ['/*/waves.json']],
+    ['StepsWaveConclude', 's3:GetObject', ['/*/waves.json', '/*/results/*']],
+    ['Workflowfleet', 's3:GetObject', ['/*/clusters.json', '/*/results/*']],
+    ['Workflowfleet', 's3:PutObject', ['/*/results/*']],
+  ])('%s may %s on its own keys only', (construct, action, endings) => {
+    const statements = policies.find(({ id }) => id.startsWith(`${construct}Role`))?.statements ?? []
+    const resources = statements
+      .filter(({ Action }) => asList(Action).includes(action))
+      .flatMap(({ Resource }) => asList(Resource))
+    const expected = endings.map((ending) => ({ 'Fn::Join': ['', [bucketArn, ending]] }))
+    expect(resources).toHaveLength(expected.length)
+    expect(resources).toEqual(expect.arrayContaining(expected))
+  })
+
+  const [bucket = ''] = Object.keys(template.findResources('AWS::S3::Bucket'))
+  const bucketArn = { 'Fn::GetAtt': [bucket, 'Arn'] }
+})
+
 it('keeps the ledger, whatever happens to the stack', () => {
   template.hasResource('AWS::DynamoDB::Table', {
     DeletionPolicy: 'Retain',
@@ -382,6 +409,48 @@ it('keeps the ledger, whatever happens to the stack', () => {
       PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
       TimeToLiveSpecification: { AttributeName: 'expiresAt', Enabled: true },
     },
+  })
+})
+
+describe('the audit', () => {
+  const [audit, ...others] = Object.values(template.findResources('AWS::DynamoDB::Table')).filter(
+    ({ Properties }) => Properties.ResourcePolicy,
+  )
+
+  it('is kept for good, and nobody at all may do anything to a record that is there', () => {
+    expect(others).toEqual([])
+    expect(audit).toMatchObject({ DeletionPolicy: 'Retain', UpdateReplacePolicy: 'Retain' })
+    expect(audit?.Properties).toMatchObject({
+      DeletionProtectionEnabled: true,
+      PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
+    })
+    expect(audit?.Properties).not.toHaveProperty('TimeToLiveSpecification')
+    const { Statement } = audit?.Properties.ResourcePolicy.PolicyDocument ?? {}
+    expect(Statement).toEqual([
+      {
+        ...{ Sid: 'NothingButInsert', Effect: 'Deny', Principal: { AWS: '*' }, Resource: '*' },
+        Action: [
+          ...['BatchWriteItem', 'DeleteItem', 'DeleteTable', 'PartiQLDelete', 'PartiQLUpdate', 'PutItem'],
+          ...['UpdateItem', 'UpdateTimeToLive'],
+        ].map((action) => `dynamodb:${action}`),
+      },
+    ])
+  })
+
+  it('is inserted into by the functions of unlocks alone', () => {
+    const inserts = policies.filter(({ statements }) =>
+      statements.some(({ Action }) => asList(Action).includes('dynamodb:PartiQLInsert')),
+    )
+    expect(inserts.map(({ id }) => id.replace(/Role.*/, ''))).toEqual([
+      ...['Act', 'Assess', 'Ask', 'Begin', 'Fence', 'BackUp', 'Delete', 'PutBack', 'Verify', 'Conclude', 'Watch'].map(
+        (step) => `StepsUnlock${step}`,
+      ),
+      'ApprovalsPage',
+    ])
+    for (const { statements } of inserts)
+      for (const { Action, Resource } of statements)
+        if (asList(Action).includes('dynamodb:PartiQLInsert'))
+          expect(Resource).toEqual({ 'Fn::GetAtt': [expect.stringMatching(/^LedgerAudit/), 'Arn'] })
   })
 })
 
@@ -452,7 +521,8 @@ describe('unlocks', () => {
   })
 
   it('write copies of states beside them, and no state', () => {
-    const puts = statementsOf('s3:PutObject')
+    const isOfWaves = (resource: unknown) => JSON.stringify(resource).includes('WaveFiles')
+    const puts = statementsOf('s3:PutObject').filter(({ Resource }) => !isOfWaves(Resource))
     expect(puts.map(({ id }) => id)).toEqual(['StepsUnlockBackUp'])
     expect(JSON.stringify(puts[0]?.Resource)).toMatch(/:s3:::my-tfstate-bucket\/\*\.lockstep-backup-\*"/)
   })
@@ -544,13 +614,16 @@ describe('the scan for locks', () => {
   })
 
   it('keeps to the prefixes of a bucket, and grants nothing where the fleet names no store', () => {
-    const { written } = fleetOf([{ name: 'a', eks: 'a', region: 'eu-west-1', environment: 'test' }])
+    const written = {
+      repositories: [{ name: 'my-org/fleet-infra', branches: ['main'] }],
+      clusters: [{ name: 'a', eks: 'a', region: 'eu-west-1', environment: 'test' }],
+    }
     const s3 = [{ bucket: 'states', prefixes: ['team-a/', 'env:/'] }]
     const of = (raw: object) => JSON.stringify(Template.fromStack(stackOf({ written: raw, fleet: parseFleet(raw) })))
     const template = of({ ...Object(written), locks: { s3 } })
     for (const prefix of ['team-a/', 'env:/']) expect(template).toContain(`:s3:::states/${prefix}*.tflock`)
     expect(template).not.toContain(':s3:::states/*')
-    expect(of(Object(written))).not.toContain('s3:GetObject')
+    expect(of(Object(written))).not.toContain(':s3:::')
   })
 
   it('may tell of itself in its own name only', () => {

@@ -1,9 +1,11 @@
 import { EKSClient } from '@aws-sdk/client-eks'
+import { STSClient } from '@aws-sdk/client-sts'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { resources } from '../../../functions/lib/kubernetes/cluster.ts'
 import { eksClusters } from '../../../functions/lib/kubernetes/eks.ts'
 import { type AwsCredentials, EksToken, stsHost } from '../../../functions/lib/kubernetes/eks-token.ts'
 import { type EksServer, startEksServer, verifyToken } from '../../../infra/local/kubernetes/eks-server.ts'
+import { startStsServer } from '../../../infra/local/kubernetes/sts-server.ts'
 import { kustomization, type StandInCluster, standInCluster } from '../../fixtures/stand-in-cluster.ts'
 
 const region = 'us-east-1'
@@ -141,12 +143,12 @@ describe('eksClusters', () => {
   let standIn: StandInCluster
   let server: EksServer
   let described: number
+  let authenticate: (token: string) => string | undefined
 
   beforeEach(async () => {
     // Only once the stand-in is there is there a clock to check the tokens with.
-    standIn = await standInCluster({
-      authenticate: (token) => verifyToken(token, { clock: standIn.clock, eks, region, secretOf }),
-    })
+    authenticate = (token) => verifyToken(token, { clock: standIn.clock, eks, region, secretOf })
+    standIn = await standInCluster({ authenticate: (token) => authenticate(token) })
     standIn.store.create(resources.Kustomization, kustomization('app'), 'tests')
     described = 0
     server = await startEksServer([{ name: eks, endpoint: standIn.server.url }])
@@ -245,5 +247,34 @@ describe('eksClusters', () => {
     const missing = Object.assign(new Error('Could not load credentials'), { name: 'CredentialsProviderError' })
     const clusters = eksClusters({ clock: standIn.clock, fleet, eksClient: none })
     await expect(clusters.connect('staging')).rejects.toMatchObject({ name: 'EksAccessDenied' })
+  })
+
+  it('comes in by the role of its account, as the function that it is', async () => {
+    const arn = 'arn:aws:iam::111111111111:role/Lockstep-orders'
+    const there = { ...{ name: 'there', eks: 'there', region }, account: '222222222222', externalId: 'ours' }
+    const sts = await startStsServer([{ arn }, { arn: arn.replaceAll('1', '2'), externalId: 'ours' }], standIn)
+    server.clusters.push({ name: 'there', endpoint: standIn.server.url })
+    const clusters = eksClusters({
+      ...{ clock: standIn.clock, fleet: { clusters: [...fleet.clusters, there] }, role: { arn, sessionName: 'plan' } },
+      eksClient: (region, own) => new EKSClient({ region, endpoint: server.url, maxAttempts: 1, ...own }),
+      stsClient: () => new STSClient({ region, endpoint: sts.url, credentials, maxAttempts: 1 }),
+    })
+    const keyOf = (token: string) => decoded(token).searchParams.get('X-Amz-Credential')?.split('/')[0]
+    const seen: unknown[] = []
+    authenticate = (token) => {
+      seen.push(keyOf(token))
+      return 'somebody'
+    }
+    for (const name of ['staging', 'there', 'staging']) await (await clusters.connect(name)).list('Kustomization')
+    expect(sts.sessions).toMatchObject([{ arn, sessionName: 'plan' }, { arn: arn.replaceAll('1', '2') }])
+    const [own, theirs] = sts.sessions.map(({ accessKeyId }) => accessKeyId)
+    expect(seen).toEqual([own, theirs, own])
+    sts.roles.length = 0
+    const refused = eksClusters({
+      ...{ clock: standIn.clock, fleet, role: { arn, sessionName: 'plan' } },
+      stsClient: () => new STSClient({ region, endpoint: sts.url, credentials, maxAttempts: 1 }),
+    })
+    await expect(refused.connect('staging')).rejects.toMatchObject({ name: 'ClusterRoleRefused' })
+    await sts.close()
   })
 })

@@ -25,6 +25,7 @@ describe('parseFleet', () => {
     expect(parseFleet(written)).toEqual({
       repositories: [{ name: 'my-org/fleet-infra', branches: ['main'], host: 'github.com' }],
       layers: ['network', 'apps'],
+      failureTolerance: 0,
       clusters: [
         { ...staging, after: [], repositories: ['my-org/fleet-infra'], ordering: 'strict' },
         { ...production, after: ['staging'], repositories: ['my-org/fleet-infra'], ordering: 'strict' },
@@ -37,6 +38,7 @@ describe('parseFleet', () => {
         ...{ approvers: [], approvalFor: 86_400_000 },
       },
       notifications: { emails: [] },
+      sweep: { every: 900_000, largestState: 10_485_760 },
     })
   })
 
@@ -309,5 +311,90 @@ describe('layerDeadline', () => {
     expect(layerDeadline(fleet, 'apps')).toBe(60 * 60_000)
     expect(layerDeadline(fleet)).toBe(60 * 60_000)
     expect(layerDeadline(fleet, 'constructor')).toBe(60 * 60_000)
+  })
+})
+
+describe('clusters in other accounts', () => {
+  const elsewhere = { ...production, account: '222222222222', externalId: 'a-shared-text' }
+  const inAccounts = (clusters: readonly object[], account?: unknown) =>
+    problemsOf({ ...written, clusters, ...(account !== undefined && { account }) })
+
+  it('are told with the account that Lockstep is in, and an external id', () => {
+    const { account, clusters } = parseFleet({ ...written, account: '111111111111', clusters: [staging, elsewhere] })
+    expect(account).toBe('111111111111')
+    expect(clusters.map((each) => [each.account, each.externalId])).toEqual([
+      [undefined, undefined],
+      ['222222222222', 'a-shared-text'],
+    ])
+  })
+
+  it('need both', () => {
+    const { externalId: _, ...without } = elsewhere
+    expect(inAccounts([staging, without])).toEqual({
+      account: 'is missing, and clusters[1] is in another one; give the account that Lockstep is deployed to',
+      'clusters[1].externalId':
+        'is missing; give what the roles in account 222222222222 ask for, such as a random text',
+    })
+  })
+
+  it('are not in Lockstep’s own, and an external id is for no others', () => {
+    expect(inAccounts([{ ...staging, externalId: 'x1' }, elsewhere], '222222222222')).toEqual({
+      'clusters[0].externalId': 'is for a cluster in another account; give "account" too, or leave it out',
+      'clusters[1].account': 'is "222222222222", which is Lockstep\'s own; leave it out',
+    })
+  })
+
+  it('have one external id in each account', () => {
+    const second = { ...elsewhere, name: 'second', eks: 'second', externalId: 'another' }
+    expect(inAccounts([elsewhere, second], '111111111111')).toEqual({
+      'clusters[1].externalId':
+        'is not that of clusters[0], which is in the same account; give one id for each account',
+    })
+  })
+
+  it('may have the names of clusters in other accounts, and not of the same one', () => {
+    const other = { ...elsewhere, name: 'other', account: '333333333333' }
+    const same = { ...elsewhere, name: 'same' }
+    expect(
+      inAccounts(
+        [production, elsewhere, other].map((each, at) => ({ ...each, name: `c${at}` })),
+        '111111111111',
+      ),
+    ).toEqual({})
+    expect(inAccounts([elsewhere, same], '111111111111')).toEqual({
+      'clusters[1].eks':
+        'is "prod-eks-01 in us-east-1 of 222222222222" again, as in clusters[0].eks; give each one once',
+    })
+  })
+
+  it.each([['12345'], [123456789012], ['aws']])('are in accounts of twelve digits, not %j', (account) => {
+    const problems = inAccounts([{ ...elsewhere, account }], '111111111111')
+    expect(problems['clusters[0].account']).toContain('give the 12 digits of an AWS account, in quotes')
+  })
+})
+
+describe('a network', () => {
+  const network = { vpc: 'vpc-0a1b2c3d', subnets: ['subnet-0a1b2c3d'] }
+
+  it('is a VPC and its subnets, and route tables where Lockstep makes the endpoints', () => {
+    expect(problemsOf({ ...written, network })).toEqual({})
+    expect(problemsOf({ ...written, network: { ...network, endpoints: { routeTables: ['rtb-0a1b2c3d'] } } })).toEqual(
+      {},
+    )
+    expect(parseFleet({ ...written, network }).network).toEqual(network)
+  })
+
+  it('is told by ids, each once', () => {
+    const subnets = ['subnet-0a1b2c3d', 'subnet-0a1b2c3d', 'private']
+    const endpoints = { routeTables: [] }
+    expect(problemsOf({ ...written, network: { vpc: 'main', subnets, endpoints } })).toEqual({
+      'network.vpc': 'is "main"; give the id of a VPC, such as "vpc-0a1b2c3d4e5f60718"',
+      'network.subnets[1]': 'is "subnet-0a1b2c3d" again, as in network.subnets[0]; give each one once',
+      'network.subnets[2]': 'is "private"; give the id of a subnet, such as "subnet-0a1b2c3d4e5f60718"',
+      'network.endpoints.routeTables': 'is empty; give the route tables of the subnets',
+    })
+    expect(problemsOf({ ...written, network: { ...network, subnets: [] } })).toEqual({
+      'network.subnets': 'is empty; give the subnets that functions run in, best in two zones or more',
+    })
   })
 })

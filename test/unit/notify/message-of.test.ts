@@ -68,6 +68,16 @@ describe('a message', () => {
     expect(message({ ...unlock, what: 'restored', by: 'watch' })?.title).toContain('is put back')
   })
 
+  test('of a finding says what to do, also when it has changed, and that it is gone', () => {
+    const finding: EventOf<'Finding Changed'> = {
+      ...{ type: 'Finding Changed', version: 1, id: 'f1', at, finding: 'f', cluster: 'staging', kind: 'drift' },
+      ...{ since: at, text: 'Something differs.', next: 'Push.', what: 'new' },
+    }
+    for (const what of ['new', 'changed'] as const)
+      expect(message({ ...finding, what })).toMatchObject({ title: 'staging: Something differs.', next: 'Push.' })
+    expect(message({ ...finding, what: 'gone' })).toMatchObject({ urgency: 'news', next: 'Nothing has to be done.' })
+  })
+
   test('of an unlock links to its execution', () => {
     expect(message(unlock)?.link).toMatch(/execution:Lockstep-guarded-unlock:unlock-1$/)
   })
