@@ -1,13 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { Validations } from 'aws-cdk-lib'
 import { Match, Template } from 'aws-cdk-lib/assertions'
-import { AwsSolutionsChecks } from 'cdk-nag'
 import { describe, expect, it } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
 import { parseFleet } from '../../../functions/lib/fleet.ts'
 import { clusterGroup, locksGroup, unlockGroup } from '../../../infra/aws/cluster-work.ts'
 import { LockstepStack } from '../../../infra/aws/lockstep-stack.ts'
+import { addRulePacks } from '../../../infra/aws/rule-packs.ts'
 import { type FleetFile, readFleet } from '../../../infra/fleet.ts'
 import { newApp } from '../../fixtures/synthesized.ts'
 
@@ -17,7 +16,7 @@ function stackOf(fleet: FleetFile, app = newApp()): LockstepStack {
 
 // Fails to synthesize where cdk-nag or the rules of CloudFormation find something that is not acknowledged.
 const app = newApp()
-Validations.of(app).addPlugins(new AwsSolutionsChecks(app))
+addRulePacks(app)
 const template = Template.fromStack(stackOf(readFleet(), app))
 
 interface Statement {
