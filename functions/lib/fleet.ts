@@ -285,6 +285,38 @@ const locks = section(
   'locks: {"dynamodb": [], "s3": [], "minimumAge": {"plan": "15m", "apply": "60m"}, "quietWindow": "5m", "every": "2m", "policy": {}, "approvers": [], "approvalFor": "24h"}',
 )
 
+/** A secret of AWS Secrets Manager, in the region of Lockstep. */
+const secretName = text(
+  /^(arn:[a-z-]+:secretsmanager:[a-z0-9-]+:\d{12}:secret:)?[A-Za-z0-9/_+=.@-]{1,512}$/,
+  'the name, or the ARN, of a secret in AWS Secrets Manager, such as "lockstep/slack"',
+)
+
+const notifications = section(
+  {
+    /** Who gets mails of the topic. Whatever else listens on it is added there. */
+    emails: list(z.email(give('an e-mail address')), 'a list of e-mail addresses').default([]),
+    slack: section(
+      {
+        /** With `{"webhook": …}`, or `{"token": …}` of a bot. */
+        secret: secretName,
+        /** Where a bot writes. */
+        channel: text(/^[#@]?[\p{L}\p{N}._-]{1,80}$/u, 'the id of a channel, such as "C0123456789"').optional(),
+      },
+      'a place in Slack: {"secret": "lockstep/slack", "channel": "C0123456789"}',
+    ).optional(),
+    github: section(
+      {
+        /** With `{"appId": …, "installationId": …, "privateKey": …}` of a GitHub App, or `{"token": …}`. */
+        secret: secretName,
+        /** Whether each layer of each cluster has a status of its own, beside that of the whole push. */
+        layers: z.boolean(give('true or false')).default(true),
+      },
+      'commit statuses: {"secret": "lockstep/github"}',
+    ).optional(),
+  },
+  'notifications: {"emails": [], "slack": {"secret": …}, "github": {"secret": …}}',
+)
+
 /** `10MiB`, in bytes. */
 const size = z.string(give('a size such as "10MiB"')).transform((value, context) => {
   const [, count, unit] = /^(\d{1,6})(KiB|MiB)$/.exec(value) ?? []
@@ -348,6 +380,8 @@ const fleetSchema = section(
     plans: plans.prefault({}),
     /** Who agrees before a wave that has a cluster with `approval`. */
     waves: waves.prefault({}),
+    /** Who is told what happens. */
+    notifications: notifications.prefault({}),
     /** The look for what no event told of: lost pushes, drift, and what is stuck. */
     sweep: sweep.prefault({}),
   },
@@ -513,6 +547,7 @@ const namesSchema = z
       )
       .catch([]),
     deadlines: z.object({ layers: z.record(z.string(), z.unknown()).catch({}) }).catch({ layers: {} }),
+    notifications: z.object({ emails: names }).catch({ emails: [] }),
     locks: z
       .object({
         ...{ dynamodb: places('table'), s3: places('bucket'), policy: z.record(z.string(), z.unknown()).catch({}) },
@@ -530,6 +565,7 @@ const namesSchema = z
     locks: { dynamodb: [], s3: [], policy: {}, approvers: [] },
     plans: { policy: {}, approvers: [] },
     waves: { approvers: [] },
+    notifications: { emails: [] },
   })
 
 type Names = z.output<typeof namesSchema>
@@ -585,6 +621,10 @@ function referenceProblems(fleet: Names): FleetProblem[] {
     ...samePeople('waves', fleet.waves.approvers),
     ...unknownEnvironments('locks', fleet),
     ...unknownEnvironments('plans', fleet),
+    ...duplicates(
+      fleet.notifications.emails.map((each) => each?.toLowerCase()),
+      (index) => `notifications.emails[${index}]`,
+    ),
     ...Object.keys(fleet.deadlines.layers).flatMap((layer) =>
       unknownNames('layer', [layer], fleet.layers, () => `deadlines.layers.${layer}`),
     ),

@@ -4,6 +4,16 @@ import { AnyPrincipal, Effect, PolicyDocument, PolicyStatement } from 'aws-cdk-l
 import { Construct } from 'constructs'
 import type { HandlerFunction } from './handler-function.ts'
 
+/** What a function writes about. Each writes what the one before it does, too. */
+export type LedgerWork = 'rollouts' | 'approvals' | 'unlocks'
+
+/** Partitions that are for others to write. */
+const notOf: Readonly<Record<LedgerWork, readonly string[]>> = {
+  rollouts: ['unlock#*', 'approvals'],
+  approvals: ['unlock#*'],
+  unlocks: [],
+}
+
 /**
  * The table of claims, rollouts, observations and unlocks, and that of what happened in unlocks. They outlive the stack: without
  * the one nothing held can be restored, and the other one is for good.
@@ -37,15 +47,15 @@ export class Ledger extends Construct {
   }
 
   /**
-   * The calls of functions/lib/ledger/dynamodb-ledger.ts: no scan, no update, no delete, no transaction. What has happened
-   * in an unlock, and who agreed to it, is written by the functions of unlocks alone; and what has happened is inserted, which
-   * fails where a record is there already.
+   * The calls of functions/lib/ledger/dynamodb-ledger.ts: no scan, no update, no delete, no transaction. Who agreed to
+   * something is written by the functions that ask and answer alone; what has happened in an unlock by those of unlocks alone,
+   * and it is inserted, which fails where a record is there already.
    */
-  grant(to: HandlerFunction, writes: 'rollouts' | 'unlocks'): void {
+  grant(to: HandlerFunction, writes: LedgerWork): void {
     const resources = [this.table.tableArn]
     to.allow(['dynamodb:GetItem', 'dynamodb:Query'], resources)
-    const ofUnlocks = { 'ForAllValues:StringNotLike': { 'dynamodb:LeadingKeys': ['unlock#*', 'approvals'] } }
-    const conditions = writes === 'unlocks' ? {} : ofUnlocks
+    const others = notOf[writes]
+    const conditions = others.length === 0 ? {} : { 'ForAllValues:StringNotLike': { 'dynamodb:LeadingKeys': others } }
     to.role.addToPolicy(new PolicyStatement({ actions: ['dynamodb:PutItem'], resources, conditions }))
     if (writes === 'unlocks') to.allow(['dynamodb:PartiQLInsert', 'dynamodb:Query'], [this.audit.tableArn])
   }

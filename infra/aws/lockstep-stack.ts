@@ -8,6 +8,7 @@ import { LockSchedule } from './lock-schedule.ts'
 import { LockStores } from './lock-stores.ts'
 import { Network } from './network.ts'
 import { NetworkEndpoints } from './network-endpoints.ts'
+import { Notifications } from './notifications.ts'
 import { RestoreRule } from './restore-rule.ts'
 import { Steps } from './steps.ts'
 import { WaveFiles } from './wave-files.ts'
@@ -37,6 +38,8 @@ export class LockstepStack extends Stack {
     const workflow = new Workflow(this, 'Workflow', { steps, waveFiles })
     const { api } = new Webhook(this, 'Webhook', { fleet, fleetStateMachine: workflow.fleet })
     new Approvals(this, 'Approvals', { fleet, written, ledger, steps, api })
+    const { fleet: fleetMachine, guardedUnlock } = workflow
+    new Notifications(this, 'Notifications', { fleet, written, ledger, fleetMachine, guardedUnlock })
     new LockSchedule(this, 'LockSchedule', fleet, workflow.lockScan)
     const { restore, 'unlock-watch': watch } = steps.functions
     new RestoreRule(this, 'Restore', { of: 'a rollout', machine: workflow.rollout, restore })

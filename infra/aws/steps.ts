@@ -5,14 +5,14 @@ import { eventSource } from '../../functions/lib/events.ts'
 import type { ClusterAccess } from './cluster-access.ts'
 import type { ClusterWork } from './cluster-work.ts'
 import { HandlerFunction } from './handler-function.ts'
-import type { Ledger } from './ledger.ts'
+import type { Ledger, LedgerWork } from './ledger.ts'
 import type { LockStores, StoreWork } from './lock-stores.ts'
 import type { Network } from './network.ts'
 import type { WaveFiles, WaveWork } from './wave-files.ts'
 
 interface Plan {
   readonly does: string
-  readonly ledger?: 'rollouts' | 'unlocks'
+  readonly ledger?: LedgerWork
   readonly clusters?: ClusterWork
   readonly minutes: number
   /** In the fleet's lock tables and buckets. */
@@ -26,7 +26,7 @@ interface Plan {
 const plans = {
   waves: { does: 'orders the clusters of a push', waves: 'plans waves', minutes: 1 },
   'wave-conclude': { does: 'counts how the clusters of a wave ended', waves: 'concludes waves', minutes: 1 },
-  'wave-ask': { does: 'asks people before a wave', ledger: 'unlocks', minutes: 1 },
+  'wave-ask': { does: 'asks people before a wave', ledger: 'approvals', minutes: 1 },
   claim: { does: 'claims a cluster for a push', ledger: 'rollouts', minutes: 1, tells: true },
   plan: { does: 'orders the objects of a cluster', ledger: 'rollouts', clusters: 'orders', minutes: 1, tells: true },
   gate: { does: 'holds the later layers', ledger: 'rollouts', clusters: 'orders', minutes: 5, tells: true },
@@ -34,11 +34,11 @@ const plans = {
   open: { does: 'opens a layer', ledger: 'rollouts', clusters: 'orders', minutes: 5, tells: true },
   wait: { does: 'waits for a layer', ledger: 'rollouts', clusters: 'orders', minutes: 15, tells: true },
   'plan-ask': {
-    ...{ does: 'asks people to agree to plans', ledger: 'unlocks', clusters: 'judges', minutes: 15 },
+    ...{ does: 'asks people to agree to plans', ledger: 'approvals', clusters: 'judges', minutes: 15 },
     tells: true,
   },
   'plan-approve': {
-    ...{ does: 'approves the plans that people agreed to', ledger: 'unlocks', clusters: 'judges', minutes: 5 },
+    ...{ does: 'approves the plans that people agreed to', ledger: 'approvals', clusters: 'judges', minutes: 5 },
     tells: true,
   },
   hold: { does: 'keeps what a failure holds', ledger: 'rollouts', clusters: 'orders', minutes: 15, tells: true },

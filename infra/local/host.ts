@@ -59,6 +59,8 @@ import { localCredentials, startDynamoDb } from './dynamodb.ts'
 import { InterpreterTaskTokens } from './interpreter-task-tokens.ts'
 import { MemoryApprovers } from './memory-approvers.ts'
 import { MemoryEvents } from './memory-events.ts'
+import { MemoryMessages } from './memory-messages.ts'
+import { Notifications, nobodyOutside, type Outside } from './notifications.ts'
 import { startS3 } from './s3/s3-server.ts'
 import { startSchedule } from './schedule.ts'
 import { type Definition, loadDefinition } from './states/definition.ts'
@@ -96,6 +98,8 @@ export interface HostOptions {
   readonly sliceMs?: number
   /** Where the fleet's locks are. Without it nobody looks for any. */
   readonly locks?: LockAccess
+  /** Who is told what happens, beside whoever sits at this machine. */
+  readonly outside?: Outside
 }
 
 /** Lockstep without an AWS account: its functions and state machines, with stand-ins around them. */
@@ -103,8 +107,10 @@ export interface Host {
   readonly ledger: Ledger
   readonly waves: WaveStore
   readonly interpreter: Interpreter
-  /** Changes of verdicts on locks. */
+  /** What EventBridge would get. */
   readonly events: MemoryEvents
+  /** What people are told of it. */
+  readonly messages: MemoryMessages
   /** Tells what people are asked. Links are paths of the console. */
   readonly approvers: MemoryApprovers
   /** What people do about unlocks, over HTTP. */
@@ -162,6 +168,21 @@ export async function startHost(options: HostOptions): Promise<Host> {
   })
   for (const left of await abandonedRollouts(ledger, interpreter, fleet)) rollouts.told(left)
   for (const left of await abandonedUnlocks({ ledger, interpreter, fleet, clock })) unlocks.told(left)
+  const messages = new MemoryMessages()
+  const { channels, statuses } = options.outside ?? nobodyOutside
+  const notifications = new Notifications({
+    ...{ activity, signal: closing.signal },
+    ports: {
+      ...{ ...ports, channels: [messages, ...channels], ...(statuses && { statuses }) },
+      // Whoever is told elsewhere does not reach this machine's console.
+      ...{ linkOf: () => undefined, unlockArn: (unlock) => `${executionArn('guarded-unlock')}:${unlock}` },
+    },
+  })
+  events.onEvent((event) => notifications.tell(event))
+  interpreter.onStatus((event) => {
+    const { stateMachineArn, status } = event.detail
+    if (stateMachineArn === machineArn('fleet') && status !== 'RUNNING') notifications.ended(event)
+  })
   const server = await startStepFunctionsServer({ interpreter, activity })
   const states = new SFNClient({ endpoint: server.url, region, credentials: localCredentials })
   const endScans = options.locks
@@ -171,7 +192,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
   const approvals = new ApprovalViews(ports)
   const unlockRuns = new UnlockRuns({ interpreter, ledger, approvals, clock })
   return {
-    ...{ ledger, waves, interpreter, events, approvers },
+    ...{ ledger, waves, interpreter, events, messages, approvers },
     unlockRoutes: { approvals, unlockRuns, approve: approve(ports) },
     stepFunctionsUrl: server.url,
     webhook: webhook({
@@ -255,6 +276,11 @@ async function startExecution(states: SFNClient, name: string, push: Push): Prom
     if (error instanceof ExecutionAlreadyExists) return 'exists'
     throw error
   }
+}
+
+/** Of the executions of a state machine, up to their names. */
+function executionArn(machine: string): string {
+  return machineArn(machine).replace(':stateMachine:', ':execution:')
 }
 
 function machineArn(name: string): string {

@@ -35,6 +35,7 @@ async function run(options: Options): Promise<number> {
   return runSession({
     ...{ options, display, person: userInfo().username, signal: interruption() },
     webhookSecret: process.env.LOCKSTEP_WEBHOOK_SECRET || undefined,
+    environment: process.env,
   })
 }
 

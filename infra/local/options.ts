@@ -65,6 +65,8 @@ Options (after --):
 
 Environment:
   LOCKSTEP_WEBHOOK_SECRET  what GitHub signs deliveries with; without it only this process can sign
+  LOCKSTEP_SLACK           the secret of notifications.slack in the fleet, as in AWS: {"webhook": …} or {"token": …}
+  LOCKSTEP_GITHUB          that of notifications.github: {"token": …}, or appId, installationId and privateKey
 
 Examples:
   npm start -- --speed 1

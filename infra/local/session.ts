@@ -22,6 +22,7 @@ import { type Host, startHost } from './host.ts'
 import { type HttpServer, type HttpServerOptions, PortUnavailable, startHttpServer } from './http-server.ts'
 import { kubeconfigClusters } from './kubernetes/kubeconfig-clusters.ts'
 import { startLocalStates } from './local-states.ts'
+import { outsideFrom } from './notifications.ts'
 import { type Options, UsageError } from './options.ts'
 import { deliverPush, type PushFile, readPushFile } from './push-file.ts'
 import {
@@ -51,6 +52,8 @@ export interface SessionOptions {
   readonly display: (clock: Clock) => Display
   /** What GitHub signs with; undefined: nobody but this process can sign. */
   readonly webhookSecret: string | undefined
+  /** Where the secrets are of whoever else is told what happens. */
+  readonly environment: Readonly<Record<string, string | undefined>>
   /** Who acts in the console. */
   readonly person: string
   /** Ends the session. */
@@ -78,7 +81,10 @@ export async function runSession(session: SessionOptions): Promise<number> {
     closing.push(world.close)
     if (signal.aborted) return options.once ? 1 : 0
     const log = warningsTo(display)
+    const { leftOut, ...outside } = outsideFrom(fleet, session.environment, { clock })
+    for (const left of leftOut) display.say(`Nothing is told to ${left}.`)
     const host = await startHost({
+      outside,
       ...{
         fleet,
         clock,
@@ -95,6 +101,9 @@ export async function runSession(session: SessionOptions): Promise<number> {
     host.events.onLock((event) => {
       const news = lockNews(event)
       if (news !== undefined) display.say(news)
+    })
+    host.messages.onMessage(({ type, title, next }) => {
+      if (type === 'Rollout Held' || type === 'Plan Approval Changed') display.say(`${title}. ${next}`)
     })
     const feed = new UnlockNewsFeed({
       interpreter,

@@ -338,6 +338,32 @@ export function ledgerContract(name: string, setup: Setup): void {
       expect(await ledger.writeApproval(first)).toBe(false)
     })
 
+    test('what people were told is written once for a version, by event and channel', async () => {
+      const notice = { event: 'a rollout/held/1', channel: 'slack', version: 1, until: 5 }
+      expect(await ledger.readNotice(notice.event, 'slack')).toBeUndefined()
+      const written = await Promise.all([ledger.writeNotice(notice), ledger.writeNotice(notice)])
+      expect(written.filter(Boolean)).toHaveLength(1)
+      expect(await ledger.writeNotice({ ...notice, version: 2, sentAt: 7 })).toBe(true)
+      expect(await ledger.readNotice(notice.event, 'slack')).toEqual({ ...notice, version: 2, sentAt: 7 })
+      expect(await ledger.readNotice(notice.event, 'sns')).toBeUndefined()
+    })
+
+    test('statuses are read back as they were written, of a cluster and of the whole push', async () => {
+      const status = { state: 'pending' as const, description: 'queued' }
+      const board = {
+        ...{ delivery: 'd1', cluster: 'staging', version: 1, wanted: { 'lockstep/staging/apps': status }, posted: {} },
+        commit: { host: 'github.com', repository: 'my-org/fleet-infra', sha: 'a'.repeat(40) },
+        ...{ bad: {}, turn: { event: 'e1', until: 9 } },
+      }
+      expect(await ledger.writeStatusBoard(board)).toBe(true)
+      expect(await ledger.writeStatusBoard(board)).toBe(false)
+      expect(await ledger.readStatusBoard('d1', 'staging')).toEqual(board)
+      expect(await ledger.readStatusBoard('d1', '')).toBeUndefined()
+      const whole = { ...board, cluster: '', bad: { staging: 'failed' as const }, ended: 'failed' as const }
+      expect(await ledger.writeStatusBoard(whole)).toBe(true)
+      expect(await ledger.readStatusBoard('d1', '')).toEqual(whole)
+    })
+
     test('approvals are listed while they are open, of a cluster or of all', async () => {
       await ledger.writeApproval(approvalOf({ id: 'ask2', cluster: 'ask-a' }))
       await ledger.writeApproval(approvalOf({ id: 'ask3', cluster: 'ask-b' }))

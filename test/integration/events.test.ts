@@ -1,13 +1,23 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { LockstepEvent } from '../../functions/lib/events.ts'
+import type { CommitStatus } from '../../functions/lib/notify/commit-status.ts'
 import { files, keys, roots } from './layered-fleet.ts'
 import { type Pushed, World } from './world.ts'
 
 let world: World
 /** As they were published, those that were published twice included. */
 let published: LockstepEvent[]
+let statuses: Map<string, CommitStatus>
 beforeEach(async () => {
-  world = await World.start(roots, files, { holdFor: '1h' })
+  statuses = new Map()
+  world = await World.start(roots, files, {
+    holdFor: '1h',
+    notifications: { github: { secret: 'lockstep/github' } },
+    outside: {
+      channels: [],
+      statuses: { set: async (_, context, status) => void statuses.set(context, status) },
+    },
+  })
   published = []
   const { events } = world.host
   const publish = events.publish.bind(events)
@@ -27,6 +37,14 @@ test('a rollout tells of its beginning, its plan, each layer and its end, and ea
     ...['Rollout Started', 'Rollout Planned', 'layer 1', 'network', 'database', 'addons', 'apps', 'Rollout Finished'],
   ])
   expect(published.at(-1)).toMatchObject({ outcome: 'succeeded', ready: 5, execution: rollout.execution })
+  await world.until('the push to be green', () => statuses.get('lockstep')?.state === 'success')
+  const layers = ['layer 1', 'network', 'database', 'addons', 'apps'].map((layer) => `lockstep/staging/${layer}`)
+  expect([...statuses.keys()].sort()).toEqual(['lockstep', ...layers].sort())
+  expect(new Set([...statuses.values()].map(({ state }) => state))).toEqual(new Set(['success']))
+  expect(world.host.messages.sent.map(({ title }) => title)).toEqual([
+    `Rollout of cccccccc to staging has begun`,
+    `Rollout of cccccccc to staging has succeeded`,
+  ])
 })
 
 test('it is told at once that something is held, and that it went on', async () => {
@@ -37,6 +55,9 @@ test('it is told at once that something is held, and that it went on', async () 
   expect(held).toMatchObject({ behind: [keys.db], pending: 2, why: expect.stringContaining('no quota') })
   expect(world.clock.now() - Date.parse(held.at)).toBeLessThan(1_000)
   expect(world.state(pushed)).toBe('WaitForRecovery')
+  await world.until('the status', () => statuses.get('lockstep/staging/database')?.description.includes('no quota'))
+  expect(statuses.get('lockstep/staging/database')?.state).toBe('pending')
+  expect(statuses.get('lockstep')?.state).toBe('pending')
   world.simulation.faults.clear(keys.db)
   await world.ended(pushed)
   expect(told().slice(-3)).toEqual(['addons', 'apps', 'Rollout Finished'])
@@ -63,6 +84,8 @@ test('a rollout whose execution is stopped is told of as failed', async () => {
   world.host.interpreter.stop(world.executionArn(pushed), { error: 'Stopped', cause: 'by a test' })
   const end = await world.until('the news', () => published.find(({ type }) => type === 'Rollout Finished'))
   expect(end).toMatchObject({ outcome: 'failed', why: expect.stringContaining('by a test') })
+  await world.until('the push to be red', () => statuses.get('lockstep')?.state === 'failure')
+  expect(statuses.get('lockstep/staging/network')?.state).toBe('error')
 })
 
 test('no rollout fails because nobody takes its events', async () => {

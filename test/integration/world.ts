@@ -9,6 +9,7 @@ import { localCredentials } from '../../infra/local/dynamodb.ts'
 import { type Host, startHost } from '../../infra/local/host.ts'
 import type { KubernetesObject } from '../../infra/local/kubernetes/object-store.ts'
 import { type LocalStates, startLocalStates } from '../../infra/local/local-states.ts'
+import type { Outside } from '../../infra/local/notifications.ts'
 import { type SimulatedCluster, type SimulatedFleet, startSimulatedFleet } from '../../infra/local/simulated-fleet.ts'
 import { simulatedKinds } from '../../infra/local/simulation/kinds.ts'
 import { statesEntered } from '../../infra/local/states/history.ts'
@@ -32,6 +33,10 @@ export interface WorldOptions {
   readonly locks?: object
   /** Section `plans` of the fleet. */
   readonly plans?: object
+  /** Section `notifications` of the fleet. */
+  readonly notifications?: object
+  /** Who is told, besides whoever sits at this machine. */
+  readonly outside?: Outside
   /** What stands between Lockstep and the states and their locks. */
   readonly around?: (access: LockAccess) => LockAccess
 }
@@ -77,6 +82,7 @@ export class World {
       ...(options.holdFor && { holdFor: options.holdFor }),
       ...(options.locks && { locks: options.locks }),
       ...(options.plans && { plans: options.plans }),
+      ...(options.notifications && { notifications: options.notifications }),
     })
   }
 
@@ -123,6 +129,7 @@ export class World {
       ...{ fleet, clock, activity: clock, webhookSecret: secret, log: silentLog },
       clusters: eksClusters({ clock, fleet, eksClient }),
       ...(this.options.directory && { directory: this.options.directory }),
+      ...(this.options.outside && { outside: this.options.outside }),
       ...(this.states && { locks: around(this.states.lockAccess(fleet.locks)) }),
     })
     started()

@@ -13,6 +13,8 @@ import { type Approval, approvalSchema, isIn } from '../approval/approval.ts'
 import type { Clock } from '../clock.ts'
 import { type Observation, observationSchema } from '../locks/scan/observation.ts'
 import { type ScanReport, scanReportSchema } from '../locks/scan/scan-report.ts'
+import { type Notice, noticeSchema } from '../notify/notice.ts'
+import { type StatusBoard, statusBoardSchema } from '../notify/status-board.ts'
 import { type Rollout, rolloutSchema } from '../rollout/rollout.ts'
 import { type SweepRecord, sweepRecordSchema } from '../sweep/sweep-record.ts'
 import type { Intent } from '../unlock/hold/intent.ts'
@@ -87,6 +89,8 @@ export interface DynamoDbLedgerOptions {
  * - `cluster#<name>` / `unlock`: one guarded unlock at a time, with its intent.
  * - `unlock#<id>` / `run`: a guarded unlock, and `cluster#<name>` / `unlock-run#<start>#<id>`: the same for the history.
  * - `approvals` / `approval#<id>`: what people are asked about. It is together, as scans look for the open ones.
+ * - `notice#<event>` / `<channel>`: what people were told.
+ * - `push#<delivery>` / `statuses#<cluster>`: statuses at GitHub; `statuses#` for those of the push as a whole.
  *
  * And in a table of its own, into which IAM lets items be inserted and nothing else be done:
  * - `unlock#<id>` / `audit#<record>`: what happened in a guarded unlock, in `record`. Written once, never expires.
@@ -303,6 +307,28 @@ export class DynamoDbLedger implements Ledger {
   async listAudit(unlock: string): Promise<AuditRecord[]> {
     const items = await this.query(`unlock#${unlock}`, 'audit#', { TableName: this.auditTable })
     return inOrder(items.map(({ record }) => parse(auditRecordSchema, record, `what happened in unlock ${unlock}`)))
+  }
+
+  async readNotice(event: string, channel: string): Promise<Notice | undefined> {
+    const item = await this.get(`notice#${event}`, channel)
+    return item && parse(noticeSchema, item, `what was told of event ${event}`)
+  }
+
+  async writeNotice(notice: Notice): Promise<boolean> {
+    const { event, channel, version } = notice
+    const item = { pk: `notice#${event}`, sk: channel, ...notice, ...this.expiry(historyKeptForMs) }
+    return this.put(item, version - 1)
+  }
+
+  async readStatusBoard(delivery: string, cluster: string): Promise<StatusBoard | undefined> {
+    const item = await this.get(`push#${delivery}`, `statuses#${cluster}`)
+    return item && parse(statusBoardSchema, item, `the statuses of push ${delivery}`)
+  }
+
+  async writeStatusBoard(board: StatusBoard): Promise<boolean> {
+    const { delivery, cluster, version } = board
+    const key = { pk: `push#${delivery}`, sk: `statuses#${cluster}` }
+    return this.put({ ...key, ...board, ...this.expiry(keptForMs) }, version - 1)
   }
 
   /** Whoever loses a race looks again: the winner may have been the same unlock. */

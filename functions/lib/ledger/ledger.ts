@@ -3,6 +3,8 @@ import type { Approval } from '../approval/approval.ts'
 import { LockstepError } from '../errors.ts'
 import type { Observation } from '../locks/scan/observation.ts'
 import type { ScanReport } from '../locks/scan/scan-report.ts'
+import type { Notice } from '../notify/notice.ts'
+import type { StatusBoard } from '../notify/status-board.ts'
 import type { Outcome, Rollout } from '../rollout/rollout.ts'
 import type { SweepRecord } from '../sweep/sweep-record.ts'
 import type { Intent } from '../unlock/hold/intent.ts'
@@ -158,6 +160,14 @@ export interface Ledger {
   appendAudit(record: AuditRecord): Promise<boolean>
   /** All records of an unlock, oldest first. */
   listAudit(unlock: string): Promise<AuditRecord[]>
+  /** Whether an event was told on a channel. Kept for 30 days. */
+  readNotice(event: string, channel: string): Promise<Notice | undefined>
+  /** Writes `notice` if the stored version is `notice.version - 1` (0: none stored). False when somebody was faster. */
+  writeNotice(notice: Notice): Promise<boolean>
+  /** Statuses of the layers of a cluster, or with an empty name of a push as a whole. Kept for 90 days. */
+  readStatusBoard(delivery: string, cluster: string): Promise<StatusBoard | undefined>
+  /** Writes `board` if the stored version is `board.version - 1` (0: none stored). False when somebody was faster. */
+  writeStatusBoard(board: StatusBoard): Promise<boolean>
 }
 
 /** The table did not answer, or throttled: it can pass. */

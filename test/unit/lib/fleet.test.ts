@@ -40,6 +40,7 @@ describe('parseFleet', () => {
       plans: { policy: {}, approvers: [], approvalFor: 86_400_000 },
       waves: { approvers: [], approvalFor: 86_400_000 },
       sweep: { every: 900_000, largestState: 10 * 1024 * 1024 },
+      notifications: { emails: [] },
     })
   })
 
@@ -275,6 +276,32 @@ describe('lockPolicyOf', () => {
     ['constructor', 'apply', 'one-approval'],
   ] as const)('in %s, for a lock of kind %s, is %s', (environment, operation, policy) => {
     expect(lockPolicyOf(locks, environment, operation)).toBe(policy)
+  })
+})
+
+describe('notifications', () => {
+  it('are mails, Slack and GitHub, of which each has its secret by name or by ARN', () => {
+    const arn = 'arn:aws:secretsmanager:us-east-1:111122223333:secret:lockstep/github-AbCdEf'
+    const notifications = { slack: { secret: 'lockstep/slack', channel: 'C0123456789' }, github: { secret: arn } }
+    expect(parseFleet({ ...written, notifications }).notifications).toEqual({
+      ...{ emails: [], slack: notifications.slack, github: { secret: arn, layers: true } },
+    })
+  })
+
+  it('that are mistaken are told each at its path', () => {
+    const notifications = {
+      emails: ['ana@example.com', 'Ana@example.com', 'bob'],
+      slack: { secret: 'https://hooks.slack.com/services/a', chanel: 'C1' },
+      github: { layers: 'no' },
+    }
+    expect(problemsOf({ ...written, notifications })).toEqual({
+      'notifications.emails[1]': expect.stringContaining('again, as in notifications.emails[0]'),
+      'notifications.emails[2]': 'is "bob"; give an e-mail address',
+      'notifications.slack.secret': expect.stringContaining('give the name, or the ARN, of a secret in AWS'),
+      'notifications.slack.chanel': 'is not a known key; did you mean "channel"?',
+      'notifications.github.secret': expect.stringContaining('is missing; give the name, or the ARN, of a secret'),
+      'notifications.github.layers': 'is "no"; give true or false',
+    })
   })
 })
 
