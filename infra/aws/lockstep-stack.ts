@@ -8,6 +8,7 @@ import { LockSchedule } from './lock-schedule.ts'
 import { LockStores } from './lock-stores.ts'
 import { RestoreRule } from './restore-rule.ts'
 import { Steps } from './steps.ts'
+import { SweepSchedule } from './sweep-schedule.ts'
 import { Webhook } from './webhook.ts'
 import { Workflow } from './workflow.ts'
 
@@ -32,6 +33,7 @@ export class LockstepStack extends Stack {
     const { api } = new Webhook(this, 'Webhook', { fleet, fleetStateMachine: workflow.fleet })
     new Approvals(this, 'Approvals', { fleet, written, ledger, steps, api })
     new LockSchedule(this, 'LockSchedule', fleet, workflow.lockScan)
+    new SweepSchedule(this, 'Sweep', fleet, workflow.sweep)
     const { restore, 'unlock-watch': watch } = steps.functions
     new RestoreRule(this, 'Restore', { of: 'a rollout', machine: workflow.rollout, restore })
     new RestoreRule(this, 'RestoreUnlock', { of: 'an unlock', machine: workflow.guardedUnlock, restore: watch })
