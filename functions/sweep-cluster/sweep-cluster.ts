@@ -57,7 +57,10 @@ async function look(cluster: FleetCluster, connected: Cluster, previous: SweepRe
   const mended = await followUps(cluster, swept, ports)
   const stuck = stuckObjects(swept, {
     ...{ fleet, now, unready: previous?.unready ?? {} },
-    locks: await ledger.listObservations(cluster.name),
+    locks: {
+      observations: await ledger.listObservations(cluster.name),
+      report: await ledger.readScan(cluster.name),
+    },
   })
   const terraforms = workloads.filter(({ workload }) => workload.kind === 'Terraform').map(({ raw }) => raw)
   const states = await stateFindings(terraforms, {

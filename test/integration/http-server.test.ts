@@ -223,6 +223,7 @@ it('says that a port is taken', async () => {
     ledger,
     locks,
     unlocks,
+    findings: served.findings,
     clock,
     speed: 1,
     person: 'ana',

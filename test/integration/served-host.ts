@@ -4,13 +4,14 @@ import { parseFleet } from '../../functions/lib/fleet.ts'
 import { eksClusters } from '../../functions/lib/kubernetes/eks.ts'
 import { silentLog } from '../../functions/lib/log.ts'
 import { localCredentials } from '../../infra/local/dynamodb.ts'
-import { type Host, startHost } from '../../infra/local/host.ts'
+import { type Host, startHost, startSweep } from '../../infra/local/host.ts'
 import { type HttpServer, startHttpServer } from '../../infra/local/http-server.ts'
 import { type LocalStates, startLocalStates } from '../../infra/local/local-states.ts'
 import { type DeliveryAnswer, deliverPush } from '../../infra/local/push-file.ts'
 import { loadTree, type SimulatedFleet, startSimulatedFleet } from '../../infra/local/simulated-fleet.ts'
 import { withSimulatedPushes } from '../../infra/local/simulated-pushes.ts'
 import { readManifestTree } from '../../infra/local/simulation/manifest-tree.ts'
+import { FindingViews } from '../../infra/local/views/finding-view.ts'
 import { LiveRollouts } from '../../infra/local/views/live-rollouts.ts'
 import { type LockLine, LockViews } from '../../infra/local/views/lock-view.ts'
 import type { RolloutStatus, RolloutView } from '../../infra/local/views/rollout-view.ts'
@@ -29,9 +30,10 @@ export class ServedHost {
   readonly states: LocalStates
   readonly locks: LockViews
   readonly unlocks: UnlockViews
+  readonly findings: FindingViews
 
   private constructor(
-    parts: Pick<ServedHost, 'host' | 'live' | 'server' | 'simulated' | 'states' | 'locks' | 'unlocks'>,
+    parts: Pick<ServedHost, 'host' | 'live' | 'server' | 'simulated' | 'states' | 'locks' | 'unlocks' | 'findings'>,
   ) {
     this.host = parts.host
     this.live = parts.live
@@ -40,6 +42,7 @@ export class ServedHost {
     this.states = parts.states
     this.locks = parts.locks
     this.unlocks = parts.unlocks
+    this.findings = parts.findings
   }
 
   static async start(): Promise<ServedHost> {
@@ -74,12 +77,14 @@ export class ServedHost {
     const webhook = withSimulatedPushes(host.webhook, { git: simulated.git, fleet, secret })
     const locks = new LockViews({ ledger, fleet, clock })
     const unlocks = new UnlockViews({ ledger, fleet, clusters })
+    const sweep = (cluster: string) => startSweep(interpreter, cluster)
+    const findings = new FindingViews({ ledger, fleet, sweep })
     const server = await startHttpServer({
-      ...{ locks, unlocks },
+      ...{ locks, unlocks, findings },
       ...{ webhook, live, interpreter, ledger, clock, speed, person: 'ana', port: 0 },
       ...host.unlockRoutes,
     })
-    return new ServedHost({ host, live, server, locks, unlocks, simulated, states })
+    return new ServedHost({ host, live, server, locks, unlocks, findings, simulated, states })
   }
 
   get faults() {

@@ -2,6 +2,7 @@ import { parseFleet } from '../../functions/lib/fleet.ts'
 import { silentLog } from '../../functions/lib/log.ts'
 import { type Host, startHost } from '../../infra/local/host.ts'
 import { type HttpServer, startHttpServer } from '../../infra/local/http-server.ts'
+import { FindingViews } from '../../infra/local/views/finding-view.ts'
 import { LiveRollouts } from '../../infra/local/views/live-rollouts.ts'
 import { LockViews } from '../../infra/local/views/lock-view.ts'
 import { UnlockViews } from '../../infra/local/views/unlock-view.ts'
@@ -43,6 +44,7 @@ export class WaitingHost {
       ...{ webhook, live, interpreter, ledger, ...unlockRoutes, clock, speed: 1, person: 'ana', port: 0 },
       locks: new LockViews({ ledger, fleet, clock }),
       unlocks: new UnlockViews({ ledger, fleet, clusters }),
+      findings: new FindingViews({ ledger, fleet, sweep: () => '' }),
     })
     return new WaitingHost(host, server, live)
   }

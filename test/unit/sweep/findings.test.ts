@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { parseFleet } from '../../../functions/lib/fleet.ts'
 import { parseWorkload, type WorkloadKind } from '../../../functions/lib/flux/workload.ts'
 import type { Observation } from '../../../functions/lib/locks/scan/observation.ts'
+import type { ScanReport } from '../../../functions/lib/locks/scan/scan-report.ts'
 import { setByHand } from '../../../functions/lib/sweep/by-hand.ts'
 import { driftOf } from '../../../functions/lib/sweep/drift.ts'
 import { gatesLeft } from '../../../functions/lib/sweep/gates-left.ts'
@@ -169,18 +170,27 @@ describe('changes by hand', () => {
 })
 
 describe('objects that are stuck', () => {
+  const locks = { observations: [], report: undefined }
   const fleet = parseFleet({
     ...{ repositories: [{ name: 'a/b', branches: ['main'] }], layers: ['network', 'apps'] },
     clusters: [{ name: 'staging', eks: 'a', region: 'eu-west-1', environment: 'test' }],
     deadlines: { layer: '60m', layers: { network: '2h' } },
   })
-  const look = (raw: { kind: string }[], options: { unready?: Unready; locks?: Observation[]; at?: number } = {}) =>
+  const look = (
+    raw: { kind: string }[],
+    options: { unready?: Unready; locks?: Observation[]; report?: ScanReport; at?: number } = {},
+  ) =>
     stuckObjects(
       {
         ...{ sources: new Map(), unreadable: [] },
         workloads: new Map(raw.map((each, index) => [`${index}`, swept(each)])),
       },
-      { fleet, now: options.at ?? now, unready: options.unready ?? {}, locks: options.locks ?? [] },
+      {
+        fleet,
+        now: options.at ?? now,
+        unready: options.unready ?? {},
+        locks: { observations: options.locks ?? [], report: options.report },
+      },
     )
   const working = (since: number, message = 'Applying') => ({
     conditions: [condition('Ready', 'Unknown', 'Progressing', message, since)],
@@ -248,6 +258,11 @@ describe('objects that are stuck', () => {
       }
     }
 
+    const scan = (overrides: Partial<ScanReport> = {}): ScanReport => ({
+      ...{ cluster: 'staging', execution: 'e', startedAt: now - minute, endedAt: now, findings: [], found: 0 },
+      ...overrides,
+    })
+
     test.each([
       ['a live holder', [lock('live')], 'the holder lives', 'locks -- explain Terraform/flux-system/vpc'],
       ['a dead one', [lock('stale')], 'its state is locked (stale)', 'locks -- explain'],
@@ -258,10 +273,22 @@ describe('objects that are stuck', () => {
         'restart tofu-controller',
       ],
       ['the same where no scan has ever seen a lock', [], 'its run is most likely dead', 'restart tofu-controller'],
-    ])('%s', (_, locks, why, next) => {
-      const [found] = look([hung], { locks }).found
+    ])('%s', (_, observed, why, next) => {
+      const [found] = look([hung], { locks: observed, report: scan() }).found
       expect(found?.text).toContain(why)
       expect(found?.next).toContain(next)
+    })
+
+    const of = (kind: 'store' | 'unreadable' | 'shared', subject: string) => ({ kind, subject, why: 'x' })
+    test.each([
+      ['there was no scan yet', undefined],
+      ['the last one was before', scan({ startedAt: now - 3 * 60 * minute })],
+      ['a store could not be asked', scan({ findings: [of('store', 'S3 bucket states')], found: 1 })],
+      ['its lock is where nobody looks', scan({ findings: [of('unreadable', 'Terraform/flux-system/vpc')], found: 1 })],
+      ['not all of its findings are known', scan({ found: 201 })],
+    ])('no lock that is known is no proof that there is none: %s', (_, report) => {
+      const [found] = look([hung], report ? { report } : {}).found
+      expect(found?.text).toMatch(/may take \(1h\)\.$/)
     })
 
     test('a run that fails again and again is not taken for dead', () => {
@@ -292,7 +319,7 @@ describe('objects that are stuck', () => {
           }),
         ]).found[0]
       expect(saying('a')?.text).toBe(saying('b')?.text)
-      expect(saying('a')?.next).toContain('BuildFailed: a')
+      expect(saying('a')?.next).toContain('BuildFailed: a. ')
     })
   })
 
@@ -301,11 +328,11 @@ describe('objects that are stuck', () => {
       status: { conditions: [condition('Ready', 'False', 'GitOperationFailed', 'no access', 90 * minute)] },
     })
     const seen = await sweepObjects(new MemoryCluster('staging', failing))
-    const { found } = stuckObjects(seen, { fleet, now, unready: {}, locks: [] })
+    const { found } = stuckObjects(seen, { fleet, now, unready: {}, locks })
     expect(found).toMatchObject([{ object: 'GitRepository/flux-system/fleet-infra' }])
     const fine = gitRepository('fleet-infra', { status: { conditions: [condition('Ready', 'True')] } })
     const ready = await sweepObjects(new MemoryCluster('staging', fine))
-    expect(stuckObjects(ready, { fleet, now, unready: {}, locks: [] }).found).toEqual([])
+    expect(stuckObjects(ready, { fleet, now, unready: {}, locks }).found).toEqual([])
   })
 })
 
