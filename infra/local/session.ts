@@ -41,7 +41,8 @@ import { LiveRollouts } from './views/live-rollouts.ts'
 import { lockNews } from './views/lock-news.ts'
 import { LockViews } from './views/lock-view.ts'
 import { PushTracker } from './views/push-tracker.ts'
-import type { Display, PushView } from './views/push-view.ts'
+import { type Display, hasSucceeded, type PushView } from './views/push-view.ts'
+import { PushWaves } from './views/push-waves.ts'
 import { UnlockNewsFeed } from './views/unlock-news.ts'
 import { UnlockViews } from './views/unlock-view.ts'
 import { noActivity, scaledClock } from './virtual-clock.ts'
@@ -115,10 +116,12 @@ export async function runSession(session: SessionOptions): Promise<number> {
     const live = new LiveRollouts({ interpreter, ledger, clock, clusters: world.clusters })
     closing.push(() => live.close())
     const webhook = world.git ? withSimulatedPushes(host.webhook, { git: world.git, fleet, secret }) : host.webhook
+    const waves = new PushWaves({ interpreter, fleet })
     const server = await listen(options, display, {
       ...{
         webhook,
         live,
+        waves,
         interpreter,
         ledger,
         locks,
@@ -140,7 +143,7 @@ export async function runSession(session: SessionOptions): Promise<number> {
     })
 
     const concluded = conclusions(display)
-    const tracker = new PushTracker({ interpreter, live, fleet, display: concluded.display })
+    const tracker = new PushTracker({ interpreter, live, waves, display: concluded.display })
     closing.push(() => tracker.close())
     display.ready({
       url: server.url,
@@ -371,10 +374,6 @@ function conclusions(display: Display): { display: Display; of(delivery: string)
         else waiting.set(delivery, done)
       }),
   }
-}
-
-function hasSucceeded({ status, clusters }: PushView): boolean {
-  return status === 'SUCCEEDED' && clusters.every(({ rollout }) => rollout?.status === 'succeeded')
 }
 
 /** How long a failed object may take to recover when nobody is there to decide. */

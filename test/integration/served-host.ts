@@ -14,6 +14,7 @@ import { readManifestTree } from '../../infra/local/simulation/manifest-tree.ts'
 import { FindingViews } from '../../infra/local/views/finding-view.ts'
 import { LiveRollouts } from '../../infra/local/views/live-rollouts.ts'
 import { type LockLine, LockViews } from '../../infra/local/views/lock-view.ts'
+import { PushWaves } from '../../infra/local/views/push-waves.ts'
 import type { RolloutStatus, RolloutView } from '../../infra/local/views/rollout-view.ts'
 import { UnlockViews } from '../../infra/local/views/unlock-view.ts'
 import { noActivity, scaledClock } from '../../infra/local/virtual-clock.ts'
@@ -31,9 +32,13 @@ export class ServedHost {
   readonly locks: LockViews
   readonly unlocks: UnlockViews
   readonly findings: FindingViews
+  readonly waves: PushWaves
 
   private constructor(
-    parts: Pick<ServedHost, 'host' | 'live' | 'server' | 'simulated' | 'states' | 'locks' | 'unlocks' | 'findings'>,
+    parts: Pick<
+      ServedHost,
+      'host' | 'live' | 'server' | 'simulated' | 'states' | 'locks' | 'unlocks' | 'findings' | 'waves'
+    >,
   ) {
     this.host = parts.host
     this.live = parts.live
@@ -43,6 +48,7 @@ export class ServedHost {
     this.locks = parts.locks
     this.unlocks = parts.unlocks
     this.findings = parts.findings
+    this.waves = parts.waves
   }
 
   static async start(): Promise<ServedHost> {
@@ -79,12 +85,13 @@ export class ServedHost {
     const unlocks = new UnlockViews({ ledger, fleet, clusters })
     const sweep = (cluster: string) => startSweep(interpreter, cluster)
     const findings = new FindingViews({ ledger, fleet, sweep })
+    const waves = new PushWaves({ interpreter, fleet })
     const server = await startHttpServer({
-      ...{ locks, unlocks, findings },
+      ...{ locks, unlocks, findings, waves },
       ...{ webhook, live, interpreter, ledger, clock, speed, person: 'ana', port: 0 },
       ...host.unlockRoutes,
     })
-    return new ServedHost({ host, live, server, locks, unlocks, findings, simulated, states })
+    return new ServedHost({ host, live, server, locks, unlocks, findings, waves, simulated, states })
   }
 
   get faults() {

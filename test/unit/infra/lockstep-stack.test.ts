@@ -42,6 +42,8 @@ function rightsOf(prefix: string): string[] {
 
 describe('permissions', () => {
   const ledger = ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:Query']
+  /** They write down what happens as well, into a table of its own. */
+  const unlocks = [...ledger, 'dynamodb:PartiQLInsert', 'dynamodb:Query']
   const clusters = ['sts:AssumeRole']
   const tables = ['dynamodb:BatchGetItem', 'dynamodb:DescribeTable', 'dynamodb:GetItem', 'dynamodb:Scan']
   const buckets = ['s3:GetObject', 's3:ListBucket']
@@ -53,7 +55,8 @@ describe('permissions', () => {
   const lost = ['sqs:GetQueueAttributes', 'sqs:GetQueueUrl', 'sqs:SendMessage']
 
   it.each([
-    ['StepsWaves', []],
+    ['StepsWaves', ['s3:GetObject', 's3:ListBucket', 's3:PutObject', 's3:PutObject']],
+    ['StepsWaveConclude', ['s3:GetObject', 's3:ListBucket']],
     ['StepsClaim', [...ledger, ...events]],
     ['StepsPlan', [...ledger, ...clusters, ...events]],
     ['StepsGate', [...ledger, ...clusters, ...events]],
@@ -67,21 +70,21 @@ describe('permissions', () => {
     ['StepsJudge', [...ledger, ...tables, ...clusters, ...events, ...buckets].sort()],
     ['StepsJudgeOthers', [...ledger, ...tables, ...events, ...buckets].sort()],
     ['StepsSweepCluster', [...ledger, ...clusters, ...events, ...buckets]],
-    ['StepsUnlockAct', [...ledger, ...answers, 'states:SendTaskHeartbeat'].sort()],
-    ['StepsUnlockAssess', [...ledger, ...tables, ...clusters, ...events, ...buckets].sort()],
-    ['StepsUnlockAsk', [...ledger, ...clusters, ...answers, ...secret, 'sns:Publish'].sort()],
-    ['StepsUnlockBegin', [...ledger, ...tables, ...clusters, ...events, ...buckets].sort()],
-    ['StepsUnlockFence', [...ledger, ...tables, ...clusters, ...events, ...buckets].sort()],
-    ['StepsUnlockBackUp', [...ledger, ...clusters, ...versions, 's3:PutObject']],
+    ['StepsUnlockAct', [...unlocks, ...answers, 'states:SendTaskHeartbeat'].sort()],
+    ['StepsUnlockAssess', [...unlocks, ...tables, ...clusters, ...events, ...buckets].sort()],
+    ['StepsUnlockAsk', [...unlocks, ...clusters, ...answers, ...secret, 'sns:Publish'].sort()],
+    ['StepsUnlockBegin', [...unlocks, ...tables, ...clusters, ...events, ...buckets].sort()],
+    ['StepsUnlockFence', [...unlocks, ...tables, ...clusters, ...events, ...buckets].sort()],
+    ['StepsUnlockBackUp', [...unlocks, ...clusters, ...versions, 's3:PutObject']],
     [
       'StepsUnlockDelete',
-      [...ledger, 'dynamodb:DeleteItem', 'dynamodb:GetItem', ...clusters, ...buckets, 's3:DeleteObject'].sort(),
+      [...unlocks, 'dynamodb:DeleteItem', 'dynamodb:GetItem', ...clusters, ...buckets, 's3:DeleteObject'].sort(),
     ],
-    ['StepsUnlockPutBack', [...ledger, ...clusters, ...buckets]],
-    ['StepsUnlockVerify', [...ledger, ...clusters, ...versions]],
-    ['StepsUnlockConclude', [...ledger, ...clusters, ...events]],
-    ['StepsUnlockWatch', [...ledger, ...clusters, ...events, ...lost]],
-    ['ApprovalsPage', [...ledger, ...secret, ...answers]],
+    ['StepsUnlockPutBack', [...unlocks, ...clusters, ...buckets]],
+    ['StepsUnlockVerify', [...unlocks, ...clusters, ...versions]],
+    ['StepsUnlockConclude', [...unlocks, ...clusters, ...events]],
+    ['StepsUnlockWatch', [...unlocks, ...clusters, ...events, ...lost]],
+    ['ApprovalsPage', [...unlocks, ...secret, ...answers]],
     ['WebhookHandler', ['secretsmanager:GetSecretValue', 'states:StartExecution']],
     ['Workflowrollout', ['lambda:InvokeFunction']],
     ['Workflowlockscan', ['lambda:InvokeFunction', 'states:StartExecution']],
@@ -94,9 +97,8 @@ describe('permissions', () => {
         'events:PutRule',
         'events:PutTargets',
         'lambda:InvokeFunction',
-        'states:DescribeExecution',
-        'states:StartExecution',
-        'states:StopExecution',
+        ...['s3:AbortMultipartUpload', 's3:GetObject', 's3:GetObject', 's3:ListMultipartUploadParts', 's3:PutObject'],
+        ...['states:DescribeExecution', 'states:StartExecution', 'states:StopExecution'],
       ],
     ],
   ])('%s has exactly its own', (construct, expected) => {
@@ -106,12 +108,17 @@ describe('permissions', () => {
   it('on the ledger are the calls that its code makes', () => {
     const source = readFileSync('functions/lib/ledger/dynamodb-ledger.ts', 'utf8')
     const calls = new Set([...source.matchAll(/new (\w+)Command\(/g)].map(([, call]) => call))
-    const actions: Record<string, string> = { Get: 'GetItem', Put: 'PutItem', Update: 'UpdateItem', Query: 'Query' }
-    expect([...calls].map((call) => `dynamodb:${actions[call ?? ''] ?? call}`).sort()).toEqual(ledger)
+    const actions: Record<string, string> = {
+      ...{ Get: 'GetItem', Put: 'PutItem', Update: 'UpdateItem', Query: 'Query', ExecuteStatement: 'PartiQLInsert' },
+    }
+    const needed = [...calls].map((call) => `dynamodb:${actions[call ?? ''] ?? call}`)
+    expect(needed.sort()).toEqual([...new Set(unlocks)].sort())
+    // Nothing but inserts is asked of PartiQL.
+    expect(source.match(/Statement: .*/g)).toEqual([expect.stringMatching(/^Statement: `INSERT INTO /)])
   })
 
   it('are one policy for each role, and no managed ones', () => {
-    expect(policies).toHaveLength(34)
+    expect(policies).toHaveLength(35)
     for (const role of Object.values(template.findResources('AWS::IAM::Role')))
       expect(role.Properties).not.toHaveProperty('ManagedPolicyArns')
   })
@@ -137,7 +144,9 @@ describe('permissions', () => {
         if (resource === '*') expect([...asList(Action)].filter((action) => !withoutResource.has(action))).toEqual([])
         // The executions of one state machine, and the fleet's states, have names that are not known before.
         else if (JSON.stringify(resource).includes('*'))
-          expect(JSON.stringify(resource)).toMatch(/:execution:Lockstep-rollout:\*|:s3:::my-tfstate-bucket\/\*/)
+          expect(JSON.stringify(resource)).toMatch(
+            /:execution:Lockstep-(rollout|fleet):\*|:s3:::my-tfstate-bucket\/\*|WaveFiles.*\/\*\/(waves\.json|clusters\.json|results\/\*)"/,
+          )
       }
     }
   })
@@ -249,7 +258,7 @@ describe('functions', () => {
   const functions = Object.values(template.findResources('AWS::Lambda::Function')).map(({ Properties }) => Properties)
 
   it('are all built alike, traced, and log to a group that forgets', () => {
-    expect(functions).toHaveLength(27)
+    expect(functions).toHaveLength(28)
     for (const each of functions)
       expect(each).toMatchObject({
         Runtime: 'nodejs24.x',
@@ -350,6 +359,44 @@ describe('the state machines', () => {
   })
 })
 
+describe('the files of waves', () => {
+  it('are encrypted, not public, reached over TLS only, and gone after a year', () => {
+    template.hasResourceProperties('AWS::S3::Bucket', {
+      BucketEncryption: Match.anyValue(),
+      PublicAccessBlockConfiguration: {
+        ...{ BlockPublicAcls: true, BlockPublicPolicy: true, IgnorePublicAcls: true, RestrictPublicBuckets: true },
+      },
+      LifecycleConfiguration: { Rules: [Match.objectLike({ ExpirationInDays: 366, Status: 'Enabled' })] },
+    })
+    template.hasResourceProperties('AWS::S3::BucketPolicy', {
+      PolicyDocument: {
+        Statement: Match.arrayWith([
+          Match.objectLike({ Effect: 'Deny', Condition: { Bool: { 'aws:SecureTransport': 'false' } } }),
+        ]),
+      },
+    })
+  })
+
+  it.each([
+    ['StepsWaves', 's3:PutObject', ['/*/waves.json', '/*/clusters.json']],
+    ['StepsWaves', 's3:GetObject', ['/*/waves.json']],
+    ['StepsWaveConclude', 's3:GetObject', ['/*/waves.json', '/*/results/*']],
+    ['Workflowfleet', 's3:GetObject', ['/*/clusters.json', '/*/results/*']],
+    ['Workflowfleet', 's3:PutObject', ['/*/results/*']],
+  ])('%s may %s on its own keys only', (construct, action, endings) => {
+    const statements = policies.find(({ id }) => id.startsWith(`${construct}Role`))?.statements ?? []
+    const resources = statements
+      .filter(({ Action }) => asList(Action).includes(action))
+      .flatMap(({ Resource }) => asList(Resource))
+    const expected = endings.map((ending) => ({ 'Fn::Join': ['', [bucketArn, ending]] }))
+    expect(resources).toHaveLength(expected.length)
+    expect(resources).toEqual(expect.arrayContaining(expected))
+  })
+
+  const [bucket = ''] = Object.keys(template.findResources('AWS::S3::Bucket'))
+  const bucketArn = { 'Fn::GetAtt': [bucket, 'Arn'] }
+})
+
 it('keeps the ledger, whatever happens to the stack', () => {
   template.hasResource('AWS::DynamoDB::Table', {
     DeletionPolicy: 'Retain',
@@ -364,6 +411,48 @@ it('keeps the ledger, whatever happens to the stack', () => {
       PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
       TimeToLiveSpecification: { AttributeName: 'expiresAt', Enabled: true },
     },
+  })
+})
+
+describe('the audit', () => {
+  const [audit, ...others] = Object.values(template.findResources('AWS::DynamoDB::Table')).filter(
+    ({ Properties }) => Properties.ResourcePolicy,
+  )
+
+  it('is kept for good, and nobody at all may do anything to a record that is there', () => {
+    expect(others).toEqual([])
+    expect(audit).toMatchObject({ DeletionPolicy: 'Retain', UpdateReplacePolicy: 'Retain' })
+    expect(audit?.Properties).toMatchObject({
+      DeletionProtectionEnabled: true,
+      PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
+    })
+    expect(audit?.Properties).not.toHaveProperty('TimeToLiveSpecification')
+    const { Statement } = audit?.Properties.ResourcePolicy.PolicyDocument ?? {}
+    expect(Statement).toEqual([
+      {
+        ...{ Sid: 'NothingButInsert', Effect: 'Deny', Principal: { AWS: '*' }, Resource: '*' },
+        Action: [
+          ...['BatchWriteItem', 'DeleteItem', 'DeleteTable', 'PartiQLDelete', 'PartiQLUpdate', 'PutItem'],
+          ...['UpdateItem', 'UpdateTimeToLive'],
+        ].map((action) => `dynamodb:${action}`),
+      },
+    ])
+  })
+
+  it('is inserted into by the functions of unlocks alone', () => {
+    const inserts = policies.filter(({ statements }) =>
+      statements.some(({ Action }) => asList(Action).includes('dynamodb:PartiQLInsert')),
+    )
+    expect(inserts.map(({ id }) => id.replace(/Role.*/, ''))).toEqual([
+      ...['Act', 'Assess', 'Ask', 'Begin', 'Fence', 'BackUp', 'Delete', 'PutBack', 'Verify', 'Conclude', 'Watch'].map(
+        (step) => `StepsUnlock${step}`,
+      ),
+      'ApprovalsPage',
+    ])
+    for (const { statements } of inserts)
+      for (const { Action, Resource } of statements)
+        if (asList(Action).includes('dynamodb:PartiQLInsert'))
+          expect(Resource).toEqual({ 'Fn::GetAtt': [expect.stringMatching(/^LedgerAudit/), 'Arn'] })
   })
 })
 
@@ -434,7 +523,8 @@ describe('unlocks', () => {
   })
 
   it('write copies of states beside them, and no state', () => {
-    const puts = statementsOf('s3:PutObject')
+    const isOfWaves = (resource: unknown) => JSON.stringify(resource).includes('WaveFiles')
+    const puts = statementsOf('s3:PutObject').filter(({ Resource }) => !isOfWaves(Resource))
     expect(puts.map(({ id }) => id)).toEqual(['StepsUnlockBackUp'])
     expect(JSON.stringify(puts[0]?.Resource)).toMatch(/:s3:::my-tfstate-bucket\/\*\.lockstep-backup-\*"/)
   })
@@ -535,7 +625,7 @@ describe('the scan for locks', () => {
     const template = of({ ...Object(written), locks: { s3 } })
     for (const prefix of ['team-a/', 'env:/']) expect(template).toContain(`:s3:::states/${prefix}*.tflock`)
     expect(template).not.toContain(':s3:::states/*')
-    expect(of(Object(written))).not.toContain('s3:GetObject')
+    expect(of(Object(written))).not.toContain(':s3:::')
   })
 
   it('may tell of itself in its own name only', () => {
