@@ -31,8 +31,8 @@ test.each([[[]], [[push()]]])('ends well, whatever there is to roll out', async 
   expect((await sweep(async () => ({ ...counts, pushes }))).value).toMatchObject({ rollouts: pushes.length })
 })
 
-test('finds the same push twice: the second one starts nothing', async () => {
-  const found = { ...counts, pushes: [push(), push()] }
+test('finds what was found before, and knows it better by now: the second one starts nothing', async () => {
+  const found = { ...counts, pushes: [push(), push({ pushedAt: 1_767_600_001_000 })] }
   const run = await sweep(async () => found)
   expect(run.value).toMatchObject({ rollouts: 2 })
   expect(run.interpreter.list({ machine: 'fleet' })).toHaveLength(1)
