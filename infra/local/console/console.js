@@ -1065,7 +1065,7 @@ setInterval(() => {
 }, 500)
 
 function isMoving() {
-  if (page.name === 'locks' || page.name === 'lock') return true
+  if (['locks', 'lock', 'findings'].includes(page.name)) return true
   const live = ({ status }) => status === 'running' || status === 'held' || status === 'RUNNING'
   const shown = data.rollouts ?? data.executions ?? [data.rollout ?? data.execution]
   return shown.some(live)
