@@ -1,4 +1,4 @@
-import { RemovalPolicy } from 'aws-cdk-lib'
+import { RemovalPolicy, Validations } from 'aws-cdk-lib'
 import { AttributeType, BillingMode, Table } from 'aws-cdk-lib/aws-dynamodb'
 import { AnyPrincipal, Effect, PolicyDocument, PolicyStatement } from 'aws-cdk-lib/aws-iam'
 import { Construct } from 'constructs'
@@ -24,6 +24,11 @@ export class Ledger extends Construct {
     }
     this.table = new Table(this, 'Table', { ...lasting, timeToLiveAttribute: 'expiresAt' })
     this.audit = new Table(this, 'Audit', { ...lasting, resourcePolicy: nothingButInsert })
+    Validations.of(this).acknowledge({
+      id: 'NIST.800.53.R5-DynamoDBInBackupPlan',
+      reason:
+        'Both have point-in-time recovery, of 35 days. Which plan covers an account is for the account to say, by its tags.',
+    })
   }
 
   /** What a function has to know of it. */

@@ -1,13 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { Validations } from 'aws-cdk-lib'
 import { Match, Template } from 'aws-cdk-lib/assertions'
-import { AwsSolutionsChecks } from 'cdk-nag'
 import { describe, expect, it } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
 import { parseFleet } from '../../../functions/lib/fleet.ts'
 import { clusterGroup, locksGroup, unlockGroup } from '../../../infra/aws/cluster-work.ts'
 import { LockstepStack } from '../../../infra/aws/lockstep-stack.ts'
+import { addRulePacks } from '../../../infra/aws/rule-packs.ts'
 import { type FleetFile, readFleet } from '../../../infra/fleet.ts'
 import { newApp } from '../../fixtures/synthesized.ts'
 
@@ -17,7 +16,7 @@ function stackOf(fleet: FleetFile, app = newApp()): LockstepStack {
 
 // Fails to synthesize where cdk-nag or the rules of CloudFormation find something that is not acknowledged.
 const app = newApp()
-Validations.of(app).addPlugins(new AwsSolutionsChecks(app))
+addRulePacks(app)
 const template = Template.fromStack(stackOf(readFleet(), app))
 
 interface Statement {
@@ -57,6 +56,9 @@ describe('permissions', () => {
   it.each([
     ['StepsWaves', ['s3:GetObject', 's3:ListBucket', 's3:PutObject', 's3:PutObject']],
     ['StepsWaveConclude', ['s3:GetObject', 's3:ListBucket']],
+    ['StepsWaveAsk', [...ledger, ...answers, ...secret, 'sns:Publish'].sort()],
+    ['StepsPlanAsk', [...ledger, ...clusters, ...events, ...secret, 'states:SendTaskSuccess', 'sns:Publish'].sort()],
+    ['StepsPlanApprove', [...ledger, ...clusters, ...events]],
     ['StepsClaim', [...ledger, ...events]],
     ['StepsPlan', [...ledger, ...clusters, ...events]],
     ['StepsGate', [...ledger, ...clusters, ...events]],
@@ -118,7 +120,7 @@ describe('permissions', () => {
   })
 
   it('are one policy for each role, and no managed ones', () => {
-    expect(policies).toHaveLength(35)
+    expect(policies).toHaveLength(38)
     for (const role of Object.values(template.findResources('AWS::IAM::Role')))
       expect(role.Properties).not.toHaveProperty('ManagedPolicyArns')
   })
@@ -163,9 +165,9 @@ describe('permissions', () => {
 
   it('let a function take on one role, under its own name only', () => {
     const statements = policies.flatMap((policy) => policy.statements).filter(({ Action }) => Action === clusters[0])
-    expect(statements).toHaveLength(20)
+    expect(statements).toHaveLength(22)
     const names = statements.map(({ Condition }) => Condition)
-    expect(new Set(names.map((name) => JSON.stringify(name))).size).toBe(20)
+    expect(new Set(names.map((name) => JSON.stringify(name))).size).toBe(22)
     for (const { Resource } of statements)
       expect(Resource).toEqual({
         'Fn::GetAtt': [expect.stringMatching(/^ClusterAccessRoles(orders|judges|unlocks)/), 'Arn'],
@@ -186,7 +188,9 @@ describe('access to clusters', () => {
     expect(trusted('Lockstep-orders')).toEqual(
       ['Fetch', 'Gate', 'Hold', 'Open', 'Plan', 'Release', 'Restore', 'Wait'].sort(),
     )
-    expect(trusted('Lockstep-judges')).toEqual(['Judge', 'SweepCluster', 'UnlockAsk', 'UnlockAssess', 'UnlockVerify'])
+    expect(trusted('Lockstep-judges')).toEqual([
+      ...['Judge', 'PlanApprove', 'PlanAsk', 'SweepCluster', 'UnlockAsk', 'UnlockAssess', 'UnlockVerify'],
+    ])
     // Each of them changes something that only unlocks change.
     expect(trusted('Lockstep-unlocks')).toEqual([
       'UnlockBackUp',
@@ -258,7 +262,7 @@ describe('functions', () => {
   const functions = Object.values(template.findResources('AWS::Lambda::Function')).map(({ Properties }) => Properties)
 
   it('are all built alike, traced, and log to a group that forgets', () => {
-    expect(functions).toHaveLength(28)
+    expect(functions).toHaveLength(31)
     for (const each of functions)
       expect(each).toMatchObject({
         Runtime: 'nodejs24.x',
@@ -275,6 +279,7 @@ describe('functions', () => {
     expect(slow).toEqual([
       'Lockstep: has the source fetched',
       'Lockstep: waits for a layer',
+      'Lockstep: asks people to agree to plans',
       'Lockstep: keeps what a failure holds',
       'Lockstep: fences a locked state',
       'Lockstep: deletes a lock that is exactly what was judged',
@@ -532,7 +537,9 @@ describe('unlocks', () => {
   it('write their audit and their approvals alone, and nobody updates or deletes an item of the ledger', () => {
     const puts = statementsOf('dynamodb:PutItem')
     const free = puts.filter(({ Condition }) => Condition === undefined).map(({ id }) => id)
-    expect(free.sort()).toEqual(['ApprovalsPage', ...unlockSteps].sort())
+    expect(free.sort()).toEqual(
+      ['ApprovalsPage', 'StepsPlanApprove', 'StepsPlanAsk', 'StepsWaveAsk', ...unlockSteps].sort(),
+    )
     for (const { Condition } of puts.filter(({ id }) => !free.includes(id)))
       expect(Condition).toEqual({
         'ForAllValues:StringNotLike': { 'dynamodb:LeadingKeys': ['unlock#*', 'approvals'] },
@@ -558,9 +565,16 @@ describe('unlocks', () => {
   it('are started by scans, and answered for where people decide', () => {
     const starts = statementsOf('states:StartExecution').filter(({ id }) => id === 'Workflowlockscan')
     expect(starts.map(({ Resource }) => Resource)).toEqual([{ Ref: expect.stringMatching(/^Workflowguardedunlock/) }])
+    const machines: Readonly<Record<string, readonly string[]>> = {
+      StepsPlanAsk: ['rollout'],
+      StepsWaveAsk: ['fleet'],
+      ApprovalsPage: ['fleet', 'guarded-unlock', 'rollout'],
+    }
     for (const action of ['states:SendTaskSuccess', 'states:SendTaskHeartbeat'])
-      for (const { Resource } of statementsOf(action))
-        expect(JSON.stringify(Resource)).toContain(':stateMachine:Lockstep-guarded-unlock"')
+      for (const { id, Resource } of statementsOf(action)) {
+        const named = [...JSON.stringify(Resource).matchAll(/:stateMachine:Lockstep-([\w-]+)/g)].map(([, name]) => name)
+        expect(named.sort(), id).toEqual(machines[id] ?? ['guarded-unlock'])
+      }
   })
 })
 
@@ -569,7 +583,7 @@ describe('approvals', () => {
     template.resourceCountIs('AWS::ApiGatewayV2::Api', 1)
     template.hasResourceProperties('AWS::ApiGatewayV2::Route', { RouteKey: 'ANY /approve/{token}' })
     template.hasResourceProperties('AWS::Lambda::Function', {
-      Description: 'Lockstep: the page on which people approve an unlock',
+      Description: 'Lockstep: the page on which people approve unlocks, plans and waves',
       Environment: { Variables: { APPROVAL_SECRET_ARN: { Ref: Match.stringLikeRegexp('^ApprovalsSecret') } } },
     })
     template.hasResourceProperties('AWS::Lambda::Function', {
@@ -632,7 +646,7 @@ describe('the scan for locks', () => {
     const statements = policies
       .flatMap((policy) => policy.statements)
       .filter(({ Action }) => Action === 'events:PutEvents')
-    expect(statements).toHaveLength(18)
+    expect(statements).toHaveLength(20)
     for (const statement of statements)
       expect(statement).toMatchObject({ Condition: { StringEquals: { 'events:source': 'lockstep' } } })
   })

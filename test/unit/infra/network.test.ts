@@ -1,8 +1,7 @@
-import { Validations } from 'aws-cdk-lib'
 import { Template } from 'aws-cdk-lib/assertions'
-import { AwsSolutionsChecks } from 'cdk-nag'
 import { describe, expect, it } from 'vitest'
 import { LockstepStack } from '../../../infra/aws/lockstep-stack.ts'
+import { addRulePacks } from '../../../infra/aws/rule-packs.ts'
 import { fleetFile, newApp } from '../../fixtures/synthesized.ts'
 
 const subnets = ['subnet-0a1b2c3d', 'subnet-1a1b2c3d', 'subnet-2a1b2c3d']
@@ -18,7 +17,7 @@ const written = {
 }
 
 const app = newApp()
-Validations.of(app).addPlugins(new AwsSolutionsChecks(app))
+addRulePacks(app)
 const template = Template.fromStack(new LockstepStack(app, 'Lockstep', fleetFile({ ...written, network })))
 const all = (type: string) => Object.entries(template.findResources(type))
 const inside = all('AWS::Lambda::Function').filter(([, { Properties }]) => Properties.VpcConfig)

@@ -32,12 +32,14 @@ describe('parseFleet', () => {
       ],
       deadlines: { layer: 3_600_000, layers: {}, fetch: 300_000 },
       holdFor: 86_400_000,
-      sweep: { every: 15 * 60_000, largestState: 10 * 1024 * 1024 },
       locks: {
         ...{ dynamodb: [], s3: [], minimumAge: { plan: 900_000, apply: 3_600_000 } },
         ...{ quietWindow: 300_000, every: 120_000, policy: {} },
         ...{ approvers: [], approvalFor: 86_400_000 },
       },
+      plans: { policy: {}, approvers: [], approvalFor: 86_400_000 },
+      waves: { approvers: [], approvalFor: 86_400_000 },
+      sweep: { every: 900_000, largestState: 10 * 1024 * 1024 },
     })
   })
 
