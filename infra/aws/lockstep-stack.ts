@@ -11,6 +11,7 @@ import { NetworkEndpoints } from './network-endpoints.ts'
 import { Notifications } from './notifications.ts'
 import { RestoreRule } from './restore-rule.ts'
 import { Steps } from './steps.ts'
+import { SweepSchedule } from './sweep-schedule.ts'
 import { WaveFiles } from './wave-files.ts'
 import { Webhook } from './webhook.ts'
 import { Workflow } from './workflow.ts'
@@ -41,6 +42,7 @@ export class LockstepStack extends Stack {
     const { fleet: fleetMachine, guardedUnlock } = workflow
     new Notifications(this, 'Notifications', { fleet, written, ledger, fleetMachine, guardedUnlock })
     new LockSchedule(this, 'LockSchedule', fleet, workflow.lockScan)
+    new SweepSchedule(this, 'Sweep', fleet, workflow.sweep)
     const { restore, 'unlock-watch': watch } = steps.functions
     new RestoreRule(this, 'Restore', { of: 'a rollout', machine: workflow.rollout, restore })
     new RestoreRule(this, 'RestoreUnlock', { of: 'an unlock', machine: workflow.guardedUnlock, restore: watch })

@@ -38,6 +38,7 @@ import { step as planAsk } from '../../functions/plan-ask/handler.ts'
 import { step as release } from '../../functions/release/handler.ts'
 import { step as report } from '../../functions/report/handler.ts'
 import { step as restore } from '../../functions/restore/handler.ts'
+import { step as sweepCluster } from '../../functions/sweep-cluster/handler.ts'
 import { step as unlockAct } from '../../functions/unlock-act/handler.ts'
 import { step as unlockAsk } from '../../functions/unlock-ask/handler.ts'
 import { step as unlockAssess } from '../../functions/unlock-assess/handler.ts'
@@ -100,6 +101,8 @@ export interface HostOptions {
   readonly locks?: LockAccess
   /** Who is told what happens, beside whoever sits at this machine. */
   readonly outside?: Outside
+  /** Has each cluster swept as often as the fleet says. */
+  readonly sweeps?: boolean
 }
 
 /** Lockstep without an AWS account: its functions and state machines, with stand-ins around them. */
@@ -189,6 +192,10 @@ export async function startHost(options: HostOptions): Promise<Host> {
     ? startSchedule(clock, fleet.locks.every, () => startScan(interpreter, fleet))
     : () => {}
 
+  const endSweeps = options.sweeps
+    ? fleet.clusters.map(({ name }) => scheduleSweep(name, { clock, fleet, interpreter }))
+    : []
+
   const approvals = new ApprovalViews(ports)
   const unlockRuns = new UnlockRuns({ interpreter, ledger, approvals, clock })
   return {
@@ -203,6 +210,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
     }),
     close: async () => {
       endScans()
+      for (const end of endSweeps) end()
       closing.abort()
       await interpreter.close()
       states.destroy()
@@ -231,6 +239,15 @@ export const noLocks: LockAccess = {
 /** One that takes longer than the schedule's period meets the next one, which finds that it is at work. */
 function startScan(interpreter: Interpreter, fleet: Fleet): void {
   interpreter.start({ machine: 'lock-scan', input: { clusters: fleet.clusters.map(({ name }) => name) } })
+}
+
+function scheduleSweep(cluster: string, { clock, fleet, interpreter }: Omit<Abandoning, 'ledger'>): () => void {
+  return startSchedule(clock, fleet.sweep.every, () => startSweep(interpreter, cluster))
+}
+
+/** Of sweeps of one cluster that overlap one writes down what it has found. Answers the execution's ARN. */
+export function startSweep(interpreter: Interpreter, cluster: string): string {
+  return interpreter.start({ machine: 'sweep', input: { cluster } }).executionArn
 }
 
 /** Rollouts that hold a claim although their execution is over: the host died before it could restore them. */
@@ -306,6 +323,7 @@ const functionNames = [
   ...['plan-ask', 'plan-approve', 'wave-ask'],
   ...['judge', 'judge-others', 'unlock-assess', 'unlock-ask', 'unlock-begin', 'unlock-fence', 'unlock-back-up'],
   ...['unlock-delete', 'unlock-put-back', 'unlock-verify', 'unlock-conclude', 'unlock-watch', 'unlock-act'],
+  'sweep-cluster',
 ] as const
 
 /** `JudgeOthersFunction` for `judge-others`. */
@@ -319,6 +337,7 @@ export function readMachines(): Record<string, Definition> {
   const functions = functionNames.map((name) => [placeholder(name), name])
   const substitutions = {
     ...Object.fromEntries(functions),
+    FleetStateMachine: machineArn('fleet'),
     RolloutStateMachine: machineArn('rollout'),
     WavesBucket: wavesBucket,
     GuardedUnlockStateMachine: machineArn('guarded-unlock'),
@@ -329,6 +348,7 @@ export function readMachines(): Record<string, Definition> {
     fleet: load('fleet'),
     rollout: load('rollout'),
     'lock-scan': load('lock-scan'),
+    sweep: load('sweep'),
     'guarded-unlock': load('guarded-unlock'),
   }
 }
@@ -351,6 +371,7 @@ export function handlersOf(ports: LockPorts & ApprovalPorts & WavePorts): Record
     restore: bindStep(restore, bind),
     judge: bindStep(judge, bind),
     'judge-others': bindStep(judgeOthers, bind),
+    'sweep-cluster': bindStep(sweepCluster, bind),
     'plan-approve': bindStep(planApprove, bind),
     'plan-ask': bindStep(planAsk, bind),
     'wave-ask': bindStep(waveAsk, bind),

@@ -8,11 +8,13 @@ import type { Ledger } from '../../functions/lib/ledger/ledger.ts'
 import { requestRelease } from '../../functions/lib/rollout/request-release.ts'
 import type { WebhookRequest } from '../../functions/webhook/delivery.ts'
 import type { WebhookResponse } from '../../functions/webhook/webhook.ts'
+import { findingRoute } from './finding-routes.ts'
 import { type Answer, headersOf, isRead, json, Refused, readBody } from './http-answer.ts'
 import type { Interpreter } from './states/interpreter.ts'
 import { approvalRoute, approvePage, startUnlock, type UnlockRoutes, unlockRoute } from './unlock-routes.ts'
 import { approvalPath } from './views/approval-view.ts'
 import { executionLines, executionView, findExecution } from './views/execution-view.ts'
+import type { FindingViews } from './views/finding-view.ts'
 import type { LiveRollouts } from './views/live-rollouts.ts'
 import type { LockViews } from './views/lock-view.ts'
 import type { PushWaves } from './views/push-waves.ts'
@@ -27,6 +29,7 @@ export interface HttpServerOptions extends UnlockRoutes {
   readonly waves: PushWaves
   readonly locks: LockViews
   readonly unlocks: UnlockViews
+  readonly findings: FindingViews
   readonly clock: Clock
   /** How many times as fast as real time `clock` runs, for the page to show ages. */
   readonly speed: number
@@ -181,6 +184,7 @@ async function route(request: IncomingMessage, pathname: string, options: HttpSe
   if (root === 'api' && what === 'executions') return executionRoute(request, names, options)
   if (root === 'api' && what === 'locks') return lockRoute(request, names, options)
   const time = { now: options.clock.now(), speed: options.speed }
+  if (root === 'api' && what === 'findings') return findingRoute(request, names, options.findings, time)
   if (root === 'api' && what === 'approvals') return approvalRoute(request, names, options, time)
   if (root === 'api' && what === 'unlocks') return unlockRoute(request, names, options, time)
   throw new Refused(404, 'There is nothing here.')

@@ -18,7 +18,7 @@ import { NextPushes } from './demo/next-pushes.ts'
 import { playScenes } from './demo/scenes.ts'
 import { localCredentials } from './dynamodb.ts'
 import { type EarlierRun, readEarlierRun } from './earlier-run.ts'
-import { type Host, startHost } from './host.ts'
+import { type Host, startHost, startSweep } from './host.ts'
 import { type HttpServer, type HttpServerOptions, PortUnavailable, startHttpServer } from './http-server.ts'
 import { kubeconfigClusters } from './kubernetes/kubeconfig-clusters.ts'
 import { startLocalStates } from './local-states.ts'
@@ -36,6 +36,8 @@ import { commitPush, withSimulatedPushes } from './simulated-pushes.ts'
 import type { Tree } from './simulation/git-server.ts'
 import { readManifestTree } from './simulation/manifest-tree.ts'
 import { approvalNews } from './views/approval-news.ts'
+import { findingNews } from './views/finding-news.ts'
+import { FindingViews } from './views/finding-view.ts'
 import { LiveRollouts } from './views/live-rollouts.ts'
 import { lockNews } from './views/lock-news.ts'
 import { LockViews } from './views/lock-view.ts'
@@ -93,6 +95,7 @@ export async function runSession(session: SessionOptions): Promise<number> {
         webhookSecret: secret,
         clusters: world.clusters,
         locks: world.locks,
+        sweeps: true,
       },
       ...(options.data !== undefined && { directory: options.data }),
     })
@@ -112,6 +115,11 @@ export async function runSession(session: SessionOptions): Promise<number> {
       onNews: (news) => display.unlock(news),
     })
     closing.push(() => feed.close())
+    host.events.onEvent((event) => {
+      if (event.type === 'Finding Changed') display.say(findingNews(event))
+    })
+    const sweep = (cluster: string) => startSweep(interpreter, cluster)
+    const findings = new FindingViews({ ledger, fleet, sweep })
     const locks = new LockViews({ ledger: host.ledger, fleet, clock })
     const unlocks = new UnlockViews({ ledger, fleet, clusters: world.clusters })
     const live = new LiveRollouts({ interpreter, ledger, clock, clusters: world.clusters })
@@ -127,6 +135,7 @@ export async function runSession(session: SessionOptions): Promise<number> {
         ledger,
         locks,
         unlocks,
+        findings,
         clock,
         speed: options.speed,
         person: session.person,

@@ -47,6 +47,17 @@ describe.skipIf(whyNoBrowser !== undefined)(title, () => {
     expect(await apps.evaluate((element) => element === element.ownerDocument.activeElement)).toBe(true)
   })
 
+  it('shows what sweeps find, as soon as one has ended', async () => {
+    const rollout = page.url()
+    await page.getByRole('link', { name: 'Findings' }).click()
+    await page.getByText('staging was not swept yet').waitFor()
+    served.findings.sweep('staging')
+    await page.getByText(/staging was swept .* ago/).waitFor()
+    await page.getByRole('cell', { name: 'Terraform/billing/invoices staging' }).waitFor()
+    expect(await page.locator('[aria-current=page]').textContent()).toBe('Findings')
+    await page.goto(rollout)
+  })
+
   it('releases the gates', async () => {
     await page.getByRole('button', { name: 'Release the gates' }).click()
     await page.locator('main').getByRole('status').filter({ hasText: 'Released' }).waitFor()

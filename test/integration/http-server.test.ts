@@ -1,8 +1,10 @@
 import { spawn } from 'node:child_process'
 import { request } from 'node:http'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { systemClock } from '../../functions/lib/clock.ts'
 import { PortUnavailable, startHttpServer } from '../../infra/local/http-server.ts'
 import { LocksClient } from '../../infra/local/locks/locks-client.ts'
+import { FindingsClient } from '../../infra/local/sweep/findings-client.ts'
 import type { ExecutionLine, ExecutionView } from '../../infra/local/views/execution-view.ts'
 import type { LockLine, LockView } from '../../infra/local/views/lock-view.ts'
 import type { RolloutView } from '../../infra/local/views/rollout-view.ts'
@@ -98,6 +100,20 @@ describe('the page', () => {
   })
 })
 
+describe('findings', () => {
+  it('are those of the latest sweep, which a person may have begin now', async () => {
+    const never = await (await call('/api/findings')).json()
+    expect(never).toMatchObject({ findings: [], clusters: [{ cluster: 'staging', more: 0 }] })
+    expect((await call('/api/findings/staging')).status).toBe(405)
+    expect((await call('/api/findings/nowhere', { method: 'POST' })).status).toBe(404)
+    expect(await raw('/api/findings/staging', { origin: 'https://attacker.example' }, 'POST')).toBe(403)
+
+    const answer = await new FindingsClient(served.server.url, systemClock).sweep('staging')
+    expect(answer.clusters).toMatchObject([{ cluster: 'staging', sweptAt: expect.any(Number) }])
+    await expect(new FindingsClient(served.server.url, systemClock).list('nowhere')).rejects.toThrow('It has staging.')
+  })
+})
+
 describe('a rollout that is held', () => {
   it('is listed, shown with its objects, released by a person, and told as events', async () => {
     const events = (await call('/api/events')).body?.pipeThrough(new TextDecoderStream()).getReader()
@@ -135,7 +151,7 @@ describe('a rollout that is held', () => {
     expect(view.events[0]).toMatchObject({ id: 1, previousEventId: 0, type: 'ExecutionStarted' })
     expect((await read(`/api/executions/fleet/${fleet}`)).children).toMatchObject([{ machine: 'rollout', name: id }])
     const { executions } = await read('/api/executions')
-    expect(executions.filter(({ machine }) => machine !== 'lock-scan')).toHaveLength(2)
+    expect(executions.filter(({ machine }) => !['lock-scan', 'sweep'].includes(machine))).toHaveLength(2)
   })
 })
 
@@ -223,6 +239,7 @@ it('says that a port is taken', async () => {
     ledger,
     locks,
     unlocks,
+    findings: served.findings,
     waves,
     clock,
     speed: 1,

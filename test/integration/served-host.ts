@@ -4,13 +4,14 @@ import { parseFleet } from '../../functions/lib/fleet.ts'
 import { eksClusters } from '../../functions/lib/kubernetes/eks.ts'
 import { silentLog } from '../../functions/lib/log.ts'
 import { localCredentials } from '../../infra/local/dynamodb.ts'
-import { type Host, startHost } from '../../infra/local/host.ts'
+import { type Host, startHost, startSweep } from '../../infra/local/host.ts'
 import { type HttpServer, startHttpServer } from '../../infra/local/http-server.ts'
 import { type LocalStates, startLocalStates } from '../../infra/local/local-states.ts'
 import { type DeliveryAnswer, deliverPush } from '../../infra/local/push-file.ts'
 import { loadTree, type SimulatedFleet, startSimulatedFleet } from '../../infra/local/simulated-fleet.ts'
 import { withSimulatedPushes } from '../../infra/local/simulated-pushes.ts'
 import { readManifestTree } from '../../infra/local/simulation/manifest-tree.ts'
+import { FindingViews } from '../../infra/local/views/finding-view.ts'
 import { LiveRollouts } from '../../infra/local/views/live-rollouts.ts'
 import { type LockLine, LockViews } from '../../infra/local/views/lock-view.ts'
 import { PushWaves } from '../../infra/local/views/push-waves.ts'
@@ -30,10 +31,14 @@ export class ServedHost {
   readonly states: LocalStates
   readonly locks: LockViews
   readonly unlocks: UnlockViews
+  readonly findings: FindingViews
   readonly waves: PushWaves
 
   private constructor(
-    parts: Pick<ServedHost, 'host' | 'live' | 'server' | 'simulated' | 'states' | 'locks' | 'unlocks' | 'waves'>,
+    parts: Pick<
+      ServedHost,
+      'host' | 'live' | 'server' | 'simulated' | 'states' | 'locks' | 'unlocks' | 'findings' | 'waves'
+    >,
   ) {
     this.host = parts.host
     this.live = parts.live
@@ -42,6 +47,7 @@ export class ServedHost {
     this.states = parts.states
     this.locks = parts.locks
     this.unlocks = parts.unlocks
+    this.findings = parts.findings
     this.waves = parts.waves
   }
 
@@ -77,13 +83,15 @@ export class ServedHost {
     const webhook = withSimulatedPushes(host.webhook, { git: simulated.git, fleet, secret })
     const locks = new LockViews({ ledger, fleet, clock })
     const unlocks = new UnlockViews({ ledger, fleet, clusters })
+    const sweep = (cluster: string) => startSweep(interpreter, cluster)
+    const findings = new FindingViews({ ledger, fleet, sweep })
     const waves = new PushWaves({ interpreter, fleet })
     const server = await startHttpServer({
-      ...{ locks, unlocks, waves },
+      ...{ locks, unlocks, findings, waves },
       ...{ webhook, live, interpreter, ledger, clock, speed, person: 'ana', port: 0 },
       ...host.unlockRoutes,
     })
-    return new ServedHost({ host, live, server, locks, unlocks, waves, simulated, states })
+    return new ServedHost({ host, live, server, locks, unlocks, findings, waves, simulated, states })
   }
 
   get faults() {

@@ -2,6 +2,7 @@ import { parseFleet } from '../../functions/lib/fleet.ts'
 import { silentLog } from '../../functions/lib/log.ts'
 import { type Host, startHost } from '../../infra/local/host.ts'
 import { type HttpServer, startHttpServer } from '../../infra/local/http-server.ts'
+import { FindingViews } from '../../infra/local/views/finding-view.ts'
 import { LiveRollouts } from '../../infra/local/views/live-rollouts.ts'
 import { LockViews } from '../../infra/local/views/lock-view.ts'
 import { PushWaves } from '../../infra/local/views/push-waves.ts'
@@ -45,6 +46,7 @@ export class WaitingHost {
       waves: new PushWaves({ interpreter, fleet }),
       locks: new LockViews({ ledger, fleet, clock }),
       unlocks: new UnlockViews({ ledger, fleet, clusters }),
+      findings: new FindingViews({ ledger, fleet, sweep: () => '' }),
     })
     return new WaitingHost(host, server, live)
   }

@@ -7,6 +7,7 @@ import type { Source } from '../flux/source.ts'
 import { told } from '../flux/told.ts'
 import type { Workload } from '../flux/workload.ts'
 import type { Observation } from '../locks/scan/observation.ts'
+import type { ScanReport } from '../locks/scan/scan-report.ts'
 import { describe } from './describe.ts'
 import type { Found } from './finding.ts'
 import type { Unready } from './sweep-record.ts'
@@ -17,8 +18,14 @@ export interface StuckOptions {
   readonly now: number
   /** What the sweep before knew. */
   readonly unready: Unready
-  /** What the scans for locks know of the cluster. */
-  readonly locks: readonly Observation[]
+  readonly locks: KnownLocks
+}
+
+/** What the scans for locks know of the cluster. */
+export interface KnownLocks {
+  readonly observations: readonly Observation[]
+  /** Of the latest scan, where there was one. */
+  readonly report: ScanReport | undefined
 }
 
 export interface StuckObjects {
@@ -114,12 +121,12 @@ function retry(key: string): string {
 function stuckObject(swept: SweptWorkload, { since, deadline, locks }: Lateness & Pick<StuckOptions, 'locks'>): Found {
   const { key, conditions } = swept.workload
   const ready = condition(conditions, 'Ready')
-  const { why, next } = causeOf(swept, locks)
-  const last = ready ? ` It last said ${told(ready)}.` : ''
+  const { why, next } = causeOf(swept, since, locks)
+  const last = ready ? `It last said ${told(ready)}. ` : ''
   return {
     ...{ kind: 'stuck', object: key, since },
     text: `${key} has not been Ready for longer than its layer may take (${formatDuration(deadline)})${why}.`,
-    next: `${next}${last}`,
+    next: `${last}${next}`,
   }
 }
 
@@ -129,7 +136,7 @@ interface Cause {
   readonly next: string
 }
 
-function causeOf({ raw, workload }: SweptWorkload, locks: readonly Observation[]): Cause {
+function causeOf({ raw, workload }: SweptWorkload, since: number, locks: KnownLocks): Cause {
   const { key, kind, deleting, conditions } = workload
   if (deleting) {
     return {
@@ -141,13 +148,13 @@ function causeOf({ raw, workload }: SweptWorkload, locks: readonly Observation[]
   if (ready?.reason === 'DependencyNotReady') {
     return { why: ': what it depends on is not ready', next: `Look at what it waits for: ${describe(key)}` }
   }
-  return kind === 'Terraform' ? causeOfRun({ raw, workload }, locks) : unknownCause(key)
+  return kind === 'Terraform' ? causeOfRun({ raw, workload }, since, locks) : unknownCause(key)
 }
 
 /** A live holder, or a dead one, is named by the scans; a run that waits for nobody is hung itself. */
-function causeOfRun({ raw, workload }: SweptWorkload, locks: readonly Observation[]): Cause {
+function causeOfRun({ raw, workload }: SweptWorkload, since: number, locks: KnownLocks): Cause {
   const { key, conditions, metLock } = workload
-  const lock = locks.find(({ evidence }) => evidence.owner?.object === key)
+  const lock = locks.observations.find(({ evidence }) => evidence.owner?.object === key)
   const verdict = lock?.judgement.verdict
   const isHeld = lock !== undefined && verdict !== 'free'
   if (isHeld) {
@@ -158,13 +165,20 @@ function causeOfRun({ raw, workload }: SweptWorkload, locks: readonly Observatio
     return { why: ': it says that its state is locked', next: `npm run locks -- explain ${key}` }
   }
   const ready = condition(conditions, 'Ready')
-  if (ready?.status === 'Unknown' && hungMessages.has(ready.message) && !hasFailed(raw)) {
+  const isHung = ready?.status === 'Unknown' && hungMessages.has(ready.message) && !hasFailed(raw)
+  if (isHung && isKnownFree(key, since, locks)) {
     return {
       why: `: it says "${ready.message}" and nobody holds its lock, so that its run is most likely dead`,
       next: `Look at its runner (kubectl -n ${workload.namespace} get pod ${workload.name}-tf-runner). If that does not work any more, restart tofu-controller when no other object applies.`,
     }
   }
   return unknownCause(key)
+}
+
+/** That no lock is known says something only where a scan has looked for it since, and could. */
+function isKnownFree(key: string, since: number, { report }: KnownLocks): boolean {
+  if (!report || report.startedAt < since || report.found > report.findings.length) return false
+  return !report.findings.some(({ kind, subject }) => kind === 'store' || subject === key)
 }
 
 /** What tofu-controller says while it waits for its runner, without a limit in time for the last two. */

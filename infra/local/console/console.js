@@ -119,7 +119,7 @@ function pageOf(hash) {
   if (parts[0] === 'rollouts' && parts[1]) return { name: 'rollout', id: parts[1] }
   if (parts[0] === 'locks') return parts[1] ? { name: 'lock', id: parts[1] } : { name: 'locks' }
   if (parts[0] === 'executions' && parts[2]) return { name: 'execution', machine: parts[1], id: parts[2] }
-  return { name: parts[0] === 'executions' ? 'executions' : 'rollouts' }
+  return { name: ['executions', 'findings'].includes(parts[0]) ? parts[0] : 'rollouts' }
 }
 
 function decode(text) {
@@ -148,6 +148,7 @@ function concerns({ rollouts, executions }) {
   if (page.name === 'rollouts') return rollouts.length > 0 || executions.some((arn) => /:fleet:/.test(arn))
   if (page.name === 'locks' || page.name === 'lock')
     return executions.some((arn) => /:(lock-scan|guarded-unlock):/.test(arn))
+  if (page.name === 'findings') return executions.some((arn) => arn.includes(':sweep:'))
   if (page.name === 'rollout') return rollouts.includes(page.id)
   return executions.some((arn) => arn === data?.execution?.executionArn || data?.children?.some(isNamed(arn)))
 }
@@ -228,7 +229,7 @@ function listen() {
 function render() {
   const views = {
     ...{ rollouts: rolloutsPage, rollout: rolloutPage },
-    ...{ locks: locksPage, lock: lockPage },
+    ...{ locks: locksPage, lock: lockPage, findings: findingsPage },
     ...{ executions: executionsPage, execution: executionPage },
   }
   const main = document.getElementById('main')
@@ -254,7 +255,7 @@ function titleOf() {
     return data?.rollout ? `${data.rollout.cluster} ${shortCommit(data.rollout.commit)}` : 'Rollout'
   if (page.name === 'execution') return `${page.machine} ${page.id}`
   if (page.name === 'lock') return data?.lock ? `Lock of ${lockedBy(data.lock)}` : 'Lock'
-  return { executions: 'Executions', locks: 'Locks' }[page.name] ?? 'Rollouts'
+  return { executions: 'Executions', findings: 'Findings', locks: 'Locks' }[page.name] ?? 'Rollouts'
 }
 
 function rolloutsPage({ pushes, rollouts, speed }) {
@@ -624,6 +625,41 @@ function findingsCard(findings) {
     h('h2', {}, 'Beside the locks'),
     table('What scans found beside locks', ['What', 'Cluster', 'Why'], rows),
   )
+}
+
+/** What the sweeps have found: what no push and no other event told of. */
+function findingsPage({ findings, clusters, speed }) {
+  const rows = findings.map(({ id, kind, object, cluster, since, text, next }) =>
+    h(
+      'tr',
+      { 'data-key': id },
+      h('td', { class: 'tight' }, kind),
+      h('td', { class: 'key' }, object ?? '-', h('div', { class: 'quiet' }, cluster)),
+      h('td', { class: 'detail' }, text, h('div', { class: 'quiet' }, next)),
+      h('td', { class: 'number' }, duration(hostNow() - since)),
+    ),
+  )
+  const swept = clusters.map(({ cluster, sweptAt, more }) => {
+    if (sweptAt === undefined) return `${cluster} was not swept yet`
+    const left = more > 0 ? ` (${more} more findings are not listed)` : ''
+    return `${cluster} was swept ${duration(hostNow() - sweptAt)} ago${left}`
+  })
+  return [
+    h(
+      'div',
+      { class: 'head' },
+      h('h1', {}, 'Findings'),
+      h('span', { class: 'quiet' }, swept.join(', ')),
+      simulated(speed),
+    ),
+    h(
+      'div',
+      { class: 'card scroll' },
+      rows.length === 0
+        ? h('p', { class: 'empty' }, 'Nothing was found.')
+        : table('What sweeps have found', ['What', 'Where', 'Why, and what to do', '#For'], rows),
+    ),
+  ]
 }
 
 /** What is locked: an object, or a place that is no object's. */
@@ -1066,7 +1102,7 @@ setInterval(() => {
 }, 500)
 
 function isMoving() {
-  if (page.name === 'locks' || page.name === 'lock') return true
+  if (['locks', 'lock', 'findings'].includes(page.name)) return true
   const live = ({ status }) => status === 'running' || status === 'held' || status === 'RUNNING'
   const shown = data.rollouts ?? data.executions ?? [data.rollout ?? data.execution]
   return shown.some(live)

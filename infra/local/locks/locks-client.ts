@@ -1,4 +1,5 @@
 import { LockstepError } from '../../../functions/lib/errors.ts'
+import { askHost } from '../ask-host.ts'
 import type { ApprovalLine } from '../views/approval-view.ts'
 import type { LockLine, LocksView, LockView } from '../views/lock-view.ts'
 import type { UnlockRunView, UnlockStarted } from '../views/unlock-run-view.ts'
@@ -98,28 +99,11 @@ export class LocksClient {
   }
 
   private get(path: string): Promise<unknown> {
-    return this.ask(path)
+    return askHost(this.url, path)
   }
 
   private post(path: string, body: object): Promise<unknown> {
-    return this.ask(path, {
-      method: 'POST',
-      body: JSON.stringify(body),
-      headers: { 'content-type': 'application/json' },
-    })
-  }
-
-  private async ask(path: string, init?: RequestInit): Promise<unknown> {
-    const response = await fetch(`${this.url}${path}`, init).catch(() => {
-      const next = 'Start one with npm start, or say with --url where it is.'
-      throw new LockstepError('HostUnreachable', `No local host answers at ${this.url}.`, next)
-    })
-    const answer: unknown = await response.json().catch(() => undefined)
-    if (response.ok && typeof answer === 'object') return answer
-    const said = (answer as { error?: unknown } | undefined)?.error ?? `${response.status}`
-    // What it says itself tells what to do.
-    const next = response.status < 500 && said !== `${response.status}` ? '' : 'Check that a local host is there.'
-    throw new LockstepError('HostRefused', `${this.url} answers: ${said}`, next)
+    return askHost(this.url, path, body)
   }
 }
 

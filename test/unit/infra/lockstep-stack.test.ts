@@ -72,6 +72,7 @@ describe('permissions', () => {
     ['StepsRestore', [...ledger, ...clusters, ...events, ...lost]],
     ['StepsJudge', [...ledger, ...tables, ...clusters, ...events, ...buckets].sort()],
     ['StepsJudgeOthers', [...ledger, ...tables, ...events, ...buckets].sort()],
+    ['StepsSweepCluster', [...ledger, ...clusters, ...events, ...buckets]],
     ['StepsUnlockAct', [...unlocks, ...answers, 'states:SendTaskHeartbeat'].sort()],
     ['StepsUnlockAssess', [...unlocks, ...tables, ...clusters, ...events, ...buckets].sort()],
     ['StepsUnlockAsk', [...unlocks, ...clusters, ...answers, ...secret, 'sns:Publish'].sort()],
@@ -92,6 +93,7 @@ describe('permissions', () => {
     ['Workflowrollout', ['lambda:InvokeFunction']],
     ['Workflowlockscan', ['lambda:InvokeFunction', 'states:StartExecution']],
     ['Workflowguardedunlock', ['lambda:InvokeFunction']],
+    ['Workflowsweep', ['lambda:InvokeFunction', 'states:StartExecution']],
     [
       'Workflowfleet',
       [
@@ -120,7 +122,7 @@ describe('permissions', () => {
   })
 
   it('are one policy for each role, and no managed ones', () => {
-    expect(policies).toHaveLength(36)
+    expect(policies).toHaveLength(39)
     for (const role of Object.values(template.findResources('AWS::IAM::Role')))
       expect(role.Properties).not.toHaveProperty('ManagedPolicyArns')
   })
@@ -165,9 +167,9 @@ describe('permissions', () => {
 
   it('let a function take on one role, under its own name only', () => {
     const statements = policies.flatMap((policy) => policy.statements).filter(({ Action }) => Action === clusters[0])
-    expect(statements).toHaveLength(21)
+    expect(statements).toHaveLength(22)
     const names = statements.map(({ Condition }) => Condition)
-    expect(new Set(names.map((name) => JSON.stringify(name))).size).toBe(21)
+    expect(new Set(names.map((name) => JSON.stringify(name))).size).toBe(22)
     for (const { Resource } of statements)
       expect(Resource).toEqual({
         'Fn::GetAtt': [expect.stringMatching(/^ClusterAccessRoles(orders|judges|unlocks)/), 'Arn'],
@@ -189,7 +191,7 @@ describe('access to clusters', () => {
       ['Fetch', 'Gate', 'Hold', 'Open', 'Plan', 'Release', 'Restore', 'Wait'].sort(),
     )
     expect(trusted('Lockstep-judges')).toEqual([
-      ...['Judge', 'PlanApprove', 'PlanAsk', 'UnlockAsk', 'UnlockAssess', 'UnlockVerify'],
+      ...['Judge', 'PlanApprove', 'PlanAsk', 'SweepCluster', 'UnlockAsk', 'UnlockAssess', 'UnlockVerify'],
     ])
     // Each of them changes something that only unlocks change.
     expect(trusted('Lockstep-unlocks')).toEqual([
@@ -262,7 +264,7 @@ describe('functions', () => {
   const functions = Object.values(template.findResources('AWS::Lambda::Function')).map(({ Properties }) => Properties)
 
   it('are all built alike, traced, and log to a group that forgets', () => {
-    expect(functions).toHaveLength(31)
+    expect(functions).toHaveLength(32)
     for (const each of functions)
       expect(each).toMatchObject({
         Runtime: 'nodejs24.x',
@@ -334,6 +336,7 @@ describe('the state machines', () => {
       'Lockstep-guarded-unlock',
       'Lockstep-lock-scan',
       'Lockstep-rollout',
+      'Lockstep-sweep',
     ])
     for (const machine of machines)
       expect(machine).toMatchObject({
@@ -648,7 +651,7 @@ describe('the scan for locks', () => {
     const statements = policies
       .flatMap((policy) => policy.statements)
       .filter(({ Action }) => Action === 'events:PutEvents')
-    expect(statements).toHaveLength(19)
+    expect(statements).toHaveLength(20)
     for (const statement of statements)
       expect(statement).toMatchObject({ Condition: { StringEquals: { 'events:source': 'lockstep' } } })
   })
@@ -661,6 +664,41 @@ describe('the scan for locks', () => {
         Input: JSON.stringify({ clusters: ['staging', 'production'] }),
       },
     })
+  })
+})
+
+describe('the sweep', () => {
+  it.each(['staging', 'production'])('of %s begins as often as the fleet says, at a time of its own', (cluster) => {
+    template.hasResourceProperties('AWS::Scheduler::Schedule', {
+      ScheduleExpression: 'rate(15 minutes)',
+      FlexibleTimeWindow: { Mode: 'FLEXIBLE', MaximumWindowInMinutes: 15 },
+      Target: {
+        Arn: { Ref: Match.stringLikeRegexp('^Workflowsweep') },
+        Input: JSON.stringify({ cluster }),
+        DeadLetterConfig: { Arn: { 'Fn::GetAtt': [Match.stringLikeRegexp('^SweepLost'), 'Arn'] } },
+        RetryPolicy: { MaximumEventAgeInSeconds: 900, MaximumRetryAttempts: 3 },
+      },
+    })
+  })
+
+  it('starts rollouts of the fleet, and nothing else', () => {
+    const [statement, ...others] = policies
+      .filter(({ id }) => id.startsWith('WorkflowsweepRole'))
+      .flatMap(({ statements }) => statements)
+      .filter(({ Action }) => Action === 'states:StartExecution')
+    expect(others).toEqual([])
+    expect(statement?.Resource).toEqual({ Ref: expect.stringMatching(/^Workflowfleet/) })
+  })
+
+  it('has a window that is no longer than the time between two', () => {
+    const raw = {
+      ...{ repositories: [{ name: 'my-org/fleet-infra', branches: ['main'] }], sweep: { every: '5m' } },
+      clusters: [{ name: 'a', eks: 'a', region: 'eu-west-1', environment: 'test' }],
+    }
+    Template.fromStack(stackOf({ written: raw, fleet: parseFleet(raw) })).hasResourceProperties(
+      'AWS::Scheduler::Schedule',
+      { ScheduleExpression: 'rate(5 minutes)', FlexibleTimeWindow: { MaximumWindowInMinutes: 5 } },
+    )
   })
 })
 

@@ -107,6 +107,23 @@ describe('parseFleet', () => {
     })
   })
 
+  it.each([
+    ['every', '90s', 'give whole minutes'],
+    ['largestState', 10, 'give a size such as "10MiB"'],
+    ['largestState', '10MB', 'give a size such as "512KiB" or "10MiB"'],
+    ['largestState', '0MiB', 'give a size'],
+  ])('refuses a sweep with %s of %j', (key, value, why) => {
+    expect(problemsOf({ ...written, sweep: { [key]: value } })).toEqual({
+      [`sweep.${key}`]: expect.stringContaining(why),
+    })
+  })
+
+  it('takes the size of a state in bytes', () => {
+    expect(parseFleet({ ...written, sweep: { every: '5m', largestState: '512KiB' } }).sweep).toEqual({
+      ...{ every: 300_000, largestState: 524_288 },
+    })
+  })
+
   it.each([[undefined], [null], ['fleet'], [[]], [7]])('refuses %j as a whole', (raw) => {
     expect(Object.keys(problemsOf(raw))).toEqual([''])
   })

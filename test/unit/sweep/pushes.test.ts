@@ -1,0 +1,234 @@
+import { beforeEach, describe, expect, test } from 'vitest'
+import { parseFleet } from '../../../functions/lib/fleet.ts'
+import { parseSource } from '../../../functions/lib/flux/source.ts'
+import type { Claimant } from '../../../functions/lib/ledger/ledger.ts'
+import type { Push } from '../../../functions/lib/push.ts'
+import { pushSchema } from '../../../functions/lib/push.ts'
+import { branchOf } from '../../../functions/lib/rollout/branch.ts'
+import type { Rollout } from '../../../functions/lib/rollout/rollout.ts'
+import { clusterOf } from '../../../functions/lib/rollout/rollout-step.ts'
+import { followUps } from '../../../functions/lib/sweep/follow-up.ts'
+import { lostPushes, patienceMs } from '../../../functions/lib/sweep/lost-push.ts'
+import { sweepObjects } from '../../../functions/lib/sweep/swept-cluster.ts'
+import { MemoryCluster } from '../../fixtures/memory-cluster.ts'
+import { MemoryLedger } from '../../fixtures/memory-ledger.ts'
+import { gitRepository, head, kustomization, push } from '../../fixtures/raw-objects.ts'
+import { begunRollout } from '../../fixtures/snapshot-of.ts'
+
+const now = Date.parse('2026-03-02T10:00:00Z')
+const clock = { now: () => now, after: () => () => {} }
+const fleet = parseFleet({
+  repositories: [{ name: 'my-org/fleet-infra', branches: ['main'] }],
+  clusters: ['staging', 'production'].map((name) => ({ name, eks: name, region: 'eu-west-1', environment: 'test' })),
+})
+const known = push({ before: head('a'), after: head('b'), pushedAt: now - 3_600_000 })
+const branch = branchOf(known)
+
+let ledger: MemoryLedger
+beforeEach(() => {
+  ledger = new MemoryLedger(clock)
+})
+
+const claimantOf = ({ delivery, before, after, pushedAt }: Push, cluster: string): Claimant => ({
+  ...{ rollout: `${delivery}.${cluster}`, execution: 'arn', before, after, pushedAt },
+})
+
+/** The branch in a cluster, whose newest push has come to this. */
+async function claimed(
+  cluster: string,
+  of: Push = known,
+  rollout: Partial<Rollout> = { outcome: 'succeeded', endedAt: now - 1_000_000 },
+  claim: object = {},
+) {
+  const newest = claimantOf(of, cluster)
+  await ledger.writeClaim({ cluster, branch, version: 1, leaseUntil: 0, newest, ...claim })
+  await ledger.writeRollout(begunRollout({ id: newest.rollout, cluster, push: of, ...rollout }), 0)
+}
+
+interface Served {
+  readonly commit?: string
+  readonly movedMs?: number
+  readonly suspend?: boolean
+  readonly name?: string
+}
+
+const source = ({ commit = head('c'), movedMs = 2 * patienceMs, suspend = false, name }: Served = {}) =>
+  gitRepository(name, {
+    spec: { suspend },
+    status: { artifact: { revision: `main@sha1:${commit}`, lastUpdateTime: new Date(now - movedMs).toISOString() } },
+  })
+
+const look = (raws: object[], seen = {}) =>
+  lostPushes(
+    clusterOf(fleet, 'staging'),
+    raws.map((raw) => parseSource('GitRepository', raw)),
+    seen,
+    { fleet, ledger, clock },
+  )
+
+describe('a source that has moved on', () => {
+  test('without anybody knowing: the push is right after the newest that is known, and the same for whoever finds it', async () => {
+    await claimed('staging')
+    await claimed('production', { ...known, pushedAt: known.pushedAt - 1, delivery: push({ delivery: '9' }).delivery })
+    const { pushes, found } = await look([source()])
+    expect(pushes).toEqual([
+      {
+        ...{ repository: known.repository, branch: 'main', before: known.after, after: head('c'), found: true },
+        ...{ pushedAt: known.pushedAt + 1, pusher: 'a sweep of Lockstep' },
+        delivery: expect.stringMatching(/^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/),
+      },
+    ])
+    expect(pushSchema.parse(pushes[0])).toEqual(pushes[0])
+    expect(found).toMatchObject([{ kind: 'lost-push', text: expect.stringContaining(`${pushes[0]?.delivery}`) }])
+    expect((await look([source({ name: 'again' })])).pushes).toEqual(pushes)
+  })
+
+  test('to a commit of before, which was reset: it is another push than the one of then', async () => {
+    const sources = [{ key: 'GitRepository/flux-system/fleet-infra', before: head('a'), served: head('b') }]
+    await claimed('staging', known, { outcome: 'succeeded', sources })
+    expect((await look([source({ commit: head('a') })])).pushes).toMatchObject([{ after: head('a') }])
+  })
+
+  test('with several sources: the one that moved last is right', async () => {
+    await claimed('staging')
+    const older = source({ name: 'older', commit: head('d'), movedMs: 3 * patienceMs })
+    expect((await look([older, source()])).pushes).toMatchObject([{ after: head('c') }])
+  })
+
+  test.each([
+    ['just now: its webhook may be under way', { movedMs: patienceMs - 1_000 }],
+    ['by its clock in the future', { movedMs: -1_000 }],
+    ['and was suspended', { suspend: true }],
+    ['to what the newest push is', { commit: known.after }],
+    ['to where the newest push began, which it has not fetched', { commit: known.before }],
+    ['before the newest push was pushed', { movedMs: 2 * 3_600_000 }],
+  ])('%s: nothing is made up', async (_, served) => {
+    await claimed('staging', known, { outcome: 'failed' })
+    const seen = await look([source(served)])
+    expect([seen.pushes, seen.found]).toEqual([[], []])
+  })
+
+  test('to what the newest rollout has rolled out in place of its push', async () => {
+    await claimed('staging', known, { outcome: 'succeeded', commit: head('c') })
+    expect((await look([source()])).pushes).toEqual([])
+  })
+
+  const working = { holder: claimantOf(known, 'staging'), leaseUntil: now + 1 }
+  test.each([
+    ['here', 'staging', working],
+    ['elsewhere', 'production', working],
+    ['waiting for its turn', 'production', { next: claimantOf(known, 'production') }],
+  ])('while a rollout is at work, %s: it may bring it', async (_, cluster, claim) => {
+    for (const name of ['staging', 'production']) {
+      await claimed(name, known, { outcome: 'succeeded' }, name === cluster ? claim : {})
+    }
+    expect(await look([source()])).toMatchObject({ pushes: [], found: [] })
+  })
+
+  const newer = push({ before: head('b'), after: head('c'), pushedAt: now - 1_800_000, delivery: '2' })
+  test.each([
+    ['succeeded', []],
+    ['failed', [{ kind: 'unordered', text: expect.stringContaining('ended as failed in production') }]],
+    ['released', [{ kind: 'unordered' }]],
+  ] as const)('to a commit whose rollout has %s elsewhere', async (outcome, findings) => {
+    await claimed('staging')
+    await claimed('production', newer, { outcome })
+    const { pushes, found } = await look([source()])
+    expect(pushes).toEqual([])
+    expect(found).toMatchObject(findings)
+  })
+
+  test('where nothing was rolled out yet: what it served first is where it began', async () => {
+    const first = await look([source()])
+    expect([first.pushes, first.firstSeen]).toEqual([
+      [],
+      { 'GitRepository/flux-system/fleet-infra': { commit: head('c'), at: now } },
+    ])
+    expect((await look([source()], first.firstSeen)).pushes).toEqual([])
+    const { pushes } = await look([source({ commit: head('d') })], first.firstSeen)
+    expect(pushes).toMatchObject([{ before: head('c'), after: head('d'), pushedAt: now + 1 }])
+  })
+})
+
+describe('a rollout that has failed', () => {
+  const conditions = [{ type: 'Ready', status: 'True', reason: 'ReconciliationSucceeded' }]
+  const ready = (name = 'app', commit = known.after) =>
+    kustomization(name, {
+      status: {
+        ...{ observedGeneration: 1, conditions },
+        ...{ lastAppliedRevision: `main@sha1:${commit}`, lastAttemptedRevision: `main@sha1:${commit}` },
+      },
+    })
+  const object = (overrides: object = {}) => ({
+    ...{ key: 'Kustomization/flux-system/app', uid: 'uid', layer: 0, after: [], follows: 'revision' as const },
+    ...{ appliesWorkloads: false, gated: false, phase: 'failed' as const, detail: 'x', asked: 1 },
+    source: 'GitRepository/flux-system/fleet-infra',
+    ...overrides,
+  })
+  const failed = (overrides: Partial<Rollout> = {}) =>
+    claimed('staging', known, {
+      ...{ outcome: 'failed', endedAt: now - 1_000_000, commit: known.after, objects: [object()] },
+      ...overrides,
+    })
+  const follow = async (...raws: { kind: string; metadata: { name: string } }[]) =>
+    followUps(clusterOf(fleet, 'staging'), await sweepObjects(new MemoryCluster('staging', ...raws)), {
+      fleet,
+      ledger,
+      clock,
+    })
+  const served = source({ commit: known.after })
+
+  test('is rolled out again when all that was not ready is', async () => {
+    await failed()
+    const [found, ...others] = await follow(served, ready())
+    expect(others).toEqual([])
+    expect(found).toMatchObject({ before: known.before, after: known.after, pushedAt: known.pushedAt + 1, found: true })
+    expect(found?.delivery).not.toBe(known.delivery)
+    expect(await follow(served, ready())).toEqual([found])
+  })
+
+  test('is rolled out again when what failed is gone', async () => {
+    await failed()
+    expect(await follow(served)).toHaveLength(1)
+  })
+
+  test.each([
+    ['what failed is not ready', () => failed(), [served, kustomization('app')]],
+    ['it is ready at another revision', () => failed(), [served, ready('app', head('f'))]],
+    ['the source serves another commit', () => failed(), [source(), ready()]],
+    ['the source is suspended', () => failed(), [source({ commit: known.after, suspend: true }), ready()]],
+    ['there is no source any more', () => failed(), [ready()]],
+    ['somebody has stopped it', () => failed({ stopped: true }), [served, ready()]],
+    ['somebody has released it', () => failed({ outcome: 'released' }), [served, ready()]],
+    ['it has gone well', () => failed({ outcome: 'succeeded' }), [served, ready()]],
+    [
+      'only another push can mend it',
+      () => failed({ objects: [object({ reason: 'OrderInvalid' })] }),
+      [served, ready()],
+    ],
+  ])('stays as it is where %s', async (_, fail, raws) => {
+    await fail()
+    expect(await follow(...raws)).toEqual([])
+  })
+
+  test('is not held up by what a person had suspended before', async () => {
+    await failed({ objects: [object({ notHeld: 'person', reason: 'Suspended' })] })
+    expect(await follow(served, kustomization('app', { spec: { suspend: true } }))).toHaveLength(1)
+  })
+
+  test('waits for its peers', async () => {
+    await failed()
+    const holder = claimantOf(known, 'production')
+    await claimed('production', known, {}, { holder, leaseUntil: now + 1 })
+    expect(await follow(served, ready())).toEqual([])
+  })
+
+  test('is left to people after three times', async () => {
+    await failed()
+    for (const id of ['r1', 'r2']) {
+      const again = { outcome: 'failed', endedAt: now, commit: known.after } as const
+      await ledger.writeRollout(begunRollout({ id, cluster: 'staging', push: known, ...again }), 0)
+    }
+    expect(await follow(served, ready())).toEqual([])
+  })
+})
