@@ -7,6 +7,7 @@ import type { ClusterWork } from './cluster-work.ts'
 import { HandlerFunction } from './handler-function.ts'
 import type { Ledger } from './ledger.ts'
 import type { LockStores, StoreWork } from './lock-stores.ts'
+import type { Network } from './network.ts'
 import type { WaveFiles, WaveWork } from './wave-files.ts'
 
 interface Plan {
@@ -25,12 +26,21 @@ interface Plan {
 const plans = {
   waves: { does: 'orders the clusters of a push', waves: 'plans waves', minutes: 1 },
   'wave-conclude': { does: 'counts how the clusters of a wave ended', waves: 'concludes waves', minutes: 1 },
+  'wave-ask': { does: 'asks people before a wave', ledger: 'unlocks', minutes: 1 },
   claim: { does: 'claims a cluster for a push', ledger: 'rollouts', minutes: 1, tells: true },
   plan: { does: 'orders the objects of a cluster', ledger: 'rollouts', clusters: 'orders', minutes: 1, tells: true },
   gate: { does: 'holds the later layers', ledger: 'rollouts', clusters: 'orders', minutes: 5, tells: true },
   fetch: { does: 'has the source fetched', ledger: 'rollouts', clusters: 'orders', minutes: 15, tells: true },
   open: { does: 'opens a layer', ledger: 'rollouts', clusters: 'orders', minutes: 5, tells: true },
   wait: { does: 'waits for a layer', ledger: 'rollouts', clusters: 'orders', minutes: 15, tells: true },
+  'plan-ask': {
+    ...{ does: 'asks people to agree to plans', ledger: 'unlocks', clusters: 'judges', minutes: 15 },
+    tells: true,
+  },
+  'plan-approve': {
+    ...{ does: 'approves the plans that people agreed to', ledger: 'unlocks', clusters: 'judges', minutes: 5 },
+    tells: true,
+  },
   hold: { does: 'keeps what a failure holds', ledger: 'rollouts', clusters: 'orders', minutes: 15, tells: true },
   report: { does: 'sums up a rollout', ledger: 'rollouts', minutes: 1, tells: true },
   release: {
@@ -103,6 +113,8 @@ export interface StepsProps {
   readonly ledger: Ledger
   readonly clusters: ClusterAccess
   readonly lockStores: LockStores
+  /** Where the functions run that reach clusters. */
+  readonly network: Network | undefined
   readonly waveFiles: WaveFiles
 }
 
@@ -110,7 +122,7 @@ export interface StepsProps {
 export class Steps extends Construct {
   readonly functions: Readonly<Record<StepName, HandlerFunction>>
 
-  constructor(scope: Construct, id: string, { fleet, ledger, clusters, lockStores, waveFiles }: StepsProps) {
+  constructor(scope: Construct, id: string, { fleet, ledger, clusters, lockStores, waveFiles, network }: StepsProps) {
     super(scope, id)
     const make = (step: StepName): HandlerFunction => {
       const plan: Plan = plans[step]
@@ -120,11 +132,12 @@ export class Steps extends Construct {
         timeout: Duration.minutes(plan.minutes),
         memorySize: plan.clusters ? 512 : 256,
         environment: {
-          LEDGER_TABLE: ledger.table.tableName,
+          ...ledger.environment,
           EVENT_BUS: eventBus,
           ...(plan.waves && { WAVES_BUCKET: waveFiles.bucket.bucketName }),
         },
         bundled: { LOCKSTEP_FLEET: fleet },
+        network: plan.clusters && network,
       })
       if (plan.ledger) ledger.grant(made, plan.ledger)
       if (plan.clusters) clusters.grant(made, plan.clusters)

@@ -9,8 +9,11 @@ import { observationOf } from '../fixtures/observations.ts'
 import { begunRollout } from '../fixtures/snapshot-of.ts'
 import { intentOf } from '../fixtures/unlock-intent.ts'
 
-/** What every implementation of the ledger does. `setup` gives one with an empty table. */
-export function ledgerContract(name: string, setup: () => Promise<{ ledger: Ledger; close(): Promise<void> }>): void {
+/** Gives a ledger that is empty. */
+type Setup = () => Promise<{ ledger: Ledger; close(): Promise<void> }>
+
+/** What every implementation of the ledger does. */
+export function ledgerContract(name: string, setup: Setup): void {
   describe(`ledger: ${name}`, () => {
     let ledger: Ledger
     let close = async () => {}
@@ -323,11 +326,11 @@ export function ledgerContract(name: string, setup: () => Promise<{ ledger: Ledg
 
     test('an approval is read back as it was written, and of rivals one wins', async () => {
       expect(await ledger.readApproval('ask1')).toBeUndefined()
-      const first = approvalOf({ unlock: 'ask1', reason: 'ünï' })
+      const first = approvalOf({ id: 'ask1', reason: 'ünï' })
       expect(await ledger.writeApproval(first)).toBe(true)
       expect(await ledger.readApproval('ask1')).toEqual(first)
       const rivals = ['bob', 'carol'].map((by) =>
-        approvalOf({ unlock: 'ask1', version: 2, decisions: [{ by, decision: 'approve', at: 7, reason: 'seen' }] }),
+        approvalOf({ id: 'ask1', version: 2, decisions: [{ by, decision: 'approve', at: 7, reason: 'seen' }] }),
       )
       const won = await Promise.all(rivals.map((rival) => ledger.writeApproval(rival)))
       expect(won.filter(Boolean)).toHaveLength(1)
@@ -336,16 +339,31 @@ export function ledgerContract(name: string, setup: () => Promise<{ ledger: Ledg
     })
 
     test('approvals are listed while they are open, of a cluster or of all', async () => {
-      await ledger.writeApproval(approvalOf({ unlock: 'ask2', cluster: 'ask-a' }))
-      await ledger.writeApproval(approvalOf({ unlock: 'ask3', cluster: 'ask-b' }))
-      const names = async (cluster?: string) => (await ledger.listApprovals(cluster)).map(({ unlock }) => unlock)
+      await ledger.writeApproval(approvalOf({ id: 'ask2', cluster: 'ask-a' }))
+      await ledger.writeApproval(approvalOf({ id: 'ask3', cluster: 'ask-b' }))
+      const names = async (cluster?: string) => (await ledger.listApprovals(cluster)).map(({ id }) => id)
       expect(await names('ask-a')).toEqual(['ask2'])
       expect(await names()).toEqual(expect.arrayContaining(['ask2', 'ask3']))
-      const closed = approvalOf({ unlock: 'ask2', cluster: 'ask-a', version: 2, closed: { how: 'denied', at: 9 } })
+      const closed = approvalOf({ id: 'ask2', cluster: 'ask-a', version: 2, closed: { how: 'denied', at: 9 } })
       expect(await ledger.writeApproval(closed)).toBe(true)
       expect(await names('ask-a')).toEqual([])
       expect(await ledger.readApproval('ask2')).toEqual(closed)
     })
+  })
+}
+
+/** What every implementation does with what happened in unlocks. It stands by itself since moto cannot do it. */
+export function auditContract(name: string, setup: Setup): void {
+  describe(`audit: ${name}`, () => {
+    let ledger: Ledger
+    let close = async () => {}
+
+    beforeAll(async () => {
+      const made = await setup()
+      ledger = made.ledger
+      close = () => made.close()
+    })
+    afterAll(() => close())
 
     const record = (id: string, at: number, unlock = 'audit1') => ({
       ...{ unlock, id, at, what: 'putting back', by: 'restore' },
@@ -359,6 +377,13 @@ export function ledgerContract(name: string, setup: () => Promise<{ ledger: Ledg
       }
       await ledger.appendAudit(record('z', 0, 'audit2'))
       expect(await ledger.listAudit('audit1')).toEqual([record('c', 1), record('a', 2), record('b', 2)])
+    })
+
+    test('of audit records of one id that are written at the same time, one stays', async () => {
+      const rivals = [1, 2, 3].map((at) => record('r', at, 'audit4'))
+      const written = await Promise.all(rivals.map((rival) => ledger.appendAudit(rival)))
+      expect(written.filter(Boolean)).toHaveLength(1)
+      expect(await ledger.listAudit('audit4')).toEqual([rivals[written.indexOf(true)]])
     })
 
     test('an audit record stays as it was first written', async () => {

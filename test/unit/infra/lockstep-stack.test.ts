@@ -1,13 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { Validations } from 'aws-cdk-lib'
 import { Match, Template } from 'aws-cdk-lib/assertions'
-import { AwsSolutionsChecks } from 'cdk-nag'
 import { describe, expect, it } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
 import { parseFleet } from '../../../functions/lib/fleet.ts'
 import { clusterGroup, locksGroup, unlockGroup } from '../../../infra/aws/cluster-work.ts'
 import { LockstepStack } from '../../../infra/aws/lockstep-stack.ts'
+import { addRulePacks } from '../../../infra/aws/rule-packs.ts'
 import { type FleetFile, readFleet } from '../../../infra/fleet.ts'
 import { newApp } from '../../fixtures/synthesized.ts'
 
@@ -17,7 +16,7 @@ function stackOf(fleet: FleetFile, app = newApp()): LockstepStack {
 
 // Fails to synthesize where cdk-nag or the rules of CloudFormation find something that is not acknowledged.
 const app = newApp()
-Validations.of(app).addPlugins(new AwsSolutionsChecks(app))
+addRulePacks(app)
 const template = Template.fromStack(stackOf(readFleet(), app))
 
 interface Statement {
@@ -42,6 +41,8 @@ function rightsOf(prefix: string): string[] {
 
 describe('permissions', () => {
   const ledger = ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:Query']
+  /** They write down what happens as well, into a table of its own. */
+  const unlocks = [...ledger, 'dynamodb:PartiQLInsert', 'dynamodb:Query']
   const clusters = ['sts:AssumeRole']
   const tables = ['dynamodb:BatchGetItem', 'dynamodb:DescribeTable', 'dynamodb:GetItem', 'dynamodb:Scan']
   const buckets = ['s3:GetObject', 's3:ListBucket']
@@ -55,6 +56,9 @@ describe('permissions', () => {
   it.each([
     ['StepsWaves', ['s3:GetObject', 's3:ListBucket', 's3:PutObject', 's3:PutObject']],
     ['StepsWaveConclude', ['s3:GetObject', 's3:ListBucket']],
+    ['StepsWaveAsk', [...ledger, ...answers, ...secret, 'sns:Publish'].sort()],
+    ['StepsPlanAsk', [...ledger, ...clusters, ...events, ...secret, 'states:SendTaskSuccess', 'sns:Publish'].sort()],
+    ['StepsPlanApprove', [...ledger, ...clusters, ...events]],
     ['StepsClaim', [...ledger, ...events]],
     ['StepsPlan', [...ledger, ...clusters, ...events]],
     ['StepsGate', [...ledger, ...clusters, ...events]],
@@ -67,21 +71,21 @@ describe('permissions', () => {
     ['StepsRestore', [...ledger, ...clusters, ...events, ...lost]],
     ['StepsJudge', [...ledger, ...tables, ...clusters, ...events, ...buckets].sort()],
     ['StepsJudgeOthers', [...ledger, ...tables, ...events, ...buckets].sort()],
-    ['StepsUnlockAct', [...ledger, ...answers, 'states:SendTaskHeartbeat'].sort()],
-    ['StepsUnlockAssess', [...ledger, ...tables, ...clusters, ...events, ...buckets].sort()],
-    ['StepsUnlockAsk', [...ledger, ...clusters, ...answers, ...secret, 'sns:Publish'].sort()],
-    ['StepsUnlockBegin', [...ledger, ...tables, ...clusters, ...events, ...buckets].sort()],
-    ['StepsUnlockFence', [...ledger, ...tables, ...clusters, ...events, ...buckets].sort()],
-    ['StepsUnlockBackUp', [...ledger, ...clusters, ...versions, 's3:PutObject']],
+    ['StepsUnlockAct', [...unlocks, ...answers, 'states:SendTaskHeartbeat'].sort()],
+    ['StepsUnlockAssess', [...unlocks, ...tables, ...clusters, ...events, ...buckets].sort()],
+    ['StepsUnlockAsk', [...unlocks, ...clusters, ...answers, ...secret, 'sns:Publish'].sort()],
+    ['StepsUnlockBegin', [...unlocks, ...tables, ...clusters, ...events, ...buckets].sort()],
+    ['StepsUnlockFence', [...unlocks, ...tables, ...clusters, ...events, ...buckets].sort()],
+    ['StepsUnlockBackUp', [...unlocks, ...clusters, ...versions, 's3:PutObject']],
     [
       'StepsUnlockDelete',
-      [...ledger, 'dynamodb:DeleteItem', 'dynamodb:GetItem', ...clusters, ...buckets, 's3:DeleteObject'].sort(),
+      [...unlocks, 'dynamodb:DeleteItem', 'dynamodb:GetItem', ...clusters, ...buckets, 's3:DeleteObject'].sort(),
     ],
-    ['StepsUnlockPutBack', [...ledger, ...clusters, ...buckets]],
-    ['StepsUnlockVerify', [...ledger, ...clusters, ...versions]],
-    ['StepsUnlockConclude', [...ledger, ...clusters, ...events]],
-    ['StepsUnlockWatch', [...ledger, ...clusters, ...events, ...lost]],
-    ['ApprovalsPage', [...ledger, ...secret, ...answers]],
+    ['StepsUnlockPutBack', [...unlocks, ...clusters, ...buckets]],
+    ['StepsUnlockVerify', [...unlocks, ...clusters, ...versions]],
+    ['StepsUnlockConclude', [...unlocks, ...clusters, ...events]],
+    ['StepsUnlockWatch', [...unlocks, ...clusters, ...events, ...lost]],
+    ['ApprovalsPage', [...unlocks, ...secret, ...answers]],
     ['WebhookHandler', ['secretsmanager:GetSecretValue', 'states:StartExecution']],
     ['Workflowrollout', ['lambda:InvokeFunction']],
     ['Workflowlockscan', ['lambda:InvokeFunction', 'states:StartExecution']],
@@ -104,12 +108,17 @@ describe('permissions', () => {
   it('on the ledger are the calls that its code makes', () => {
     const source = readFileSync('functions/lib/ledger/dynamodb-ledger.ts', 'utf8')
     const calls = new Set([...source.matchAll(/new (\w+)Command\(/g)].map(([, call]) => call))
-    const actions: Record<string, string> = { Get: 'GetItem', Put: 'PutItem', Update: 'UpdateItem', Query: 'Query' }
-    expect([...calls].map((call) => `dynamodb:${actions[call ?? ''] ?? call}`).sort()).toEqual(ledger)
+    const actions: Record<string, string> = {
+      ...{ Get: 'GetItem', Put: 'PutItem', Update: 'UpdateItem', Query: 'Query', ExecuteStatement: 'PartiQLInsert' },
+    }
+    const needed = [...calls].map((call) => `dynamodb:${actions[call ?? ''] ?? call}`)
+    expect(needed.sort()).toEqual([...new Set(unlocks)].sort())
+    // Nothing but inserts is asked of PartiQL.
+    expect(source.match(/Statement: .*/g)).toEqual([expect.stringMatching(/^Statement: `INSERT INTO /)])
   })
 
   it('are one policy for each role, and no managed ones', () => {
-    expect(policies).toHaveLength(32)
+    expect(policies).toHaveLength(35)
     for (const role of Object.values(template.findResources('AWS::IAM::Role')))
       expect(role.Properties).not.toHaveProperty('ManagedPolicyArns')
   })
@@ -154,9 +163,9 @@ describe('permissions', () => {
 
   it('let a function take on one role, under its own name only', () => {
     const statements = policies.flatMap((policy) => policy.statements).filter(({ Action }) => Action === clusters[0])
-    expect(statements).toHaveLength(19)
+    expect(statements).toHaveLength(21)
     const names = statements.map(({ Condition }) => Condition)
-    expect(new Set(names.map((name) => JSON.stringify(name))).size).toBe(19)
+    expect(new Set(names.map((name) => JSON.stringify(name))).size).toBe(21)
     for (const { Resource } of statements)
       expect(Resource).toEqual({
         'Fn::GetAtt': [expect.stringMatching(/^ClusterAccessRoles(orders|judges|unlocks)/), 'Arn'],
@@ -177,7 +186,9 @@ describe('access to clusters', () => {
     expect(trusted('Lockstep-orders')).toEqual(
       ['Fetch', 'Gate', 'Hold', 'Open', 'Plan', 'Release', 'Restore', 'Wait'].sort(),
     )
-    expect(trusted('Lockstep-judges')).toEqual(['Judge', 'UnlockAsk', 'UnlockAssess', 'UnlockVerify'])
+    expect(trusted('Lockstep-judges')).toEqual([
+      ...['Judge', 'PlanApprove', 'PlanAsk', 'UnlockAsk', 'UnlockAssess', 'UnlockVerify'],
+    ])
     // Each of them changes something that only unlocks change.
     expect(trusted('Lockstep-unlocks')).toEqual([
       'UnlockBackUp',
@@ -249,7 +260,7 @@ describe('functions', () => {
   const functions = Object.values(template.findResources('AWS::Lambda::Function')).map(({ Properties }) => Properties)
 
   it('are all built alike, traced, and log to a group that forgets', () => {
-    expect(functions).toHaveLength(27)
+    expect(functions).toHaveLength(30)
     for (const each of functions)
       expect(each).toMatchObject({
         Runtime: 'nodejs24.x',
@@ -266,6 +277,7 @@ describe('functions', () => {
     expect(slow).toEqual([
       'Lockstep: has the source fetched',
       'Lockstep: waits for a layer',
+      'Lockstep: asks people to agree to plans',
       'Lockstep: keeps what a failure holds',
       'Lockstep: fences a locked state',
       'Lockstep: deletes a lock that is exactly what was judged',
@@ -404,6 +416,48 @@ it('keeps the ledger, whatever happens to the stack', () => {
   })
 })
 
+describe('the audit', () => {
+  const [audit, ...others] = Object.values(template.findResources('AWS::DynamoDB::Table')).filter(
+    ({ Properties }) => Properties.ResourcePolicy,
+  )
+
+  it('is kept for good, and nobody at all may do anything to a record that is there', () => {
+    expect(others).toEqual([])
+    expect(audit).toMatchObject({ DeletionPolicy: 'Retain', UpdateReplacePolicy: 'Retain' })
+    expect(audit?.Properties).toMatchObject({
+      DeletionProtectionEnabled: true,
+      PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
+    })
+    expect(audit?.Properties).not.toHaveProperty('TimeToLiveSpecification')
+    const { Statement } = audit?.Properties.ResourcePolicy.PolicyDocument ?? {}
+    expect(Statement).toEqual([
+      {
+        ...{ Sid: 'NothingButInsert', Effect: 'Deny', Principal: { AWS: '*' }, Resource: '*' },
+        Action: [
+          ...['BatchWriteItem', 'DeleteItem', 'DeleteTable', 'PartiQLDelete', 'PartiQLUpdate', 'PutItem'],
+          ...['UpdateItem', 'UpdateTimeToLive'],
+        ].map((action) => `dynamodb:${action}`),
+      },
+    ])
+  })
+
+  it('is inserted into by the functions of unlocks alone', () => {
+    const inserts = policies.filter(({ statements }) =>
+      statements.some(({ Action }) => asList(Action).includes('dynamodb:PartiQLInsert')),
+    )
+    expect(inserts.map(({ id }) => id.replace(/Role.*/, ''))).toEqual([
+      ...['Act', 'Assess', 'Ask', 'Begin', 'Fence', 'BackUp', 'Delete', 'PutBack', 'Verify', 'Conclude', 'Watch'].map(
+        (step) => `StepsUnlock${step}`,
+      ),
+      'ApprovalsPage',
+    ])
+    for (const { statements } of inserts)
+      for (const { Action, Resource } of statements)
+        if (asList(Action).includes('dynamodb:PartiQLInsert'))
+          expect(Resource).toEqual({ 'Fn::GetAtt': [expect.stringMatching(/^LedgerAudit/), 'Arn'] })
+  })
+})
+
 it.each([
   ['a rollout', 'Workflowrollout', 'StepsRestore', 'RestoreLost'],
   ['an unlock', 'Workflowguardedunlock', 'StepsUnlockWatch', 'RestoreUnlockLost'],
@@ -480,7 +534,9 @@ describe('unlocks', () => {
   it('write their audit and their approvals alone, and nobody updates or deletes an item of the ledger', () => {
     const puts = statementsOf('dynamodb:PutItem')
     const free = puts.filter(({ Condition }) => Condition === undefined).map(({ id }) => id)
-    expect(free.sort()).toEqual(['ApprovalsPage', ...unlockSteps].sort())
+    expect(free.sort()).toEqual(
+      ['ApprovalsPage', 'StepsPlanApprove', 'StepsPlanAsk', 'StepsWaveAsk', ...unlockSteps].sort(),
+    )
     for (const { Condition } of puts.filter(({ id }) => !free.includes(id)))
       expect(Condition).toEqual({
         'ForAllValues:StringNotLike': { 'dynamodb:LeadingKeys': ['unlock#*', 'approvals'] },
@@ -506,9 +562,16 @@ describe('unlocks', () => {
   it('are started by scans, and answered for where people decide', () => {
     const starts = statementsOf('states:StartExecution').filter(({ id }) => id === 'Workflowlockscan')
     expect(starts.map(({ Resource }) => Resource)).toEqual([{ Ref: expect.stringMatching(/^Workflowguardedunlock/) }])
+    const machines: Readonly<Record<string, readonly string[]>> = {
+      StepsPlanAsk: ['rollout'],
+      StepsWaveAsk: ['fleet'],
+      ApprovalsPage: ['fleet', 'guarded-unlock', 'rollout'],
+    }
     for (const action of ['states:SendTaskSuccess', 'states:SendTaskHeartbeat'])
-      for (const { Resource } of statementsOf(action))
-        expect(JSON.stringify(Resource)).toContain(':stateMachine:Lockstep-guarded-unlock"')
+      for (const { id, Resource } of statementsOf(action)) {
+        const named = [...JSON.stringify(Resource).matchAll(/:stateMachine:Lockstep-([\w-]+)/g)].map(([, name]) => name)
+        expect(named.sort(), id).toEqual(machines[id] ?? ['guarded-unlock'])
+      }
   })
 })
 
@@ -517,7 +580,7 @@ describe('approvals', () => {
     template.resourceCountIs('AWS::ApiGatewayV2::Api', 1)
     template.hasResourceProperties('AWS::ApiGatewayV2::Route', { RouteKey: 'ANY /approve/{token}' })
     template.hasResourceProperties('AWS::Lambda::Function', {
-      Description: 'Lockstep: the page on which people approve an unlock',
+      Description: 'Lockstep: the page on which people approve unlocks, plans and waves',
       Environment: { Variables: { APPROVAL_SECRET_ARN: { Ref: Match.stringLikeRegexp('^ApprovalsSecret') } } },
     })
     template.hasResourceProperties('AWS::Lambda::Function', {
@@ -580,7 +643,7 @@ describe('the scan for locks', () => {
     const statements = policies
       .flatMap((policy) => policy.statements)
       .filter(({ Action }) => Action === 'events:PutEvents')
-    expect(statements).toHaveLength(17)
+    expect(statements).toHaveLength(19)
     for (const statement of statements)
       expect(statement).toMatchObject({ Condition: { StringEquals: { 'events:source': 'lockstep' } } })
   })
