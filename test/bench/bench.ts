@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { measureClusterRequests } from './cluster-requests.ts'
+import { measureFleetWaves } from './fleet-waves.ts'
 import { measureHandlerMemory } from './handler-memory.ts'
 import { measureLayerLatency } from './layer-latency.ts'
 import { measureLockScan } from './lock-scan.ts'
@@ -26,6 +27,7 @@ const rows: Readonly<Record<string, Measure>> = {
   verdicts: measureVerdictRate,
   locks: measureLockScan,
   unlock: measureUnlockTime,
+  fleet: measureFleetWaves,
 }
 
 const usage = `npm run bench -- [--only ${Object.keys(rows).join('|')}] [--json FILE]`

@@ -66,12 +66,16 @@ it('rolls the demo out, tells it in JSON and nothing else, and ends with 0', asy
   expect(stdout).not.toContain('a secret of the tests')
 })
 
-it('goes on with a runner that is killed in the middle of a rollout, and with a holder that lives', async () => {
+it('goes on with a runner that is killed, a holder that lives, and a cluster that fails before others', async () => {
   const { stdout, stderr } = await runUntil('That was the demo', '--json', '--speed', '8')
   expect(stderr).toBe('')
   const all = lines(stdout)
   const results = all.filter(({ type }) => type === 'result')
-  expect(results.map(({ succeeded }) => succeeded)).toEqual([true, true, true])
+  expect(results.map(({ succeeded }) => succeeded)).toEqual([true, true, true, false])
+  expect(results.at(-1).waves).toMatchObject([
+    { clusters: ['staging'], phase: 'incomplete', message: expect.stringContaining('1 later wave with 1 cluster') },
+    { clusters: ['production'], phase: 'not begun', after: ['staging'] },
+  ])
   const news = all.filter(({ type }) => type === 'unlock')
   const of = (object: string): string[] => news.filter((each) => each.object === object).map(({ what }) => what)
   expect(of('Terraform/flux-system/database').at(0)).toMatch(/^judged stale .* quiesce$/)

@@ -1,6 +1,8 @@
 import type { Clock } from '../../../functions/lib/clock.ts'
 import { sleep } from '../../../functions/lib/clock.ts'
 import type { Fleet } from '../../../functions/lib/fleet.ts'
+import { requestRelease } from '../../../functions/lib/rollout/request-release.ts'
+import type { Rollout } from '../../../functions/lib/rollout/rollout.ts'
 import { duration } from '../display/terminal-text.ts'
 import type { Host } from '../host.ts'
 import type { KubernetesObject } from '../kubernetes/object-store.ts'
@@ -32,12 +34,16 @@ const slow = 'Terraform/flux-system/vpc'
 /** How long an apply has been going on when its runner is killed, in milliseconds. */
 const intoTheApply = 1_000
 
+/** How often is looked whether a rollout holds its gates, in milliseconds. */
+const heldLookMs = 1_000
+
 /**
  * What Lockstep is for, to be watched: a runner is killed in the middle of an apply, and its rollout comes through; then
- * somebody asks for the unlock of an apply that is only slow, and is refused.
+ * somebody asks for the unlock of an apply that is only slow, and is refused; and what fails in one cluster does not
+ * reach those that come after it.
  */
 export async function playScenes(options: ScenesOptions): Promise<void> {
-  for (const scene of [killedRunner, liveHolder]) {
+  for (const scene of [killedRunner, liveHolder, stoppedWave]) {
     if (options.signal.aborted) return
     await scene(options)
   }
@@ -90,6 +96,34 @@ async function liveHolder(options: ScenesOptions): Promise<void> {
   simulation.faults.release(slow)
   say(`The apply of ${slow} goes on, and ends by itself.`)
   await concluded(delivery)
+}
+
+async function stoppedWave(options: ScenesOptions): Promise<void> {
+  const { host, fleet, cluster, clock, say, pushNext, concluded, person } = options
+  const { name, simulation } = cluster
+  const later = fleet.clusters.filter(({ after }) => after.includes(name)).map((each) => each.name)
+  if (later.length === 0) return
+  say(`Scene 3: the apply of ${slow} fails in ${name}. ${later.join(', ')} must not get that push.`)
+  simulation.faults.fail(slow, { reason: 'TFExecApplyFailed', message: 'quota exceeded' })
+  const delivery = await pushNext()
+  const held = await untilHeld(options, `${delivery}.${name}`)
+  if (held) {
+    say(`Layers behind ${slow} are held until it recovers. ${person} has another plan, and releases the gates.`)
+    await requestRelease(held, person, { ledger: host.ledger, clock })
+  }
+  await concluded(delivery)
+  simulation.faults.clear(slow)
+}
+
+/** The rollout once its gates are held behind a failure; undefined when it ends before. */
+async function untilHeld({ host, clock, signal }: ScenesOptions, id: string): Promise<Rollout | undefined> {
+  while (!signal.aborted) {
+    const rollout = (await host.ledger.readRollout(id))?.value
+    if (rollout?.outcome !== undefined) return undefined
+    if (rollout?.heldSince !== undefined) return rollout
+    await sleep(clock, heldLookMs)
+  }
+  return undefined
 }
 
 function ended({ events }: Host, unlock: string): Promise<void> {

@@ -34,26 +34,34 @@ export interface WaveChange {
 
 /** What is different in `after`, in the order in which a person would tell it. */
 export function changesBetween(before: PushView | undefined, after: PushView): PushChange[] {
-  const { push, clusters } = after
+  const { push, clusters, waves } = after
   const begun: PushChange[] = before
     ? []
     : [{ type: 'push', commit: push.after, repository: push.repository.name, branch: push.branch }]
   const earlier = new Map(before?.clusters.map(({ name, rollout }) => [name, rollout]))
-  const waves = ofWaves(before?.waves ?? [], after.waves)
-  const begins = ({ phase }: WaveChange) => phase === 'waits' || phase === 'running'
+  const later = new Map(clusters.map(({ name, rollout }) => [name, rollout]))
+  const ofCluster = (name: string): PushChange[] => {
+    const rollout = later.get(name)
+    return rollout ? ofRollout(earlier.get(name), rollout) : []
+  }
+  if (waves.length < 2) return [...begun, ...[...later.keys()].flatMap(ofCluster)]
+  const waiting = waves.filter(({ phase }) => phase === 'waits').flatMap((wave) => ofWave(before, after, wave))
+  const others = waves.filter(({ phase }) => phase !== 'waits')
   return [
     ...begun,
-    ...waves.filter(begins),
-    ...clusters.flatMap(({ name, rollout }) => (rollout ? ofRollout(earlier.get(name), rollout) : [])),
-    ...waves.filter((wave) => !begins(wave)),
+    ...waiting,
+    ...others.flatMap((wave) => {
+      const told = ofWave(before, after, wave)
+      const rollouts = wave.clusters.flatMap(ofCluster)
+      return wave.phase === 'running' ? [...told, ...rollouts] : [...rollouts, ...told]
+    }),
   ]
 }
 
-/** That a push has one wave is no news. */
-function ofWaves(before: readonly WaveView[], after: readonly WaveView[]): WaveChange[] {
-  if (after.length < 2) return []
-  const changed = after.filter(({ phase }, index) => phase !== before[index]?.phase)
-  return changed.map(({ number: wave, ...rest }) => ({ type: 'wave', wave, of: after.length, ...rest }))
+function ofWave(before: PushView | undefined, { waves }: PushView, wave: WaveView): WaveChange[] {
+  const { number, ...rest } = wave
+  if (before?.waves[number - 1]?.phase === wave.phase) return []
+  return [{ type: 'wave', wave: number, of: waves.length, ...rest }]
 }
 
 function ofRollout(before: RolloutView | undefined, after: RolloutView): PushChange[] {

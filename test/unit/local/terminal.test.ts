@@ -4,6 +4,7 @@ import { PlainDisplay } from '../../../infra/local/display/plain-display.ts'
 import { summaryLines } from '../../../infra/local/display/summary-lines.ts'
 import { renderTree, TerminalDisplay } from '../../../infra/local/display/terminal.ts'
 import { summarise } from '../../../infra/local/views/push-summary.ts'
+import type { PushView } from '../../../infra/local/views/push-view.ts'
 import type { WaveView } from '../../../infra/local/views/push-waves.ts'
 import { layer, object, pushView, rollout } from './views.ts'
 
@@ -194,8 +195,8 @@ it('plain output has one line a change, and none for what stays', () => {
   expect(output.text()).toBe(
     [
       '    9.0 s  push of bbbbbbb to my-org/fleet-infra main',
-      '    9.0 s  wave 1 of 2, staging: rolled out now',
       '    9.0 s  wave 2 of 2, production: waits for staging',
+      '    9.0 s  wave 1 of 2, staging: rolled out now',
       '    9.0 s  staging: Terraform/flux-system/vpc: ready',
       '    9.0 s  staging: layer network: ready',
       '    9.0 s  staging: Terraform/flux-system/database: open, Progressing: Applying',
@@ -233,6 +234,34 @@ it('plain output tells how waves end, after what happened in them', () => {
   )
 })
 
+it('plain output tells the end of a wave before the next one begins', () => {
+  const output = written()
+  const display = new PlainDisplay({ output, clock, speed: 1 })
+  display.show([running])
+  output.texts.length = 0
+  const next: PushView = {
+    ...running,
+    clusters: [
+      { name: 'staging', rollout: rollout({ status: 'succeeded', state: 'Done' }) },
+      { name: 'production', rollout: rollout({ cluster: 'production', state: 'Claim' }) },
+    ],
+    waves: [
+      { ...stagingWave, phase: 'done', succeeded: 1 },
+      { ...productionWave, phase: 'running' },
+    ],
+  }
+  display.show([next])
+  expect(output.text()).toBe(
+    [
+      '    9.0 s  staging: succeeded (Done)',
+      '    9.0 s  wave 1 of 2, staging: 1 of 1 succeeded',
+      '    9.0 s  wave 2 of 2, production: rolled out now',
+      '    9.0 s  production: running (Claim)',
+      '',
+    ].join('\n'),
+  )
+})
+
 it('JSON output tells of waves with all their clusters', () => {
   const output = written()
   const display = new JsonDisplay({ output, clock })
@@ -244,8 +273,8 @@ it('JSON output tells of waves with all their clusters', () => {
     .split('\n')
     .map((line) => JSON.parse(line))
   expect(lines.filter(({ type }) => type === 'wave')).toMatchObject([
-    { wave: 1, of: 2, phase: 'running', clusters: ['staging'] },
     { wave: 2, of: 2, phase: 'waits', clusters: ['production'], after: ['staging'] },
+    { wave: 1, of: 2, phase: 'running', clusters: ['staging'] },
     { wave: 1, of: 2, phase: 'incomplete', succeeded: 0, message: why },
     { wave: 2, of: 2, phase: 'not begun' },
   ])

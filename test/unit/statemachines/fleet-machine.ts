@@ -49,7 +49,7 @@ export interface FleetEnd {
 
 /** The fleet's state machine with its real steps and its files in S3's stand-in; a rollout is what a function says. */
 export class FleetMachine {
-  readonly clock = new VirtualClock()
+  readonly clock: VirtualClock
   readonly s3: S3Client
   readonly interpreter: Interpreter
   readonly fleet: Fleet

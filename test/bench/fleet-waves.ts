@@ -1,0 +1,55 @@
+import { statesEntered } from '../../infra/local/states/history.ts'
+import { clusterNames, FleetMachine, fleetOfWaves, largestState } from '../unit/statemachines/fleet-machine.ts'
+import type { Measurement } from './measurement.ts'
+
+const clusterCount = 500
+const mostCpuMs = 50
+const mostStateBytes = 65_536
+
+/**
+ * What Lockstep itself does for each cluster of a large wave, on top of the cluster's own rollout: the fleet's state
+ * machine, its steps and its files, by the CPU time of this process. A rollout is a function that answers at once.
+ */
+export async function measureFleetWaves(): Promise<readonly Measurement[]> {
+  const names = clusterNames(clusterCount)
+  // A first one, so that what is measured is not the compilation of the code.
+  await runWave(clusterNames(50))
+  const { cpuMs, seconds, stateBytes, transitions } = await runWave(names)
+  const perCluster = cpuMs / clusterCount
+  return [
+    {
+      what: `orchestration of ${clusterCount} clusters in one wave, CPU time a cluster`,
+      target: `${mostCpuMs} ms`,
+      measured: `${perCluster.toFixed(1)} ms (${cpuMs.toFixed(0)} ms in all, ${seconds.toFixed(1)} s)`,
+      ok: perCluster <= mostCpuMs,
+      values: { cpuPerClusterMs: perCluster, cpuMs, clusters: clusterCount, transitions },
+    },
+    {
+      what: `largest state of the fleet's execution, ${clusterCount} clusters of which all fail`,
+      target: '64 KiB',
+      measured: `${(stateBytes / 1024).toFixed(1)} KiB`,
+      ok: stateBytes < mostStateBytes,
+      values: { stateBytes },
+    },
+  ]
+}
+
+async function runWave(names: readonly string[]) {
+  const machine = await FleetMachine.start({
+    fleet: fleetOfWaves([names]),
+    rollout: async () => {
+      throw new Error('this cluster fails, which leaves more to tell')
+    },
+  })
+  const before = process.cpuUsage()
+  const from = performance.now()
+  const end = await machine.push()
+  const { user, system } = process.cpuUsage(before)
+  const seconds = (performance.now() - from) / 1_000
+  const executions = machine.interpreter.list()
+  const transitions = executions.reduce((sum, execution) => sum + execution.transitions, 0)
+  await machine.close()
+  if (end.started.length !== names.length) throw new Error(`only ${end.started.length} rollouts were started`)
+  if (!statesEntered(end.history).includes('RolloutLargeWave')) throw new Error('the wave did not count as a large one')
+  return { cpuMs: (user + system) / 1_000, seconds, stateBytes: largestState(end.history), transitions }
+}
