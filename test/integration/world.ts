@@ -35,6 +35,8 @@ export interface WorldOptions {
   readonly notifications?: object
   /** Who is told, besides whoever sits at this machine. */
   readonly outside?: Outside
+  /** Section `plans` of the fleet. */
+  readonly plans?: object
   /** What stands between Lockstep and the states and their locks. */
   readonly around?: (access: LockAccess) => LockAccess
 }
@@ -80,6 +82,7 @@ export class World {
       ...(options.holdFor && { holdFor: options.holdFor }),
       ...(options.locks && { locks: options.locks }),
       ...(options.notifications && { notifications: options.notifications }),
+      ...(options.plans && { plans: options.plans }),
     })
   }
 

@@ -38,7 +38,9 @@ describe('parseFleet', () => {
         ...{ approvers: [], approvalFor: 86_400_000 },
       },
       notifications: { emails: [] },
-      sweep: { every: 900_000, largestState: 10_485_760 },
+      plans: { policy: {}, approvers: [], approvalFor: 86_400_000 },
+      waves: { approvers: [], approvalFor: 86_400_000 },
+      sweep: { every: 900_000, largestState: 10 * 1024 * 1024 },
     })
   })
 
