@@ -95,8 +95,8 @@ const rolloutFinished = z.object({
 const planApprovalChanged = z.object({
   type: z.literal('Plan Approval Changed'),
   ...ofRollout,
-  /** `withdrawn`: the plan is not any more what people were asked about, or the rollout has ended. */
-  what: z.enum(['asked', 'approved', 'denied', 'withdrawn']),
+  /** `withdrawn`: it is not any more what people were asked about, or nothing waits for it any more. */
+  what: z.enum(['asked', 'approved', 'denied', 'expired', 'withdrawn']),
   /** `Terraform/flux-system/vpc` */
   object: z.string(),
   /** The plan's id, as it would stand in `spec.approvePlan`. */

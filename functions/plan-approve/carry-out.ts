@@ -1,17 +1,17 @@
 import type { PlanApproval } from '../lib/approval/approval.ts'
 import { deniedText } from '../lib/approval/conclude-approval.ts'
-import type { Clock } from '../lib/clock.ts'
 import type { Cluster } from '../lib/kubernetes/cluster.ts'
 import type { Ledger } from '../lib/ledger/ledger.ts'
 import { approvePlan } from '../lib/plans/approve-plan.ts'
 import { planApprovalId } from '../lib/plans/plan-approval.ts'
+import { planEvent } from '../lib/plans/plan-event.ts'
 import { refOf } from '../lib/rollout/gates.ts'
 import { note, type PlannedObject, type Rollout } from '../lib/rollout/rollout.ts'
+import { type TellPorts, tell } from '../lib/tell.ts'
 
-export interface CarryOutPorts {
+export interface CarryOutPorts extends TellPorts {
   readonly cluster: Cluster
   readonly ledger: Pick<Ledger, 'readApproval' | 'writeApproval' | 'appendAudit'>
-  readonly clock: Clock
 }
 
 /** How many of the rollout's plans were approved, and how many were not. */
@@ -37,6 +37,7 @@ export async function carryOut(rollout: Rollout, ports: CarryOutPorts): Promise<
       refuse(rollout, object, approval, ports.clock.now())
       refused++
     }
+    await tell(planEvent(rollout, approval), ports)
     await ports.ledger.writeApproval({ ...approval, version: approval.version + 1, carriedOut: true })
   }
   return { approved, refused }

@@ -6,6 +6,7 @@ import { parseWorkload, type Workload } from '../lib/flux/workload.ts'
 import type { Cluster } from '../lib/kubernetes/cluster.ts'
 import { getIfThere } from '../lib/kubernetes/get-if-there.ts'
 import { planApprovalId, planPeople } from '../lib/plans/plan-approval.ts'
+import { planEvent } from '../lib/plans/plan-event.ts'
 import { isDestructive, type ShownPlan } from '../lib/plans/shown-plan.ts'
 import { PlanMissing, readStoredPlan } from '../lib/plans/stored-plan.ts'
 import { follow } from '../lib/rollout/follow.ts'
@@ -14,6 +15,7 @@ import { ClaimLost } from '../lib/rollout/lease.ts'
 import type { PlannedObject, Rollout } from '../lib/rollout/rollout.ts'
 import { turnOf } from '../lib/rollout/turn.ts'
 import type { ApprovalPorts } from '../lib/step.ts'
+import { tell } from '../lib/tell.ts'
 
 export interface AskForPlansPorts extends ApprovalPorts {
   readonly cluster: Cluster
@@ -139,6 +141,7 @@ class Asking {
     this.asked.set(key, written)
     if (isTold) return
     await sendLinks(written, summaryOf(written, shown), who.people, this.ports)
+    await tell(planEvent(this.rollout, written), this.ports)
     // Where a person was faster with a decision, everybody has got a link.
     await ledger.writeApproval({ ...written, version: written.version + 1, told: true })
     log.info('people are asked to approve a plan', {

@@ -110,16 +110,23 @@ function finishedText(event: EventOf<'Rollout Finished'>): Told {
   }
 }
 
+const planEndings: Readonly<Record<Exclude<EventOf<'Plan Approval Changed'>['what'], 'asked'>, string>> = {
+  approved: 'is approved',
+  denied: 'is denied',
+  expired: 'was not decided on in time',
+  withdrawn: 'is not waited for any more',
+}
+
 function planText(event: EventOf<'Plan Approval Changed'>): Told {
   const { what, object, plan, changes, by, until, cluster } = event
   const { facts, execution } = ofRollout(event)
   const asked = what === 'asked'
   const counts = changes && `${changes.add} to add, ${changes.change} to change, ${changes.destroy} to destroy`
   return {
-    ...{ execution, urgency: asked || what === 'denied' ? 'attention' : 'news' },
+    ...{ execution, urgency: what === 'approved' || what === 'withdrawn' ? 'news' : 'attention' },
     title: asked
       ? `The plan of ${object} in ${cluster} waits for approval`
-      : `The plan of ${object} in ${cluster} was ${what}${by === undefined ? '' : ` by ${by}`}`,
+      : `The plan of ${object} in ${cluster} ${planEndings[what]}${by === undefined ? '' : `, by ${by}`}`,
     facts: [
       ...facts,
       ['Plan', plan],
@@ -130,6 +137,7 @@ function planText(event: EventOf<'Plan Approval Changed'>): Told {
       asked: 'An approver looks at the plan behind the link that was sent, and approves or denies it there.',
       approved: nothing,
       denied: 'What depends on it stays held. Change the plan by a push.',
+      expired: 'What depends on it stays held. Push again to ask anew.',
       withdrawn: nothing,
     }[what],
   }
