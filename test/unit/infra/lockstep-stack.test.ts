@@ -56,6 +56,9 @@ describe('permissions', () => {
   it.each([
     ['StepsWaves', ['s3:GetObject', 's3:ListBucket', 's3:PutObject', 's3:PutObject']],
     ['StepsWaveConclude', ['s3:GetObject', 's3:ListBucket']],
+    ['StepsWaveAsk', [...ledger, ...answers, ...secret, 'sns:Publish'].sort()],
+    ['StepsPlanAsk', [...ledger, ...clusters, ...events, ...secret, 'states:SendTaskSuccess', 'sns:Publish'].sort()],
+    ['StepsPlanApprove', [...ledger, ...clusters, ...events]],
     ['StepsClaim', [...ledger, ...events]],
     ['StepsPlan', [...ledger, ...clusters, ...events]],
     ['StepsGate', [...ledger, ...clusters, ...events]],
@@ -115,7 +118,7 @@ describe('permissions', () => {
   })
 
   it('are one policy for each role, and no managed ones', () => {
-    expect(policies).toHaveLength(32)
+    expect(policies).toHaveLength(35)
     for (const role of Object.values(template.findResources('AWS::IAM::Role')))
       expect(role.Properties).not.toHaveProperty('ManagedPolicyArns')
   })
@@ -160,9 +163,9 @@ describe('permissions', () => {
 
   it('let a function take on one role, under its own name only', () => {
     const statements = policies.flatMap((policy) => policy.statements).filter(({ Action }) => Action === clusters[0])
-    expect(statements).toHaveLength(19)
+    expect(statements).toHaveLength(21)
     const names = statements.map(({ Condition }) => Condition)
-    expect(new Set(names.map((name) => JSON.stringify(name))).size).toBe(19)
+    expect(new Set(names.map((name) => JSON.stringify(name))).size).toBe(21)
     for (const { Resource } of statements)
       expect(Resource).toEqual({
         'Fn::GetAtt': [expect.stringMatching(/^ClusterAccessRoles(orders|judges|unlocks)/), 'Arn'],
@@ -183,7 +186,9 @@ describe('access to clusters', () => {
     expect(trusted('Lockstep-orders')).toEqual(
       ['Fetch', 'Gate', 'Hold', 'Open', 'Plan', 'Release', 'Restore', 'Wait'].sort(),
     )
-    expect(trusted('Lockstep-judges')).toEqual(['Judge', 'UnlockAsk', 'UnlockAssess', 'UnlockVerify'])
+    expect(trusted('Lockstep-judges')).toEqual([
+      ...['Judge', 'PlanApprove', 'PlanAsk', 'UnlockAsk', 'UnlockAssess', 'UnlockVerify'],
+    ])
     // Each of them changes something that only unlocks change.
     expect(trusted('Lockstep-unlocks')).toEqual([
       'UnlockBackUp',
@@ -255,7 +260,7 @@ describe('functions', () => {
   const functions = Object.values(template.findResources('AWS::Lambda::Function')).map(({ Properties }) => Properties)
 
   it('are all built alike, traced, and log to a group that forgets', () => {
-    expect(functions).toHaveLength(27)
+    expect(functions).toHaveLength(30)
     for (const each of functions)
       expect(each).toMatchObject({
         Runtime: 'nodejs24.x',
@@ -272,6 +277,7 @@ describe('functions', () => {
     expect(slow).toEqual([
       'Lockstep: has the source fetched',
       'Lockstep: waits for a layer',
+      'Lockstep: asks people to agree to plans',
       'Lockstep: keeps what a failure holds',
       'Lockstep: fences a locked state',
       'Lockstep: deletes a lock that is exactly what was judged',
@@ -528,7 +534,9 @@ describe('unlocks', () => {
   it('write their audit and their approvals alone, and nobody updates or deletes an item of the ledger', () => {
     const puts = statementsOf('dynamodb:PutItem')
     const free = puts.filter(({ Condition }) => Condition === undefined).map(({ id }) => id)
-    expect(free.sort()).toEqual(['ApprovalsPage', ...unlockSteps].sort())
+    expect(free.sort()).toEqual(
+      ['ApprovalsPage', 'StepsPlanApprove', 'StepsPlanAsk', 'StepsWaveAsk', ...unlockSteps].sort(),
+    )
     for (const { Condition } of puts.filter(({ id }) => !free.includes(id)))
       expect(Condition).toEqual({
         'ForAllValues:StringNotLike': { 'dynamodb:LeadingKeys': ['unlock#*', 'approvals'] },
@@ -554,9 +562,16 @@ describe('unlocks', () => {
   it('are started by scans, and answered for where people decide', () => {
     const starts = statementsOf('states:StartExecution').filter(({ id }) => id === 'Workflowlockscan')
     expect(starts.map(({ Resource }) => Resource)).toEqual([{ Ref: expect.stringMatching(/^Workflowguardedunlock/) }])
+    const machines: Readonly<Record<string, readonly string[]>> = {
+      StepsPlanAsk: ['rollout'],
+      StepsWaveAsk: ['fleet'],
+      ApprovalsPage: ['fleet', 'guarded-unlock', 'rollout'],
+    }
     for (const action of ['states:SendTaskSuccess', 'states:SendTaskHeartbeat'])
-      for (const { Resource } of statementsOf(action))
-        expect(JSON.stringify(Resource)).toContain(':stateMachine:Lockstep-guarded-unlock"')
+      for (const { id, Resource } of statementsOf(action)) {
+        const named = [...JSON.stringify(Resource).matchAll(/:stateMachine:Lockstep-([\w-]+)/g)].map(([, name]) => name)
+        expect(named.sort(), id).toEqual(machines[id] ?? ['guarded-unlock'])
+      }
   })
 })
 
@@ -565,7 +580,7 @@ describe('approvals', () => {
     template.resourceCountIs('AWS::ApiGatewayV2::Api', 1)
     template.hasResourceProperties('AWS::ApiGatewayV2::Route', { RouteKey: 'ANY /approve/{token}' })
     template.hasResourceProperties('AWS::Lambda::Function', {
-      Description: 'Lockstep: the page on which people approve an unlock',
+      Description: 'Lockstep: the page on which people approve unlocks, plans and waves',
       Environment: { Variables: { APPROVAL_SECRET_ARN: { Ref: Match.stringLikeRegexp('^ApprovalsSecret') } } },
     })
     template.hasResourceProperties('AWS::Lambda::Function', {
@@ -628,7 +643,7 @@ describe('the scan for locks', () => {
     const statements = policies
       .flatMap((policy) => policy.statements)
       .filter(({ Action }) => Action === 'events:PutEvents')
-    expect(statements).toHaveLength(17)
+    expect(statements).toHaveLength(19)
     for (const statement of statements)
       expect(statement).toMatchObject({ Condition: { StringEquals: { 'events:source': 'lockstep' } } })
   })
