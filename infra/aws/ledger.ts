@@ -5,7 +5,7 @@ import { Construct } from 'constructs'
 import type { HandlerFunction } from './handler-function.ts'
 
 /**
- * The table of claims, rollouts, observations and unlocks, and that of what happened in unlocks. They outlive the stack: without
+ * The table of claims, rollouts, observations and unlocks, and that of what happened in unlocks and approvals. They outlive the stack: without
  * the one nothing held can be restored, and the other one is for good.
  */
 export class Ledger extends Construct {
@@ -38,7 +38,7 @@ export class Ledger extends Construct {
 
   /**
    * The calls of functions/lib/ledger/dynamodb-ledger.ts: no scan, no update, no delete, no transaction. What has happened
-   * in an unlock, and who agreed to it, is written by the functions of unlocks alone; and what has happened is inserted, which
+   * in an unlock, and who agreed to what, is written by the functions of unlocks and approvals alone; and what has happened is inserted, which
    * fails where a record is there already.
    */
   grant(to: HandlerFunction, writes: 'rollouts' | 'unlocks'): void {

@@ -56,9 +56,9 @@ describe('permissions', () => {
   it.each([
     ['StepsWaves', ['s3:GetObject', 's3:ListBucket', 's3:PutObject', 's3:PutObject']],
     ['StepsWaveConclude', ['s3:GetObject', 's3:ListBucket']],
-    ['StepsWaveAsk', [...ledger, ...answers, ...secret, 'sns:Publish'].sort()],
-    ['StepsPlanAsk', [...ledger, ...clusters, ...events, ...secret, 'states:SendTaskSuccess', 'sns:Publish'].sort()],
-    ['StepsPlanApprove', [...ledger, ...clusters, ...events]],
+    ['StepsWaveAsk', [...unlocks, ...answers, ...secret, 'sns:Publish'].sort()],
+    ['StepsPlanAsk', [...unlocks, ...clusters, ...events, ...secret, 'states:SendTaskSuccess', 'sns:Publish'].sort()],
+    ['StepsPlanApprove', [...unlocks, ...clusters, ...events]],
     ['StepsClaim', [...ledger, ...events]],
     ['StepsPlan', [...ledger, ...clusters, ...events]],
     ['StepsGate', [...ledger, ...clusters, ...events]],
@@ -441,11 +441,12 @@ describe('the audit', () => {
     ])
   })
 
-  it('is inserted into by the functions of unlocks alone', () => {
+  it('is inserted into by the functions of unlocks and approvals alone', () => {
     const inserts = policies.filter(({ statements }) =>
       statements.some(({ Action }) => asList(Action).includes('dynamodb:PartiQLInsert')),
     )
     expect(inserts.map(({ id }) => id.replace(/Role.*/, ''))).toEqual([
+      ...['StepsWaveAsk', 'StepsPlanAsk', 'StepsPlanApprove'],
       ...['Act', 'Assess', 'Ask', 'Begin', 'Fence', 'BackUp', 'Delete', 'PutBack', 'Verify', 'Conclude', 'Watch'].map(
         (step) => `StepsUnlock${step}`,
       ),
