@@ -15,8 +15,8 @@ const notOf: Readonly<Record<LedgerWork, readonly string[]>> = {
 }
 
 /**
- * The table of claims, rollouts, observations and unlocks, and that of what happened in unlocks. They outlive the stack: without
- * the one nothing held can be restored, and the other one is for good.
+ * The table of claims, rollouts, observations and unlocks, and that of what happened in unlocks and approvals. They outlive
+ * the stack: without the one nothing held can be restored, and the other one is for good.
  */
 export class Ledger extends Construct {
   readonly table: Table
@@ -48,8 +48,8 @@ export class Ledger extends Construct {
 
   /**
    * The calls of functions/lib/ledger/dynamodb-ledger.ts: no scan, no update, no delete, no transaction. Who agreed to
-   * something is written by the functions that ask and answer alone; what has happened in an unlock by those of unlocks alone,
-   * and it is inserted, which fails where a record is there already.
+   * what is written by the functions of approvals and unlocks alone, and so is what has happened: that is inserted, which
+   * fails where a record is there already.
    */
   grant(to: HandlerFunction, writes: LedgerWork): void {
     const resources = [this.table.tableArn]
@@ -57,7 +57,7 @@ export class Ledger extends Construct {
     const others = notOf[writes]
     const conditions = others.length === 0 ? {} : { 'ForAllValues:StringNotLike': { 'dynamodb:LeadingKeys': others } }
     to.role.addToPolicy(new PolicyStatement({ actions: ['dynamodb:PutItem'], resources, conditions }))
-    if (writes === 'unlocks') to.allow(['dynamodb:PartiQLInsert', 'dynamodb:Query'], [this.audit.tableArn])
+    if (writes !== 'rollouts') to.allow(['dynamodb:PartiQLInsert', 'dynamodb:Query'], [this.audit.tableArn])
   }
 }
 
