@@ -2,6 +2,7 @@ import * as z from 'zod'
 import { formatDuration, parseDuration } from './duration.ts'
 import { LockstepError } from './errors.ts'
 import { nearest } from './nearest.ts'
+import type { FailureTolerance } from './waves/failure-tolerance.ts'
 
 /** One mistake in a fleet. */
 export interface FleetProblem {
@@ -142,6 +143,15 @@ const cluster = section(
   'a cluster: {"name": …, "eks": …, "region": …, "environment": …}',
 )
 
+/** A number or a percentage, as for operations on stacks in many accounts (failure tolerance) or on many instances. */
+const failureTolerance = z.custom<FailureTolerance>(
+  (value) =>
+    typeof value === 'number'
+      ? Number.isInteger(value) && value >= 0 && value <= 100_000
+      : typeof value === 'string' && /^(0|[1-9]\d?|100)%$/.test(value),
+  give('a number of clusters such as 1, or a percentage of the wave such as "10%"'),
+)
+
 const deadlines = section(
   {
     /** How long a layer may take, in milliseconds. */
@@ -276,6 +286,8 @@ const fleetSchema = section(
     /** Values of the label lockstep.dev/layer, in order. */
     layers: list(label('a layer name'), 'a list of layer names, the first one first').default([]),
     clusters: list(cluster, 'a list of clusters').min(1, 'is empty; give at least one cluster'),
+    /** How many clusters of a wave may fail before later waves are not begun. Read it through `failuresTolerated`. */
+    failureTolerance: failureTolerance.default(0),
     deadlines: deadlines.prefault({}),
     /** How long gates stay held after a failure before a person is told, in milliseconds. */
     holdFor: duration.prefault('24h'),

@@ -11,6 +11,7 @@ import type { Metrics } from './metrics.ts'
 import type { Secrets } from './rotating-secret.ts'
 import type { Approvers } from './unlock/approval/approvers.ts'
 import type { TaskTokens } from './unlock/approval/task-tokens.ts'
+import type { WaveStore } from './waves/wave-store.ts'
 
 /** What every step may use. */
 export interface Ports {
@@ -42,6 +43,11 @@ export interface ApprovalPorts extends ClusterPorts {
   readonly linkSecrets: () => Promise<Secrets>
   /** Of the page, to which the end of a link is added: `https://…/approve/`. */
   readonly approvalUrl: string
+}
+
+/** What a step of a fleet's waves may use. */
+export interface WavePorts extends Ports {
+  readonly waves: WaveStore
 }
 
 /** One step of a state machine: its contract and what it does. */
@@ -77,6 +83,11 @@ export function defineClusterStep<Input, Output>(
 
 /** Declares a step that looks at locks. */
 export function defineLockStep<Input, Output>(step: Step<Input, Output, LockPorts>): Step<Input, Output, LockPorts> {
+  return step
+}
+
+/** Declares a step of a fleet's waves. */
+export function defineWaveStep<Input, Output>(step: Step<Input, Output, WavePorts>): Step<Input, Output, WavePorts> {
   return step
 }
 

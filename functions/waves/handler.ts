@@ -1,15 +1,29 @@
 import * as z from 'zod'
 import { pushSchema } from '../lib/push.ts'
-import { serve } from '../lib/serve.ts'
-import { defineStep } from '../lib/step.ts'
-import { wavesOf } from './waves.ts'
+import { serveWaves } from '../lib/serve-waves.ts'
+import { defineWaveStep } from '../lib/step.ts'
+import { mostInline, planWave } from './plan-wave.ts'
 
-/** Which clusters a push goes to, in waves. */
-export const step = defineStep({
+/** The next wave of a push: what its execution keeps of it. */
+export const step = defineWaveStep({
   name: 'waves',
-  input: z.object({ push: pushSchema }),
-  output: z.object({ waves: z.array(z.array(z.string())) }),
-  run: async ({ push }, { fleet }) => ({ waves: wavesOf(fleet, push.repository.name) }),
+  input: z.object({
+    push: pushSchema,
+    /** Of the wave: 1 is the first one. */
+    number: z.int().min(1),
+  }),
+  output: z.object({
+    number: z.int(),
+    /** How many waves the push has. */
+    of: z.int(),
+    clusters: z.int(),
+    /** More clusters than an inline Map is for: they are in the file `items`, and `names` is empty. */
+    large: z.boolean(),
+    names: z.array(z.string()).max(mostInline),
+    items: z.string(),
+    results: z.string(),
+  }),
+  run: ({ push, number }, { fleet, waves }) => planWave({ push, number }, { fleet, waves }),
 })
 
-export const handler = serve(step)
+export const handler = serveWaves(step)

@@ -11,6 +11,7 @@ import { LockSchedule } from './lock-schedule.ts'
 import { LockStores } from './lock-stores.ts'
 import { RestoreRule } from './restore-rule.ts'
 import { Steps } from './steps.ts'
+import { WaveFiles } from './wave-files.ts'
 import { Webhook } from './webhook.ts'
 import { Workflow } from './workflow.ts'
 
@@ -30,8 +31,9 @@ export class LockstepStack extends Stack {
     const ledger = new Ledger(this, 'Ledger')
     this.clusters = new ClusterAccess(this, 'ClusterAccess', fleet)
     const lockStores = new LockStores(this, 'LockStores', fleet)
-    const steps = new Steps(this, 'Steps', { fleet: written, ledger, clusters: this.clusters, lockStores })
-    const workflow = new Workflow(this, 'Workflow', steps)
+    const waveFiles = new WaveFiles(this, 'WaveFiles')
+    const steps = new Steps(this, 'Steps', { fleet: written, ledger, clusters: this.clusters, lockStores, waveFiles })
+    const workflow = new Workflow(this, 'Workflow', { steps, waveFiles })
     const { api, handler: webhook } = new Webhook(this, 'Webhook', { fleet, fleetStateMachine: workflow.fleet })
     new Approvals(this, 'Approvals', { fleet, written, ledger, steps, api })
     new LockSchedule(this, 'LockSchedule', fleet, workflow.lockScan)

@@ -7,6 +7,7 @@ import type { ClusterWork } from './cluster-work.ts'
 import { HandlerFunction } from './handler-function.ts'
 import type { Ledger } from './ledger.ts'
 import type { LockStores, StoreWork } from './lock-stores.ts'
+import type { WaveFiles, WaveWork } from './wave-files.ts'
 
 interface Plan {
   readonly does: string
@@ -17,11 +18,13 @@ interface Plan {
   readonly stores?: StoreWork
   /** Publishes events. */
   readonly tells?: true
+  readonly waves?: WaveWork
 }
 
 // A step that waits answers after 10 minutes; Lambda's limit of 15 leaves room for its last requests.
 const plans = {
-  waves: { does: 'orders the clusters of a push', minutes: 1 },
+  waves: { does: 'orders the clusters of a push', waves: 'plans waves', minutes: 1 },
+  'wave-conclude': { does: 'counts how the clusters of a wave ended', waves: 'concludes waves', minutes: 1 },
   claim: { does: 'claims a cluster for a push', ledger: 'rollouts', minutes: 1, tells: true },
   plan: { does: 'orders the objects of a cluster', ledger: 'rollouts', clusters: 'orders', minutes: 1, tells: true },
   gate: { does: 'holds the later layers', ledger: 'rollouts', clusters: 'orders', minutes: 5, tells: true },
@@ -100,13 +103,14 @@ export interface StepsProps {
   readonly ledger: Ledger
   readonly clusters: ClusterAccess
   readonly lockStores: LockStores
+  readonly waveFiles: WaveFiles
 }
 
 /** One function for each step of the state machines, and what it may do. */
 export class Steps extends Construct {
   readonly functions: Readonly<Record<StepName, HandlerFunction>>
 
-  constructor(scope: Construct, id: string, { fleet, ledger, clusters, lockStores }: StepsProps) {
+  constructor(scope: Construct, id: string, { fleet, ledger, clusters, lockStores, waveFiles }: StepsProps) {
     super(scope, id)
     const make = (step: StepName): HandlerFunction => {
       const plan: Plan = plans[step]
@@ -115,13 +119,18 @@ export class Steps extends Construct {
         description: `Lockstep: ${plan.does}`,
         timeout: Duration.minutes(plan.minutes),
         memorySize: plan.clusters ? 512 : 256,
-        environment: { LEDGER_TABLE: ledger.table.tableName, EVENT_BUS: eventBus },
+        environment: {
+          LEDGER_TABLE: ledger.table.tableName,
+          EVENT_BUS: eventBus,
+          ...(plan.waves && { WAVES_BUCKET: waveFiles.bucket.bucketName }),
+        },
         bundled: { LOCKSTEP_FLEET: fleet },
       })
       if (plan.ledger) ledger.grant(made, plan.ledger)
       if (plan.clusters) clusters.grant(made, plan.clusters)
       if (plan.stores) lockStores.grant(made, plan.stores)
       if (plan.tells) this.allowEvents(made)
+      if (plan.waves) waveFiles.grant(made, plan.waves)
       return made
     }
     const made = Object.keys(plans).map((step) => [step, make(step as StepName)])

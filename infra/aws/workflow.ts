@@ -6,6 +6,12 @@ import { DefinitionBody, LogLevel, StateMachine, StateMachineType } from 'aws-cd
 import { Construct } from 'constructs'
 import { acknowledgeWildcard } from './acknowledge-wildcard.ts'
 import type { Steps } from './steps.ts'
+import type { WaveFiles } from './wave-files.ts'
+
+export interface WorkflowProps {
+  readonly steps: Steps
+  readonly waveFiles: WaveFiles
+}
 
 /**
  * The state machines of statemachines/*.asl.json: `fleet` runs one `rollout` for each cluster and waits for it;
@@ -17,11 +23,16 @@ export class Workflow extends Construct {
   readonly lockScan: StateMachine
   readonly guardedUnlock: StateMachine
 
-  constructor(scope: Construct, id: string, steps: Steps) {
+  constructor(scope: Construct, id: string, { steps, waveFiles }: WorkflowProps) {
     super(scope, id)
     this.rollout = this.machine('rollout', steps, {})
-    this.fleet = this.machine('fleet', steps, { RolloutStateMachine: this.rollout.stateMachineArn })
+    this.fleet = this.machine('fleet', steps, {
+      RolloutStateMachine: this.rollout.stateMachineArn,
+      WavesBucket: waveFiles.bucket.bucketName,
+    })
     this.allowNested(this.fleet, this.rollout)
+    this.allowItself(this.fleet, 'fleet')
+    waveFiles.grantMap(this.fleet)
     this.guardedUnlock = this.machine('guarded-unlock', steps, {})
     this.lockScan = this.machine('lock-scan', steps, { GuardedUnlockStateMachine: this.guardedUnlock.stateMachineArn })
     const resources = [this.guardedUnlock.stateMachineArn]
@@ -64,28 +75,42 @@ export class Workflow extends Construct {
 
   /** What `states:startExecution.sync:2` needs: to start, to hear of the end through a managed rule, and to stop. */
   private allowNested(outer: StateMachine, inner: StateMachine): void {
-    const stack = Stack.of(this)
-    const executions = stack.formatArn({
-      service: 'states',
-      resource: 'execution',
-      resourceName: `${nameOf(this, 'rollout')}:*`,
-      arnFormat: ArnFormat.COLON_RESOURCE_NAME,
-    })
-    const rule = stack.formatArn({
+    const rule = Stack.of(this).formatArn({
       service: 'events',
       resource: 'rule',
       resourceName: 'StepFunctionsGetEventsForStepFunctionsExecutionRule',
     })
-    acknowledgeWildcard(
-      outer,
-      [executions],
-      'The executions of one state machine: their names are not known before they start.',
-    )
     const allow = (actions: string[], resources: string[]) =>
       outer.addToRolePolicy(new PolicyStatement({ actions, resources }))
     allow(['states:StartExecution'], [inner.stateMachineArn])
-    allow(['states:DescribeExecution', 'states:StopExecution'], [executions])
+    this.allowExecutions(outer, 'rollout')
     allow(['events:PutTargets', 'events:PutRule', 'events:DescribeRule'], [rule])
+  }
+
+  /**
+   * A distributed Map starts executions of its own machine.
+   * https://docs.aws.amazon.com/step-functions/latest/dg/iam-policies-eg-dist-map.html
+   */
+  private allowItself(machine: StateMachine, name: string): void {
+    const resources = [machineArn(this, name)]
+    machine.addToRolePolicy(new PolicyStatement({ actions: ['states:StartExecution'], resources }))
+    this.allowExecutions(machine, name)
+  }
+
+  /** To see and to stop the executions of the state machine `name`. */
+  private allowExecutions(machine: StateMachine, name: string): void {
+    const stack = Stack.of(this)
+    const executions = stack.formatArn({
+      ...{ service: 'states', resource: 'execution', resourceName: `${nameOf(this, name)}:*` },
+      arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+    })
+    const actions = ['states:DescribeExecution', 'states:StopExecution']
+    machine.addToRolePolicy(new PolicyStatement({ actions, resources: [executions] }))
+    acknowledgeWildcard(
+      machine,
+      [executions],
+      'The executions of one state machine: their names are not known before they start.',
+    )
   }
 }
 

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
+import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
 import { ExecutionAlreadyExists, SFNClient, StartExecutionCommand } from '@aws-sdk/client-sfn'
 import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb'
 import { step as claim } from '../../functions/claim/handler.ts'
@@ -20,7 +21,15 @@ import { noStateOf } from '../../functions/lib/locks/states/state-reader.ts'
 import type { Log } from '../../functions/lib/log.ts'
 import { silentMetrics } from '../../functions/lib/metrics.ts'
 import type { Push } from '../../functions/lib/push.ts'
-import { type ApprovalPorts, bindStep, type Invocation, type LockPorts } from '../../functions/lib/step.ts'
+import {
+  type ApprovalPorts,
+  bindStep,
+  type Invocation,
+  type LockPorts,
+  type WavePorts,
+} from '../../functions/lib/step.ts'
+import { S3WaveStore } from '../../functions/lib/waves/s3-wave-store.ts'
+import type { WaveStore } from '../../functions/lib/waves/wave-store.ts'
 import { step as open } from '../../functions/open/handler.ts'
 import { step as plan } from '../../functions/plan/handler.ts'
 import { step as release } from '../../functions/release/handler.ts'
@@ -39,18 +48,21 @@ import { step as unlockPutBack } from '../../functions/unlock-put-back/handler.t
 import { step as unlockVerify } from '../../functions/unlock-verify/handler.ts'
 import { step as unlockWatch } from '../../functions/unlock-watch/handler.ts'
 import { step as wait } from '../../functions/wait/handler.ts'
-import { step as waves } from '../../functions/waves/handler.ts'
+import { step as waveConclude } from '../../functions/wave-conclude/handler.ts'
+import { step as planWave } from '../../functions/waves/handler.ts'
 import type { WebhookRequest } from '../../functions/webhook/delivery.ts'
 import { type WebhookResponse, webhook } from '../../functions/webhook/webhook.ts'
 import { localCredentials, startDynamoDb } from './dynamodb.ts'
 import { InterpreterTaskTokens } from './interpreter-task-tokens.ts'
 import { MemoryApprovers } from './memory-approvers.ts'
 import { MemoryEvents } from './memory-events.ts'
+import { startS3 } from './s3/s3-server.ts'
 import { startSchedule } from './schedule.ts'
 import { type Definition, loadDefinition } from './states/definition.ts'
 import { DirectoryExecutionStore } from './states/directory-execution-store.ts'
 import { MemoryExecutionStore } from './states/execution-store.ts'
 import { Interpreter } from './states/interpreter.ts'
+import { S3ObjectFiles } from './states/s3-object-files.ts'
 import { startStepFunctionsServer } from './states/step-functions-server.ts'
 import type { UnlockRoutes } from './unlock-routes.ts'
 import { ApprovalViews, approvalPath } from './views/approval-view.ts'
@@ -61,6 +73,7 @@ import { type BadEnd, Watchdog } from './watchdog.ts'
 const account = '000000000000'
 const region = 'us-east-1'
 const table = 'lockstep-ledger'
+const wavesBucket = 'lockstep-waves'
 
 /** Where the state machines lie, from this file. */
 const statemachines = new URL('../../statemachines/', import.meta.url)
@@ -84,6 +97,7 @@ export interface HostOptions {
 /** Lockstep without an AWS account: its functions and state machines, with stand-ins around them. */
 export interface Host {
   readonly ledger: Ledger
+  readonly waves: WaveStore
   readonly interpreter: Interpreter
   /** Changes of verdicts on locks. */
   readonly events: MemoryEvents
@@ -105,6 +119,9 @@ export async function startHost(options: HostOptions): Promise<Host> {
   const dynamodb = await startDynamoDb({ activity, table, ...(directory && { directory: join(directory, 'ledger') }) })
   const client = new DynamoDBClient({ endpoint: dynamodb.url, region, credentials: localCredentials })
   const documents = DynamoDBDocumentClient.from(client, { marshallOptions: { removeUndefinedValues: true } })
+  const s3Server = await startS3({ clock, activity, ...(directory && { directory: join(directory, 's3') }) })
+  const s3 = new S3Client({ endpoint: s3Server.url, forcePathStyle: true, region, credentials: localCredentials })
+  await s3.send(new CreateBucketCommand({ Bucket: wavesBucket }))
   const closing = new AbortController()
   const ledger = untilClosed(new DynamoDbLedger({ client: documents, table, clock }), closing.signal)
   const events = new MemoryEvents()
@@ -112,10 +129,12 @@ export async function startHost(options: HostOptions): Promise<Host> {
   // An earlier run's links are not good any more: the console has new ones.
   const linkSecret = { current: randomBytes(32).toString('hex') }
   const linkSecrets = async () => linkSecret
+  const waves: WaveStore = new S3WaveStore({ client: s3, bucket: wavesBucket })
   const ports = {
     ...{ fleet, clock, ledger, clusters: options.clusters, log, sliceMs: options.sliceMs ?? 10 * 60_000 },
     ...{ locks: options.locks ?? noLocks, events, metrics: silentMetrics },
     ...{ approvers, linkSecrets, approvalUrl: approvalPath, tasks: new InterpreterTaskTokens(() => interpreter) },
+    waves,
   }
 
   const interpreter: Interpreter = new Interpreter({
@@ -125,6 +144,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
     region,
     machines: readMachines(),
     handlers: handlersOf(ports),
+    objects: new S3ObjectFiles(s3),
     store: directory ? new DirectoryExecutionStore(join(directory, 'executions')) : new MemoryExecutionStore(),
   })
   const watching = { clock, activity, log, signal: closing.signal }
@@ -146,7 +166,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
   const approvals = new ApprovalViews(ports)
   const unlockRuns = new UnlockRuns({ interpreter, ledger, approvals, clock })
   return {
-    ...{ ledger, interpreter, events, approvers },
+    ...{ ledger, waves, interpreter, events, approvers },
     unlockRoutes: { approvals, unlockRuns, approve: approve(ports) },
     stepFunctionsUrl: server.url,
     webhook: webhook({
@@ -164,6 +184,8 @@ export async function startHost(options: HostOptions): Promise<Host> {
       // A request that its client gives up goes on in the server, and would meet a database that is closed.
       await dynamodb.close()
       client.destroy()
+      s3.destroy()
+      await s3Server.close()
     },
   }
 }
@@ -236,7 +258,20 @@ function machineArn(name: string): string {
 
 /** The names under which the state machines know the functions: `${ClaimFunction}` and so on. */
 const functionNames = [
-  ...['waves', 'claim', 'plan', 'gate', 'fetch', 'open', 'wait', 'hold', 'report', 'release', 'restore'],
+  ...[
+    'waves',
+    'wave-conclude',
+    'claim',
+    'plan',
+    'gate',
+    'fetch',
+    'open',
+    'wait',
+    'hold',
+    'report',
+    'release',
+    'restore',
+  ],
   ...['judge', 'judge-others', 'unlock-assess', 'unlock-ask', 'unlock-begin', 'unlock-fence', 'unlock-back-up'],
   ...['unlock-delete', 'unlock-put-back', 'unlock-verify', 'unlock-conclude', 'unlock-watch', 'unlock-act'],
 ] as const
@@ -253,6 +288,7 @@ export function readMachines(): Record<string, Definition> {
   const substitutions = {
     ...Object.fromEntries(functions),
     RolloutStateMachine: machineArn('rollout'),
+    WavesBucket: wavesBucket,
     GuardedUnlockStateMachine: machineArn('guarded-unlock'),
   }
   const load = (name: string) =>
@@ -266,10 +302,11 @@ export function readMachines(): Record<string, Definition> {
 }
 
 /** The functions by the names under which the state machines know them. */
-export function handlersOf(ports: LockPorts & ApprovalPorts): Record<string, Invocation> {
+export function handlersOf(ports: LockPorts & ApprovalPorts & WavePorts): Record<string, Invocation> {
   const bind = () => ports
   return {
-    waves: bindStep(waves, bind),
+    waves: bindStep(planWave, bind),
+    'wave-conclude': bindStep(waveConclude, bind),
     claim: bindStep(claim, bind),
     plan: bindStep(plan, bind),
     gate: bindStep(gate, bind),

@@ -15,6 +15,7 @@ import { approvalPath } from './views/approval-view.ts'
 import { executionLines, executionView, findExecution } from './views/execution-view.ts'
 import type { LiveRollouts } from './views/live-rollouts.ts'
 import type { LockViews } from './views/lock-view.ts'
+import type { PushWaves } from './views/push-waves.ts'
 import type { RolloutView } from './views/rollout-view.ts'
 import type { UnlockViews } from './views/unlock-view.ts'
 
@@ -23,6 +24,7 @@ export interface HttpServerOptions extends UnlockRoutes {
   readonly live: LiveRollouts
   readonly interpreter: Interpreter
   readonly ledger: Ledger
+  readonly waves: PushWaves
   readonly locks: LockViews
   readonly unlocks: UnlockViews
   readonly clock: Clock
@@ -193,12 +195,12 @@ function decode(part: string): string {
 }
 
 async function rolloutRoute(request: IncomingMessage, names: string[], options: HttpServerOptions): Promise<Answer> {
-  const { live, clock, speed } = options
+  const { live, waves, clock, speed } = options
   const [id, action] = names
   const time = { now: clock.now(), speed }
   if (id === undefined) {
     if (!isRead(request)) throw new Refused(405, 'The list can only be read.')
-    return json(200, { ...time, rollouts: live.list().map(withoutObjects) })
+    return json(200, { ...time, pushes: waves.list(), rollouts: live.list().map(withoutObjects) })
   }
   const rollout = live.get(id)
   if (!rollout) throw new Refused(404, `There is no rollout ${id}.`)

@@ -39,7 +39,8 @@ import { LiveRollouts } from './views/live-rollouts.ts'
 import { lockNews } from './views/lock-news.ts'
 import { LockViews } from './views/lock-view.ts'
 import { PushTracker } from './views/push-tracker.ts'
-import type { Display, PushView } from './views/push-view.ts'
+import { type Display, hasSucceeded, type PushView } from './views/push-view.ts'
+import { PushWaves } from './views/push-waves.ts'
 import { UnlockNewsFeed } from './views/unlock-news.ts'
 import { UnlockViews } from './views/unlock-view.ts'
 import { noActivity, scaledClock } from './virtual-clock.ts'
@@ -107,8 +108,20 @@ export async function runSession(session: SessionOptions): Promise<number> {
     const live = new LiveRollouts({ interpreter, ledger, clock, clusters: world.clusters })
     closing.push(() => live.close())
     const webhook = world.git ? withSimulatedPushes(host.webhook, { git: world.git, fleet, secret }) : host.webhook
+    const waves = new PushWaves({ interpreter, fleet })
     const server = await listen(options, display, {
-      ...{ webhook, live, interpreter, ledger, locks, unlocks, clock, speed: options.speed, person: session.person },
+      ...{
+        webhook,
+        live,
+        waves,
+        interpreter,
+        ledger,
+        locks,
+        unlocks,
+        clock,
+        speed: options.speed,
+        person: session.person,
+      },
       ...host.unlockRoutes,
     })
     closing.push(() => server.close())
@@ -121,7 +134,7 @@ export async function runSession(session: SessionOptions): Promise<number> {
     })
 
     const concluded = conclusions(display)
-    const tracker = new PushTracker({ interpreter, live, fleet, display: concluded.display })
+    const tracker = new PushTracker({ interpreter, live, waves, display: concluded.display })
     closing.push(() => tracker.close())
     display.ready({
       url: server.url,
@@ -352,10 +365,6 @@ function conclusions(display: Display): { display: Display; of(delivery: string)
         else waiting.set(delivery, done)
       }),
   }
-}
-
-function hasSucceeded({ status, clusters }: PushView): boolean {
-  return status === 'SUCCEEDED' && clusters.every(({ rollout }) => rollout?.status === 'succeeded')
 }
 
 /** How long a failed object may take to recover when nobody is there to decide. */

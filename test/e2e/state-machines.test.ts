@@ -24,9 +24,23 @@ let engine: MotoEngine
 const replays = new Map<string, Promise<Comparison[]>>()
 const families: Family[] = []
 
+/**
+ * moto's engine reads no WriterConfig, writes no results, and has no executions of its own for the items of a distributed
+ * Map: a fleet's large waves are left out. No scenario has one.
+ */
+function withoutLargeWaves(text: string): string {
+  const { States, ...machine } = JSON.parse(text)
+  if (!States.RolloutLargeWave) return text
+  const { RolloutLargeWave: _large, StartWave, ...others } = States
+  const Choices = StartWave.Choices.filter(({ Next }: { Next: string }) => Next !== 'RolloutLargeWave')
+  return JSON.stringify({ ...machine, States: { ...others, StartWave: { ...StartWave, Choices } } })
+}
+
 /** The state machines as they are deployed, under names of their own: what engines know of one another does not meet. */
 function documents(prefix = ''): Record<string, string> {
-  const texts = Object.entries(readMachines()).map(([name, { text }]) => [`${prefix}${name}`, text] as const)
+  const texts = Object.entries(readMachines()).map(
+    ([name, { text }]) => [`${prefix}${name}`, withoutLargeWaves(text)] as const,
+  )
   const own = (text: string) => text.replaceAll(machineArn(''), machineArn(prefix))
   return Object.fromEntries(texts.map(([name, text]) => [name, own(text)]))
 }
@@ -116,7 +130,9 @@ describe('the steps themselves, over HTTP', () => {
 
   test('a push goes through the same states to the same end', async () => {
     const [ours, theirs] = await Promise.all([onInterpreter(await worldOf()), onMoto(await worldOf())])
-    expect(ours.fleet).toEqual(['Waves', 'NextWave', 'RolloutWave', 'Rollout', 'NextWave', 'Done'])
+    expect(ours.fleet).toEqual([
+      ...['TakePush', 'PlanWave', 'StartWave', 'RolloutWave', 'Rollout', 'ConcludeWave', 'NextWave', 'Done'],
+    ])
     expect(ours.rollout.slice(-4)).toEqual(['Report', 'Release', 'Outcome', 'Done'])
     expect(theirs).toEqual(ours)
   })

@@ -211,7 +211,7 @@ it('stops an execution', async () => {
 })
 
 it('says that a port is taken', async () => {
-  const { host, live, locks, unlocks } = served
+  const { host, live, locks, unlocks, waves } = served
   const { interpreter, ledger } = host
   const clock = { now: () => 0, after: () => () => {} }
   const webhook = host.webhook
@@ -223,6 +223,7 @@ it('says that a port is taken', async () => {
     ledger,
     locks,
     unlocks,
+    waves,
     clock,
     speed: 1,
     person: 'ana',

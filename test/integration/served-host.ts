@@ -13,6 +13,7 @@ import { withSimulatedPushes } from '../../infra/local/simulated-pushes.ts'
 import { readManifestTree } from '../../infra/local/simulation/manifest-tree.ts'
 import { LiveRollouts } from '../../infra/local/views/live-rollouts.ts'
 import { type LockLine, LockViews } from '../../infra/local/views/lock-view.ts'
+import { PushWaves } from '../../infra/local/views/push-waves.ts'
 import type { RolloutStatus, RolloutView } from '../../infra/local/views/rollout-view.ts'
 import { UnlockViews } from '../../infra/local/views/unlock-view.ts'
 import { noActivity, scaledClock } from '../../infra/local/virtual-clock.ts'
@@ -29,9 +30,10 @@ export class ServedHost {
   readonly states: LocalStates
   readonly locks: LockViews
   readonly unlocks: UnlockViews
+  readonly waves: PushWaves
 
   private constructor(
-    parts: Pick<ServedHost, 'host' | 'live' | 'server' | 'simulated' | 'states' | 'locks' | 'unlocks'>,
+    parts: Pick<ServedHost, 'host' | 'live' | 'server' | 'simulated' | 'states' | 'locks' | 'unlocks' | 'waves'>,
   ) {
     this.host = parts.host
     this.live = parts.live
@@ -40,6 +42,7 @@ export class ServedHost {
     this.states = parts.states
     this.locks = parts.locks
     this.unlocks = parts.unlocks
+    this.waves = parts.waves
   }
 
   static async start(): Promise<ServedHost> {
@@ -74,12 +77,13 @@ export class ServedHost {
     const webhook = withSimulatedPushes(host.webhook, { git: simulated.git, fleet, secret })
     const locks = new LockViews({ ledger, fleet, clock })
     const unlocks = new UnlockViews({ ledger, fleet, clusters })
+    const waves = new PushWaves({ interpreter, fleet })
     const server = await startHttpServer({
-      ...{ locks, unlocks },
+      ...{ locks, unlocks, waves },
       ...{ webhook, live, interpreter, ledger, clock, speed, person: 'ana', port: 0 },
       ...host.unlockRoutes,
     })
-    return new ServedHost({ host, live, server, locks, unlocks, simulated, states })
+    return new ServedHost({ host, live, server, locks, unlocks, waves, simulated, states })
   }
 
   get faults() {

@@ -4,6 +4,7 @@ import { type Host, startHost } from '../../infra/local/host.ts'
 import { type HttpServer, startHttpServer } from '../../infra/local/http-server.ts'
 import { LiveRollouts } from '../../infra/local/views/live-rollouts.ts'
 import { LockViews } from '../../infra/local/views/lock-view.ts'
+import { PushWaves } from '../../infra/local/views/push-waves.ts'
 import { UnlockViews } from '../../infra/local/views/unlock-view.ts'
 import { noActivity, scaledClock } from '../../infra/local/virtual-clock.ts'
 import { approvalOf, askedAt, people, staleLock } from '../fixtures/approvals.ts'
@@ -41,6 +42,7 @@ export class WaitingHost {
     const live = new LiveRollouts({ interpreter, ledger, clusters, clock })
     const server = await startHttpServer({
       ...{ webhook, live, interpreter, ledger, ...unlockRoutes, clock, speed: 1, person: 'ana', port: 0 },
+      waves: new PushWaves({ interpreter, fleet }),
       locks: new LockViews({ ledger, fleet, clock }),
       unlocks: new UnlockViews({ ledger, fleet, clusters }),
     })

@@ -20,6 +20,14 @@ const rolloutStates = {
   aborted: ['failed', '✗', 'Aborted'],
 }
 
+const waveStates = {
+  waits: ['pending', '·', 'Waits'],
+  running: ['open', '▸', 'Rolled out now'],
+  done: ['ready', '✓', 'Done'],
+  incomplete: ['failed', '✗', 'Incomplete'],
+  'not begun': ['pending', '–', 'Not begun'],
+}
+
 const executionStates = {
   RUNNING: ['open', '▸', 'Running'],
   SUCCEEDED: ['ready', '✓', 'Succeeded'],
@@ -137,7 +145,7 @@ function apiOf({ name, machine, id }) {
 /** Whether a message of the host concerns what is on the page. */
 function concerns({ rollouts, executions }) {
   if (!rollouts || page.name === 'executions') return true
-  if (page.name === 'rollouts') return rollouts.length > 0
+  if (page.name === 'rollouts') return rollouts.length > 0 || executions.some((arn) => /:fleet:/.test(arn))
   if (page.name === 'locks' || page.name === 'lock')
     return executions.some((arn) => /:(lock-scan|guarded-unlock):/.test(arn))
   if (page.name === 'rollout') return rollouts.includes(page.id)
@@ -249,7 +257,7 @@ function titleOf() {
   return { executions: 'Executions', locks: 'Locks' }[page.name] ?? 'Rollouts'
 }
 
-function rolloutsPage({ rollouts, speed }) {
+function rolloutsPage({ pushes, rollouts, speed }) {
   const rows = rollouts.map((rollout) => {
     const { id, cluster, repository, branch, commit, pusher, status, layers, startedAt, endedAt } = rollout
     return h(
@@ -270,15 +278,52 @@ function rolloutsPage({ rollouts, speed }) {
   })
   return [
     h('div', { class: 'head' }, h('h1', {}, 'Rollouts'), simulated(speed)),
+    ...pushes.map(wavesCard),
     h(
       'div',
-      { class: 'card scroll' },
+      { class: 'card scroll', 'data-key': 'rollouts' },
       rows.length === 0
         ? h('p', { class: 'empty' }, 'No push has arrived yet. Deliver one to POST /webhook.')
         : table('Rollouts, newest first', ['Cluster', 'Commit', 'Status', 'Layers', '#Took', '#Started'], rows),
     ),
   ]
 }
+
+/** The waves of one push, and what each waits for. */
+function wavesCard({ delivery, repository, branch, commit, waves }) {
+  const rows = waves.map(({ number, clusters, after, phase, succeeded, message }) =>
+    h(
+      'tr',
+      { 'data-key': number },
+      h('td', { class: 'tight' }, `Wave ${number}`),
+      h('td', {}, fewOf(clusters)),
+      h('td', {}, badge(waveStates[phase])),
+      h(
+        'td',
+        {},
+        phase === 'waits' && after.length > 0 && `for ${fewOf(after)}`,
+        succeeded !== undefined && `${succeeded} of ${clusters.length} succeeded`,
+        phase === 'incomplete' && message !== undefined && h('div', { class: 'quiet' }, message),
+      ),
+    ),
+  )
+  const title = `Waves of ${shortCommit(commit)}`
+  return h(
+    'section',
+    { class: 'card scroll', 'aria-label': title, 'data-key': `waves-${delivery}` },
+    h(
+      'h2',
+      {},
+      h('a', { href: executionAddress({ machine: 'fleet', name: delivery }) }, title),
+      h('span', { class: 'quiet' }, ` ${repository} ${branch}`),
+    ),
+    table(title, ['Wave', 'Clusters', 'Status', 'Result'], rows),
+  )
+}
+
+/** `a, b, c and 497 more` */
+const fewOf = (names) =>
+  names.length <= 5 ? names.join(', ') : `${names.slice(0, 5).join(', ')} and ${names.length - 5} more`
 
 function rolloutPage({ rollout, speed }) {
   const { id, cluster, repository, branch, commit, pusher, status, state, startedAt, endedAt, layers, notes } = rollout

@@ -7,6 +7,7 @@ import { summaryLines } from './summary-lines.ts'
 import type { Screen } from './terminal.ts'
 import { duration, printable, shortCommit } from './terminal-text.ts'
 import { unlockLine } from './unlock-line.ts'
+import { waveText } from './wave-text.ts'
 
 export interface PlainDisplayOptions {
   readonly output: Pick<Screen, 'write'>
@@ -63,6 +64,11 @@ function textOf(change: PushChange): string {
   switch (change.type) {
     case 'push':
       return `push of ${shortCommit(change.commit)} to ${change.repository} ${change.branch}`
+    case 'wave':
+      // What Lockstep says of a wave that stops others names it, and says what to do.
+      return change.phase === 'incomplete' && change.message !== undefined
+        ? change.message
+        : `wave ${change.wave} of ${change.of}, ${waveText(change)}`
     case 'rollout':
       return `${change.cluster}: ${change.status}${change.state === undefined ? '' : ` (${change.state})`}`
     case 'trouble':

@@ -1,5 +1,7 @@
 import type { ClusterSummary, LayerSummary, PushSummary } from '../views/push-summary.ts'
+import type { WaveView } from '../views/push-waves.ts'
 import { duration, lineOf, type Piece, printable, type Style, shortCommit } from './terminal-text.ts'
+import { waveStyles, waveText } from './wave-text.ts'
 
 /** Notes of one cluster that are printed; the console shows all. */
 const mostNotes = 5
@@ -9,7 +11,7 @@ const mostNotes = 5
  * are told in real time, `speed` times less than the host's clock says.
  */
 export function summaryLines(summary: PushSummary, { color, speed }: { color: boolean; speed: number }): string[] {
-  const { commit, succeeded, durationMs, clusters } = summary
+  const { commit, succeeded, durationMs, waves, clusters } = summary
   const time = speed === 1 ? '' : ` of simulated time, ${duration(durationMs / speed)} of yours`
   const title: Piece[] = [
     [succeeded ? '✓ ' : '✗ ', succeeded ? 'green' : 'red'],
@@ -21,6 +23,7 @@ export function summaryLines(summary: PushSummary, { color, speed }: { color: bo
   const head: Piece[] = [[`    ${'layer'.padEnd(widest)}  objects  ready       took  ${idle}`, 'dim']]
   const pieces = [
     title,
+    ...waves.flatMap((wave) => waveLines(wave, waves.length)),
     ...clusters.flatMap((cluster) => [
       clusterLine(cluster),
       ...(cluster.layers.length > 0 ? [head] : []),
@@ -29,6 +32,13 @@ export function summaryLines(summary: PushSummary, { color, speed }: { color: bo
     ]),
   ]
   return pieces.map((line) => lineOf(line, { color, width: Number.POSITIVE_INFINITY }))
+}
+
+function waveLines(wave: WaveView, of: number): Piece[][] {
+  const { number, phase, message } = wave
+  const { symbol, style } = waveStyles[phase]
+  const line: Piece[] = [[`  ${symbol} `, style], [`wave ${number} of ${of}  ${waveText(wave)}`]]
+  return phase === 'incomplete' && message !== undefined ? [line, [[`    ${message}`, 'red']]] : [line]
 }
 
 function clusterLine({ cluster, status, durationMs, failure }: ClusterSummary): Piece[] {

@@ -1,11 +1,13 @@
 import type { Clock } from '../../../functions/lib/clock.ts'
 import { summarise } from '../views/push-summary.ts'
 import type { Display, HostNotice, PushView } from '../views/push-view.ts'
+import type { WaveView } from '../views/push-waves.ts'
 import type { LayerView, ObjectPhase, ObjectView, RolloutStatus, RolloutView } from '../views/rollout-view.ts'
 import type { UnlockNews } from '../views/unlock-news.ts'
 import { summaryLines } from './summary-lines.ts'
 import { duration, lineOf, type Piece, type Style, shortCommit } from './terminal-text.ts'
 import { unlockLine } from './unlock-line.ts'
+import { waveStyles, waveText } from './wave-text.ts'
 
 export interface TreeOptions {
   /** In characters. */
@@ -54,23 +56,27 @@ function isListed({ phase }: LayerView): boolean {
   return phase === 'open' || phase === 'failed'
 }
 
-function pushLines({ push, clusters }: PushView, most: number, now: number): Piece[][] {
+function pushLines({ push, clusters, waves }: PushView, most: number, now: number): Piece[][] {
   const title: Piece[] = [
     [`${push.repository.name} ${push.branch} `, 'bold'],
     [shortCommit(push.after), 'bold'],
     [` by ${push.pusher}`, 'dim'],
   ]
-  const lines = clusters.flatMap(({ name, rollout }) => {
-    if (!rollout)
-      return [
-        [
-          ['  · ', 'dim'],
-          [`${name}  waits for the clusters before it`, 'dim'],
-        ] satisfies Piece[],
-      ]
-    return rolloutLines(rollout, most, now)
-  })
-  return [title, ...lines]
+  const rollouts = new Map(clusters.map(({ name, rollout }) => [name, rollout]))
+  const linesOf = (names: Iterable<string>) =>
+    [...names].flatMap((name) => {
+      const rollout = rollouts.get(name)
+      return rollout ? rolloutLines(rollout, most, now) : []
+    })
+  if (waves.length < 2) return [title, ...linesOf(rollouts.keys())]
+  return [title, ...waves.flatMap((wave) => [...waveLines(wave, waves.length), ...linesOf(wave.clusters)])]
+}
+
+function waveLines(wave: WaveView, of: number): Piece[][] {
+  const { number, phase, message } = wave
+  const { symbol, style } = waveStyles[phase]
+  const line: Piece[] = [[`  ${symbol} `, style], [`wave ${number} of ${of}  `], [waveText(wave), 'dim']]
+  return phase === 'incomplete' && message !== undefined ? [line, [[`    ${message}`, 'red']]] : [line]
 }
 
 function rolloutLines(rollout: RolloutView, most: number, now: number): Piece[][] {

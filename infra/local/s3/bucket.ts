@@ -35,6 +35,13 @@ export interface Deleted {
   readonly marker: boolean
 }
 
+/** Where the versions of a bucket outlive the process. Writes are synchronous: what a call returned from is kept. */
+export interface KeptVersions {
+  load(): Iterable<readonly [key: string, versions: readonly Version[]]>
+  /** Newest first; none: the key is not kept any more. */
+  save(key: string, versions: readonly Version[]): void
+}
+
 const withoutVersioning = 'null'
 
 /** The objects of one bucket, with all their versions. Every method is one step that nothing can come between. */
@@ -46,14 +53,17 @@ export class Bucket {
   /** Undefined until it is set for the first time; from then on it can be suspended, never taken back. */
   versioning?: 'Enabled' | 'Suspended'
   /** Newest first. A key without versions is not kept. */
-  private readonly versions = new Map<string, readonly Version[]>()
+  private readonly versions: Map<string, readonly Version[]>
   private readonly clock: Clock
+  private readonly kept: KeptVersions | undefined
 
-  constructor(options: { name: string; region: string; clock: Clock }) {
+  constructor(options: { name: string; region: string; clock: Clock; kept?: KeptVersions }) {
     this.name = options.name
     this.region = options.region
     this.clock = options.clock
     this.createdAt = options.clock.now()
+    this.kept = options.kept
+    this.versions = new Map(options.kept?.load())
   }
 
   /** The keys with their versions, newest first; keys in S3's order: by their UTF-8 bytes. */
@@ -103,13 +113,20 @@ export class Bucket {
   }
 
   private add(key: string, version: Version): void {
-    this.remove(key, version.versionId)
-    this.versions.set(key, [version, ...(this.versions.get(key) ?? [])])
+    this.set(key, [version, ...this.without(key, version.versionId)])
   }
 
   private remove(key: string, versionId: string): void {
-    const left = this.versions.get(key)?.filter((version) => version.versionId !== versionId) ?? []
-    if (left.length > 0) this.versions.set(key, left)
+    this.set(key, this.without(key, versionId))
+  }
+
+  private without(key: string, versionId: string): readonly Version[] {
+    return this.versions.get(key)?.filter((version) => version.versionId !== versionId) ?? []
+  }
+
+  private set(key: string, versions: readonly Version[]): void {
+    this.kept?.save(key, versions)
+    if (versions.length > 0) this.versions.set(key, versions)
     else this.versions.delete(key)
   }
 }

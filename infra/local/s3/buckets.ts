@@ -1,5 +1,7 @@
+import { join } from 'node:path'
 import type { Clock } from '../../../functions/lib/clock.ts'
 import { Bucket } from './bucket.ts'
+import { DirectoryVersions } from './directory-versions.ts'
 import { S3Error } from './s3-error.ts'
 
 /** Where S3 makes buckets that name no region, and where making one again is no error. */
@@ -8,9 +10,12 @@ export const defaultRegion = 'us-east-1'
 export class Buckets {
   private readonly byName = new Map<string, Bucket>()
   private readonly clock: Clock
+  private readonly directory: string | undefined
 
-  constructor(clock: Clock) {
+  /** `directory` keeps what the buckets hold. */
+  constructor(clock: Clock, directory?: string) {
     this.clock = clock
+    this.directory = directory
   }
 
   list(): readonly Bucket[] {
@@ -29,10 +34,15 @@ export class Buckets {
     const details = { BucketName: name }
     if (!isBucketName(name)) throw new S3Error('InvalidBucketName', 'The specified bucket is not valid.', { details })
     const existing = this.byName.get(name)
-    if (!existing) this.byName.set(name, new Bucket({ name, region, clock: this.clock }))
+    if (!existing) this.byName.set(name, this.opened(name, region))
     else if (existing.region !== defaultRegion || region !== defaultRegion) {
       throw new S3Error('BucketAlreadyOwnedByYou', 'You own a bucket of this name already.', { details })
     }
+  }
+
+  private opened(name: string, region: string): Bucket {
+    const kept = this.directory === undefined ? undefined : new DirectoryVersions(join(this.directory, name))
+    return new Bucket({ name, region, clock: this.clock, ...(kept && { kept }) })
   }
 }
 

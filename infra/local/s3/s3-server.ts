@@ -19,12 +19,17 @@ export interface LocalS3 {
 }
 
 /**
- * S3 on loopback, in memory: buckets, objects and their versions, with the conditions that locks are made of.
+ * S3 on loopback: buckets, objects and their versions, with the conditions that locks are made of. `directory` keeps
+ * the objects, for whoever makes the same buckets again; without it they live in memory.
  * Signatures are not checked. What is not served is answered with `NotImplemented`.
  */
-export async function startS3(options: { readonly clock: Clock; readonly activity?: Activity }): Promise<LocalS3> {
-  const { clock, activity = noActivity } = options
-  const buckets = new Buckets(clock)
+export async function startS3(options: {
+  readonly clock: Clock
+  readonly activity?: Activity
+  readonly directory?: string
+}): Promise<LocalS3> {
+  const { clock, activity = noActivity, directory } = options
+  const buckets = new Buckets(clock, directory)
   const server = createServer((message, response) => {
     response.on('close', activity.begin())
     void serve(buckets, message, response)

@@ -1,5 +1,6 @@
 import type { Problem } from './definition.ts'
 import { expressionProblems } from './expression-rules.ts'
+import { runsDistributed } from './map-mode.ts'
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -51,7 +52,9 @@ function graphProblems(graph: Fields, path: string, { names, outer }: Surroundin
     for (const [field, message] of expressionsIn(state, visible)) add(`${at}${field}`, message)
     if (state.ItemProcessor !== undefined) {
       const inner = fieldsOf(state.ItemProcessor)
-      problems.push(...graphProblems(inner, `${path}${at}/ItemProcessor/`, { names, outer: visible }))
+      // Executions of their own see no variables of the one that starts them.
+      const seen: ReadonlySet<string> = runsDistributed(state) ? new Set() : visible
+      problems.push(...graphProblems(inner, `${path}${at}/ItemProcessor/`, { names, outer: seen }))
     }
   }
   return problems

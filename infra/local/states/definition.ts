@@ -2,6 +2,7 @@ import * as z from 'zod'
 import { LockstepError } from '../../../functions/lib/errors.ts'
 import { definitionProblems } from './definition-rules.ts'
 import type { Json } from './jsonata-expression.ts'
+import { runsDistributed } from './map-mode.ts'
 
 /** One thing that is wrong with a definition, and where: `States/Plan/Next`. */
 export interface Problem {
@@ -120,6 +121,35 @@ const map = z.strictObject({
   }),
 })
 
+/** Another form of Map: what it may say differs as a whole. The items and the results are in S3, and no failure counts. */
+const distributedMap = z.strictObject({
+  Type: z.literal('Map'),
+  ...result,
+  ...flow,
+  ...recovery,
+  /** Names the executions of the items: `<machine>/<label>`. */
+  Label: z.string().regex(/^[A-Za-z0-9_-]{1,40}$/, 'must be at most 40 letters, digits, - and _'),
+  ItemReader: z.strictObject({
+    Resource: z.literal('arn:aws:states:::s3:getObject'),
+    ReaderConfig: z.strictObject({ InputType: z.literal('JSON') }),
+    Arguments: z.strictObject({ Bucket: text, Key: text }),
+  }),
+  ItemSelector: json.optional(),
+  MaxConcurrency: waitSeconds.optional(),
+  ToleratedFailurePercentage: z.literal(100),
+  ItemProcessor: z.strictObject({
+    ...comment,
+    ProcessorConfig: z.strictObject({ Mode: z.literal('DISTRIBUTED'), ExecutionType: z.literal('STANDARD') }),
+    StartAt: text,
+    States: z.record(z.string(), z.unknown()),
+  }),
+  ResultWriter: z.strictObject({
+    Resource: z.literal('arn:aws:states:::s3:putObject'),
+    Arguments: z.strictObject({ Bucket: text, Prefix: text }),
+    WriterConfig: z.strictObject({ Transformation: z.literal('COMPACT'), OutputType: z.literal('JSON') }),
+  }),
+})
+
 const tasks = [invokeTask, tokenTask, nestedTask, startTask] as const
 const resource = z.discriminatedUnion('Resource', tasks, {
   error: `must be one of ${tasks.map((one) => one.shape.Resource.value).join(', ')}`,
@@ -135,8 +165,8 @@ const machine = z.strictObject({
   TimeoutSeconds: z.int().min(1).max(99_999_999).optional(),
 })
 
-type Parsed = z.infer<typeof state>
-type ParsedMap = z.infer<typeof map>
+type ParsedMap = z.infer<typeof map> | z.infer<typeof distributedMap>
+type Parsed = z.infer<typeof state> | ParsedMap
 
 export type TaskState = z.infer<typeof resource>
 export type ChoiceState = z.infer<typeof choice>
@@ -150,8 +180,14 @@ export interface Graph {
   readonly StartAt: string
   readonly States: Readonly<Record<string, State>>
 }
-export type MapState = Omit<ParsedMap, 'ItemProcessor'> & { readonly ItemProcessor: Graph }
-export type State = Exclude<Parsed, ParsedMap> | MapState
+export type MapState = Omit<z.infer<typeof map>, 'ItemProcessor'> & { readonly ItemProcessor: Graph }
+/** Runs each item in an execution of its own, of `ItemProcessor` as a machine. */
+export type DistributedMapState = Omit<z.infer<typeof distributedMap>, 'ItemProcessor'> & {
+  readonly ItemProcessor: Graph
+}
+export type State = Exclude<Parsed, ParsedMap> | MapState | DistributedMapState
+
+export const isDistributed = (state: MapState | DistributedMapState): state is DistributedMapState => 'Label' in state
 
 /** A checked state machine. */
 export interface Definition extends Graph {
@@ -202,7 +238,8 @@ function parseStates(raw: unknown, path: string, problems: Problem[]): Record<st
   const states: [string, State][] = []
   for (const [name, value] of Object.entries(raw ?? {})) {
     const at = `${path}/${name}`
-    const parsed = state.safeParse(value)
+    const schema: z.ZodType<Parsed> = runsDistributed(value) ? distributedMap : state
+    const parsed = schema.safeParse(value)
     if (!parsed.success) problems.push(...problemsOf(parsed.error, at))
     const inner = (value as { ItemProcessor?: { States?: unknown } } | null)?.ItemProcessor?.States
     const innerStates = inner === undefined ? {} : parseStates(inner, `${at}/ItemProcessor/States`, problems)
@@ -213,7 +250,8 @@ function parseStates(raw: unknown, path: string, problems: Problem[]): Record<st
 
 function withInner(parsed: Parsed, States: Record<string, State>): State {
   if (parsed.Type !== 'Map') return parsed
-  return { ...parsed, ItemProcessor: { StartAt: parsed.ItemProcessor.StartAt, States } }
+  const ItemProcessor = { StartAt: parsed.ItemProcessor.StartAt, States }
+  return 'Label' in parsed ? { ...parsed, ItemProcessor } : { ...parsed, ItemProcessor }
 }
 
 function problemsOf(error: z.ZodError, path: string): Problem[] {

@@ -19,6 +19,7 @@ import {
   whole,
 } from './history.ts'
 import { evaluate, type Json, type Scope } from './jsonata-expression.ts'
+import type { ObjectFiles } from './object-files.ts'
 import { runGraph } from './run-states.ts'
 import { StateError } from './state-error.ts'
 import { taskToken } from './task-token.ts'
@@ -34,6 +35,7 @@ export interface Services {
   readonly clock: Clock
   readonly activity: Activity
   readonly store: ExecutionStore
+  readonly objects: ObjectFiles
   readonly region: string
   readonly account: string
   /** From 0 up to, not including, 1. */

@@ -41,6 +41,8 @@ export const historyEvent = z.object({
   taskFailedEventDetails: z.object({ ...resource, error: text, cause: text }).optional(),
   taskTimedOutEventDetails: z.object({ ...resource, error: text, cause: text }).optional(),
   mapStateStartedEventDetails: z.object({ length: z.number() }).optional(),
+  mapRunStartedEventDetails: z.object({ mapRunArn: z.string() }).optional(),
+  mapRunFailedEventDetails: failure,
   mapIterationStartedEventDetails: iteration,
   mapIterationSucceededEventDetails: iteration,
   mapIterationFailedEventDetails: iteration,

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Clock } from '../../../functions/lib/clock.ts'
 import { LockstepError } from '../../../functions/lib/errors.ts'
 import { type Activity, noActivity } from '../virtual-clock.ts'
-import type { Definition, Graph, TaskState } from './definition.ts'
+import { type Definition, type Graph, isDistributed, type TaskState } from './definition.ts'
 import { type ChildStart, Execution, type Services } from './execution.ts'
 import {
   type ExecutionStore,
@@ -13,6 +13,7 @@ import {
 } from './execution-store.ts'
 import type { ExecutionStatus, HistoryEvent } from './history.ts'
 import { isExpression, type Json } from './jsonata-expression.ts'
+import { noObjectFiles, type ObjectFiles } from './object-files.ts'
 import { dataLimitBytes } from './state-data.ts'
 import { StateError } from './state-error.ts'
 import { StatesRefusal } from './states-refusal.ts'
@@ -36,6 +37,8 @@ export interface InterpreterOptions {
   /** Default: in memory. */
   readonly store?: ExecutionStore
   readonly activity?: Activity
+  /** Where distributed Maps read their items and write their results. Default: nowhere. */
+  readonly objects?: ObjectFiles
   readonly account?: string
   readonly region?: string
   /** For jitter and `$random`; default Math.random. */
@@ -109,6 +112,8 @@ export class Interpreter {
   private readonly services: Services
   private readonly region: string
   private readonly account: string
+  /** Those that were given, and one for each distributed Map in them. */
+  private readonly definitions: Readonly<Record<string, Definition>>
   /** In the order of their start. */
   private readonly executions = new Map<string, Execution>()
   private readonly statusListeners = new Set<(event: StatusEvent) => void>()
@@ -119,11 +124,13 @@ export class Interpreter {
     this.options = options
     this.region = options.region ?? 'us-east-1'
     this.account = options.account ?? '000000000000'
+    this.definitions = { ...options.machines, ...machinesOfMaps(options.machines) }
     this.refuseMissing()
     this.services = {
       clock: options.clock,
       activity: options.activity ?? noActivity,
       store: options.store ?? new MemoryExecutionStore(),
+      objects: options.objects ?? noObjectFiles,
       region: this.region,
       account: this.account,
       random: options.random ?? Math.random,
@@ -249,7 +256,7 @@ export class Interpreter {
     const startedAt = this.options.clock.now()
     const record: StartedRecord = { type: 'started', executionArn, machine, name, input: text, startedAt }
     const started = startedBy ? { ...record, startedBy } : record
-    const execution = new Execution(this.services, started, this.options.machines[machine])
+    const execution = new Execution(this.services, started, this.definitions[machine])
     this.executions.set(executionArn, execution)
     execution.start()
     return execution
@@ -300,7 +307,7 @@ export class Interpreter {
   private machineName(nameOrArn: string): string {
     const prefix = this.machineArn('')
     const name = nameOrArn.startsWith(prefix) ? nameOrArn.slice(prefix.length) : nameOrArn
-    if (Object.hasOwn(this.options.machines, name)) return name
+    if (Object.hasOwn(this.definitions, name)) return name
     const known = Object.keys(this.options.machines).join(', ')
     throw new StatesRefusal(
       'StateMachineDoesNotExist',
@@ -318,11 +325,11 @@ export class Interpreter {
     for (const records of store.load()) {
       const started = records[0]
       if (started?.type !== 'started') continue
-      const execution = new Execution(this.services, started, this.options.machines[started.machine])
+      const execution = new Execution(this.services, started, this.definitions[started.machine])
       execution.restore(records)
       this.executions.set(started.executionArn, execution)
     }
-    for (const machine of Object.keys(this.options.machines)) this.prune(this.machineArn(machine))
+    for (const machine of Object.keys(this.definitions)) this.prune(this.machineArn(machine))
     const running = [...this.executions.values()].filter(({ status }) => status === 'RUNNING')
     queueMicrotask(() => this.resume(running))
   }
@@ -377,6 +384,19 @@ export class Interpreter {
     if (kind === 'function') return Object.hasOwn(this.options.handlers, nameOfFunction(name))
     return Object.keys(this.options.machines).some((machine) => name === machine || name === this.machineArn(machine))
   }
+}
+
+/** A distributed Map's items are run as executions of `<machine>/<label>`. */
+function machinesOfMaps(machines: Readonly<Record<string, Definition>>): Record<string, Definition> {
+  return Object.fromEntries(
+    Object.entries(machines).flatMap(([machine, { States }]) =>
+      Object.values(States).flatMap((state): [string, Definition][] => {
+        if (state.Type !== 'Map' || !isDistributed(state)) return []
+        const { StartAt, States } = state.ItemProcessor
+        return [[`${machine}/${state.Label}`, { StartAt, States, TimeoutSeconds: undefined, text: '' }]]
+      }),
+    ),
+  )
 }
 
 interface Target {

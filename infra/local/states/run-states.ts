@@ -1,10 +1,11 @@
 import { alarm } from './alarm.ts'
-import type { Catcher, ChoiceState, State, WaitState } from './definition.ts'
+import { type Catcher, type ChoiceState, isDistributed, type State, type WaitState } from './definition.ts'
 import { type Branch, type Execution, Stopped } from './execution.ts'
 import type { Position } from './execution-store.ts'
 import { whole } from './history.ts'
 import type { Json, Scope } from './jsonata-expression.ts'
 import { nextRetry } from './retry.ts'
+import { runDistributedMap } from './run-distributed-map.ts'
 import { runMap } from './run-map.ts'
 import { runTask } from './run-task.ts'
 import { jsonText, wholeNumber } from './state-data.ts'
@@ -95,6 +96,7 @@ async function attempt(execution: Execution, branch: Branch, state: State, posit
     case 'Task':
       return withResult(state, await runTask(execution, branch, state, position))
     case 'Map': {
+      if (isDistributed(state)) return withResult(state, await runDistributedMap(execution, branch, state, position))
       const iterate = (iteration: Branch, beginning: Beginning) => runGraph(execution, iteration, beginning)
       return withResult(state, await runMap(execution, branch, state, position, iterate))
     }

@@ -1,9 +1,11 @@
 import type { PushView } from './push-view.ts'
+import type { WavePhase, WaveView } from './push-waves.ts'
 import type { LayerView, ObjectView, RolloutView } from './rollout-view.ts'
 
 /** One thing that has changed about a push. */
 export type PushChange =
   | { readonly type: 'push'; readonly commit: string; readonly repository: string; readonly branch: string }
+  | WaveChange
   | { readonly type: 'rollout'; readonly cluster: string; readonly status: string; readonly state?: string }
   | { readonly type: 'trouble'; readonly cluster: string; readonly message: string }
   | { readonly type: 'note'; readonly cluster: string; readonly message: string }
@@ -17,6 +19,19 @@ export type PushChange =
       readonly detail: string
     }
 
+export interface WaveChange {
+  readonly type: 'wave'
+  /** 1 is the first one. */
+  readonly wave: number
+  readonly of: number
+  readonly phase: WavePhase
+  readonly clusters: readonly string[]
+  /** The clusters that have to do well first. */
+  readonly after: readonly string[]
+  readonly succeeded?: number
+  readonly message?: string
+}
+
 /** What is different in `after`, in the order in which a person would tell it. */
 export function changesBetween(before: PushView | undefined, after: PushView): PushChange[] {
   const { push, clusters } = after
@@ -24,7 +39,21 @@ export function changesBetween(before: PushView | undefined, after: PushView): P
     ? []
     : [{ type: 'push', commit: push.after, repository: push.repository.name, branch: push.branch }]
   const earlier = new Map(before?.clusters.map(({ name, rollout }) => [name, rollout]))
-  return [...begun, ...clusters.flatMap(({ name, rollout }) => (rollout ? ofRollout(earlier.get(name), rollout) : []))]
+  const waves = ofWaves(before?.waves ?? [], after.waves)
+  const begins = ({ phase }: WaveChange) => phase === 'waits' || phase === 'running'
+  return [
+    ...begun,
+    ...waves.filter(begins),
+    ...clusters.flatMap(({ name, rollout }) => (rollout ? ofRollout(earlier.get(name), rollout) : [])),
+    ...waves.filter((wave) => !begins(wave)),
+  ]
+}
+
+/** That a push has one wave is no news. */
+function ofWaves(before: readonly WaveView[], after: readonly WaveView[]): WaveChange[] {
+  if (after.length < 2) return []
+  const changed = after.filter(({ phase }, index) => phase !== before[index]?.phase)
+  return changed.map(({ number: wave, ...rest }) => ({ type: 'wave', wave, of: after.length, ...rest }))
 }
 
 function ofRollout(before: RolloutView | undefined, after: RolloutView): PushChange[] {

@@ -1,4 +1,5 @@
-import type { PushView } from './push-view.ts'
+import { hasSucceeded, type PushView } from './push-view.ts'
+import type { WaveView } from './push-waves.ts'
 import type { LayerView, RolloutStatus, RolloutView } from './rollout-view.ts'
 
 export interface LayerSummary {
@@ -29,21 +30,33 @@ export interface PushSummary {
   readonly branch: string
   readonly succeeded: boolean
   readonly durationMs: number
+  /** None where there is one only. */
+  readonly waves: readonly WaveView[]
   readonly clusters: readonly ClusterSummary[]
 }
 
 /** `now` ends what has no end yet. */
-export function summarise({ push, clusters, status, startedAt, endedAt }: PushView, now: number): PushSummary {
+export function summarise(view: PushView, now: number): PushSummary {
+  const { push, clusters, waves, startedAt, endedAt } = view
   return {
     commit: push.after,
     repository: push.repository.name,
     branch: push.branch,
-    succeeded: status === 'SUCCEEDED' && clusters.every(({ rollout }) => rollout?.status === 'succeeded'),
+    succeeded: hasSucceeded(view),
     durationMs: (endedAt ?? now) - startedAt,
-    clusters: clusters.map(({ name, rollout }) =>
-      rollout ? clusterSummary(rollout, now) : { cluster: name, status: 'not begun', notes: [], layers: [] },
-    ),
+    waves: waves.length > 1 ? waves : [],
+    clusters: clusters
+      .filter(({ name, rollout }) => rollout !== undefined || !hadItsTurn(name, waves))
+      .map(({ name, rollout }) =>
+        rollout ? clusterSummary(rollout, now) : { cluster: name, status: 'not begun', notes: [], layers: [] },
+      ),
   }
+}
+
+/** Of very many clusters the older rollouts are shown no more. */
+function hadItsTurn(name: string, waves: readonly WaveView[]): boolean {
+  const wave = waves.find(({ clusters }) => clusters.includes(name))
+  return wave !== undefined && wave.phase !== 'waits' && wave.phase !== 'not begun'
 }
 
 function clusterSummary(rollout: RolloutView, now: number): ClusterSummary {

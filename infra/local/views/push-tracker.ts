@@ -1,14 +1,13 @@
-import type { Fleet } from '../../../functions/lib/fleet.ts'
 import { pushSchema } from '../../../functions/lib/push.ts'
-import { wavesOf } from '../../../functions/waves/waves.ts'
 import type { ExecutionDescription, Interpreter } from '../states/interpreter.ts'
 import type { LiveRollouts } from './live-rollouts.ts'
 import type { Display, PushView } from './push-view.ts'
+import type { PushWaves } from './push-waves.ts'
 
 export interface PushTrackerOptions {
   readonly interpreter: Interpreter
   readonly live: LiveRollouts
-  readonly fleet: Fleet
+  readonly waves: PushWaves
   readonly display: Display
 }
 
@@ -59,15 +58,18 @@ export class PushTracker {
     const execution = this.options.interpreter.describe(arn)
     const push = pushSchema.safeParse(JSON.parse(execution.input))
     if (!push.success) return undefined
-    const { fleet, live } = this.options
-    const clusters = wavesOf(fleet, push.data.repository.name).flat()
+    const { live } = this.options
+    const waves = this.options.waves.of(arn, push.data.repository.name)
     return {
       push: push.data,
       status: execution.status,
-      clusters: clusters.map((name) => {
-        const rollout = live.get(`${push.data.delivery}.${name}`)
-        return { name, ...(rollout && { rollout }) }
-      }),
+      waves,
+      clusters: waves
+        .flatMap(({ clusters }) => clusters)
+        .map((name) => {
+          const rollout = live.get(`${push.data.delivery}.${name}`)
+          return { name, ...(rollout && { rollout }) }
+        }),
       ...timesOf(execution),
     }
   }

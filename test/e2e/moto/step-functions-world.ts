@@ -59,6 +59,7 @@ export async function startRealTimeWorld(): Promise<RealTimeWorld> {
       // Nobody is asked here.
       ...{ approvers: host.approvers, approvalUrl: '', linkSecrets: async () => ({ current: 'of the tests' }) },
       tasks: new InterpreterTaskTokens(() => host.interpreter),
+      waves: host.waves,
     }),
     push: {
       repository: { name: 'my-org/fleet-infra', host: 'github.com' },

@@ -53,7 +53,8 @@ describe('permissions', () => {
   const lost = ['sqs:GetQueueAttributes', 'sqs:GetQueueUrl', 'sqs:SendMessage']
 
   it.each([
-    ['StepsWaves', []],
+    ['StepsWaves', ['s3:GetObject', 's3:ListBucket', 's3:PutObject', 's3:PutObject']],
+    ['StepsWaveConclude', ['s3:GetObject', 's3:ListBucket']],
     ['StepsClaim', [...ledger, ...events]],
     ['StepsPlan', [...ledger, ...clusters, ...events]],
     ['StepsGate', [...ledger, ...clusters, ...events]],
@@ -92,9 +93,8 @@ describe('permissions', () => {
         'events:PutRule',
         'events:PutTargets',
         'lambda:InvokeFunction',
-        'states:DescribeExecution',
-        'states:StartExecution',
-        'states:StopExecution',
+        ...['s3:AbortMultipartUpload', 's3:GetObject', 's3:GetObject', 's3:ListMultipartUploadParts', 's3:PutObject'],
+        ...['states:DescribeExecution', 'states:StartExecution', 'states:StopExecution'],
       ],
     ],
   ])('%s has exactly its own', (construct, expected) => {
@@ -109,7 +109,7 @@ describe('permissions', () => {
   })
 
   it('are one policy for each role, and no managed ones', () => {
-    expect(policies).toHaveLength(31)
+    expect(policies).toHaveLength(32)
     for (const role of Object.values(template.findResources('AWS::IAM::Role')))
       expect(role.Properties).not.toHaveProperty('ManagedPolicyArns')
   })
@@ -135,7 +135,9 @@ describe('permissions', () => {
         if (resource === '*') expect([...asList(Action)].filter((action) => !withoutResource.has(action))).toEqual([])
         // The executions of one state machine, and the fleet's states, have names that are not known before.
         else if (JSON.stringify(resource).includes('*'))
-          expect(JSON.stringify(resource)).toMatch(/:execution:Lockstep-rollout:\*|:s3:::my-tfstate-bucket\/\*/)
+          expect(JSON.stringify(resource)).toMatch(
+            /:execution:Lockstep-(rollout|fleet):\*|:s3:::my-tfstate-bucket\/\*|WaveFiles.*\/\*\/(waves\.json|clusters\.json|results\/\*)"/,
+          )
       }
     }
   })
@@ -247,7 +249,7 @@ describe('functions', () => {
   const functions = Object.values(template.findResources('AWS::Lambda::Function')).map(({ Properties }) => Properties)
 
   it('are all built alike, traced, and log to a group that forgets', () => {
-    expect(functions).toHaveLength(26)
+    expect(functions).toHaveLength(27)
     for (const each of functions)
       expect(each).toMatchObject({
         Runtime: 'nodejs24.x',
@@ -347,6 +349,44 @@ describe('the state machines', () => {
   })
 })
 
+describe('the files of waves', () => {
+  it('are encrypted, not public, reached over TLS only, and gone after a year', () => {
+    template.hasResourceProperties('AWS::S3::Bucket', {
+      BucketEncryption: Match.anyValue(),
+      PublicAccessBlockConfiguration: {
+        ...{ BlockPublicAcls: true, BlockPublicPolicy: true, IgnorePublicAcls: true, RestrictPublicBuckets: true },
+      },
+      LifecycleConfiguration: { Rules: [Match.objectLike({ ExpirationInDays: 366, Status: 'Enabled' })] },
+    })
+    template.hasResourceProperties('AWS::S3::BucketPolicy', {
+      PolicyDocument: {
+        Statement: Match.arrayWith([
+          Match.objectLike({ Effect: 'Deny', Condition: { Bool: { 'aws:SecureTransport': 'false' } } }),
+        ]),
+      },
+    })
+  })
+
+  it.each([
+    ['StepsWaves', 's3:PutObject', ['/*/waves.json', '/*/clusters.json']],
+    ['StepsWaves', 's3:GetObject', ['/*/waves.json']],
+    ['StepsWaveConclude', 's3:GetObject', ['/*/waves.json', '/*/results/*']],
+    ['Workflowfleet', 's3:GetObject', ['/*/clusters.json', '/*/results/*']],
+    ['Workflowfleet', 's3:PutObject', ['/*/results/*']],
+  ])('%s may %s on its own keys only', (construct, action, endings) => {
+    const statements = policies.find(({ id }) => id.startsWith(`${construct}Role`))?.statements ?? []
+    const resources = statements
+      .filter(({ Action }) => asList(Action).includes(action))
+      .flatMap(({ Resource }) => asList(Resource))
+    const expected = endings.map((ending) => ({ 'Fn::Join': ['', [bucketArn, ending]] }))
+    expect(resources).toHaveLength(expected.length)
+    expect(resources).toEqual(expect.arrayContaining(expected))
+  })
+
+  const [bucket = ''] = Object.keys(template.findResources('AWS::S3::Bucket'))
+  const bucketArn = { 'Fn::GetAtt': [bucket, 'Arn'] }
+})
+
 it('keeps the ledger, whatever happens to the stack', () => {
   template.hasResource('AWS::DynamoDB::Table', {
     DeletionPolicy: 'Retain',
@@ -431,7 +471,8 @@ describe('unlocks', () => {
   })
 
   it('write copies of states beside them, and no state', () => {
-    const puts = statementsOf('s3:PutObject')
+    const isOfWaves = (resource: unknown) => JSON.stringify(resource).includes('WaveFiles')
+    const puts = statementsOf('s3:PutObject').filter(({ Resource }) => !isOfWaves(Resource))
     expect(puts.map(({ id }) => id)).toEqual(['StepsUnlockBackUp'])
     expect(JSON.stringify(puts[0]?.Resource)).toMatch(/:s3:::my-tfstate-bucket\/\*\.lockstep-backup-\*"/)
   })
@@ -532,7 +573,7 @@ describe('the scan for locks', () => {
     const template = of({ ...Object(written), locks: { s3 } })
     for (const prefix of ['team-a/', 'env:/']) expect(template).toContain(`:s3:::states/${prefix}*.tflock`)
     expect(template).not.toContain(':s3:::states/*')
-    expect(of(Object(written))).not.toContain('s3:GetObject')
+    expect(of(Object(written))).not.toContain(':s3:::')
   })
 
   it('may tell of itself in its own name only', () => {

@@ -25,6 +25,7 @@ describe('parseFleet', () => {
     expect(parseFleet(written)).toEqual({
       repositories: [{ name: 'my-org/fleet-infra', branches: ['main'], host: 'github.com' }],
       layers: ['network', 'apps'],
+      failureTolerance: 0,
       clusters: [
         { ...staging, after: [], repositories: ['my-org/fleet-infra'], ordering: 'strict' },
         { ...production, after: ['staging'], repositories: ['my-org/fleet-infra'], ordering: 'strict' },

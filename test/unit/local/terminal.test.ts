@@ -4,6 +4,7 @@ import { PlainDisplay } from '../../../infra/local/display/plain-display.ts'
 import { summaryLines } from '../../../infra/local/display/summary-lines.ts'
 import { renderTree, TerminalDisplay } from '../../../infra/local/display/terminal.ts'
 import { summarise } from '../../../infra/local/views/push-summary.ts'
+import type { WaveView } from '../../../infra/local/views/push-waves.ts'
 import { layer, object, pushView, rollout } from './views.ts'
 
 const now = 10_000
@@ -25,29 +26,62 @@ const database = layer(
   { openedAt: 4_740 },
 )
 const apps = layer(2, 'apps', 'held', [object('api', 'held', { why: 'behind Terraform/flux-system/cache' })])
-const running = pushView([
-  { name: 'staging', rollout: rollout({ layers: [network, database, apps] }) },
-  { name: 'production' },
-])
+const stagingWave: WaveView = { number: 1, clusters: ['staging'], after: [], phase: 'running' }
+const productionWave: WaveView = { number: 2, clusters: ['production'], after: ['staging'], phase: 'waits' }
+const running = pushView(
+  [{ name: 'staging', rollout: rollout({ layers: [network, database, apps] }) }, { name: 'production' }],
+  { waves: [stagingWave, productionWave] },
+)
+const why = 'Wave 1 of 2: 0 of 1 clusters succeeded, 1 failed (staging). 1 later wave with 1 cluster did not begin.'
+const stopped = pushView(
+  [{ name: 'staging', rollout: rollout({ status: 'failed', endedAt: 2_000 }) }, { name: 'production' }],
+  {
+    status: 'FAILED',
+    endedAt: 3_000,
+    waves: [
+      { ...stagingWave, phase: 'incomplete', succeeded: 0, message: why },
+      { ...productionWave, phase: 'not begun' },
+    ],
+  },
+)
 
 describe('the tree', () => {
   it('lists the objects of layers that are worked on, and one line for every other', () => {
     expect(renderTree([running], plain)).toEqual([
       'my-org/fleet-infra main bbbbbbb by ana',
+      '  ▸ wave 1 of 2  staging: rolled out now',
       '  staging  running  WaitForLayer  9.0 s',
       '    ✓ network   1 of 1 ready  3.2 s',
       '    ▸ database  0 of 2 ready, 1 failed, 1 reconciles  5.3 s',
       '      ▸ Terraform/flux-system/database  reconciles     5.3 s  Progressing: Applying',
       '      ✗ Terraform/flux-system/cache     failed         1.0 s  TFExecApplyFailed: no',
       '    ‖ apps      0 of 1 ready, 1 held',
-      '  · production  waits for the clusters before it',
+      '  · wave 2 of 2  production: waits for staging',
     ])
+  })
+
+  it('tells which wave has stopped the others, and why', () => {
+    expect(renderTree([stopped], { ...plain, width: 200 })).toEqual([
+      'my-org/fleet-infra main bbbbbbb by ana',
+      '  ✗ wave 1 of 2  staging: 0 of 1 succeeded',
+      `    ${why}`,
+      '  staging  failed  1.0 s',
+      '  – wave 2 of 2  production: not begun',
+    ])
+  })
+
+  it('names few of many clusters', () => {
+    const clusters = Array.from({ length: 500 }, (_, index) => `c${index}`)
+    const view = pushView([], { waves: [stagingWave, { ...productionWave, clusters, after: clusters.slice(0, 4) }] })
+    expect(renderTree([view], plain).at(-1)).toBe(
+      '  · wave 2 of 2  c0, c1, c2 and 497 more: waits for c0, c1, c2 and 1 more',
+    )
   })
 
   it('is cut to a narrow terminal', () => {
     const lines = renderTree([running], { ...plain, width: 30 })
     expect(lines.every((line) => [...line].length <= 30)).toBe(true)
-    expect(lines[4]).toBe('      ▸ Terraform/flux-system…')
+    expect(lines[5]).toBe('      ▸ Terraform/flux-system…')
   })
 
   it('fits a low terminal: what has failed first, then what is open, and how many more', () => {
@@ -124,6 +158,21 @@ describe('the summary', () => {
     expect(summarise(view, now).clusters[0]?.layers[1]?.idleMs).toBeUndefined()
   })
 
+  it('takes clusters that are shown no more for what their wave says', () => {
+    const many = { number: 2, clusters: ['c1', 'c2'], after: [], phase: 'done' } as const
+    const clusters = [...ended.clusters, { name: 'c1' }, { name: 'c2' }]
+    const view = { ...ended, clusters, waves: [{ ...stagingWave, phase: 'done' as const }, many] }
+    expect(summarise(view, now)).toMatchObject({ succeeded: true, clusters: [{ cluster: 'staging' }] })
+    const left = {
+      ...view,
+      waves: [
+        { ...stagingWave, phase: 'done' as const },
+        { ...many, phase: 'incomplete' as const },
+      ],
+    }
+    expect(summarise(left, now).succeeded).toBe(false)
+  })
+
   it('does not call a push rolled out that has not reached every cluster', () => {
     const view = { ...ended, clusters: [...ended.clusters, { name: 'production' }] }
     expect(summarise(view, now)).toMatchObject({ succeeded: false, clusters: [{}, { status: 'not begun' }] })
@@ -145,6 +194,8 @@ it('plain output has one line a change, and none for what stays', () => {
   expect(output.text()).toBe(
     [
       '    9.0 s  push of bbbbbbb to my-org/fleet-infra main',
+      '    9.0 s  wave 1 of 2, staging: rolled out now',
+      '    9.0 s  wave 2 of 2, production: waits for staging',
       '    9.0 s  staging: Terraform/flux-system/vpc: ready',
       '    9.0 s  staging: layer network: ready',
       '    9.0 s  staging: Terraform/flux-system/database: open, Progressing: Applying',
@@ -156,6 +207,49 @@ it('plain output has one line a change, and none for what stays', () => {
       '',
     ].join('\n'),
   )
+})
+
+it('plain output tells how waves end, after what happened in them', () => {
+  const output = written()
+  const display = new PlainDisplay({ output, clock, speed: 1 })
+  display.show([running])
+  output.texts.length = 0
+  display.conclude(stopped)
+  expect(output.text()).toBe(
+    [
+      '    9.0 s  staging: failed (WaitForLayer)',
+      `    9.0 s  ${why}`,
+      '    9.0 s  wave 2 of 2, production: not begun',
+      '',
+      '✗ bbbbbbb is not rolled out everywhere  2.0 s',
+      '  ✗ wave 1 of 2  staging: 0 of 1 succeeded',
+      `    ${why}`,
+      '  – wave 2 of 2  production: not begun',
+      '  staging  failed  1.0 s',
+      '  production  not begun',
+      '',
+      '',
+    ].join('\n'),
+  )
+})
+
+it('JSON output tells of waves with all their clusters', () => {
+  const output = written()
+  const display = new JsonDisplay({ output, clock })
+  display.show([running])
+  display.conclude(stopped)
+  const lines = output
+    .text()
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  expect(lines.filter(({ type }) => type === 'wave')).toMatchObject([
+    { wave: 1, of: 2, phase: 'running', clusters: ['staging'] },
+    { wave: 2, of: 2, phase: 'waits', clusters: ['production'], after: ['staging'] },
+    { wave: 1, of: 2, phase: 'incomplete', succeeded: 0, message: why },
+    { wave: 2, of: 2, phase: 'not begun' },
+  ])
+  expect(lines.at(-1)).toMatchObject({ type: 'result', waves: [{ phase: 'incomplete' }, { phase: 'not begun' }] })
 })
 
 it('JSON output is one document a line, with the result at the end', () => {

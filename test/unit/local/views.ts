@@ -52,6 +52,7 @@ export const rollout = (more: Partial<RolloutView> = {}): RolloutView => ({
 export const pushView = (clusters: PushView['clusters'], more: Partial<PushView> = {}): PushView => ({
   push,
   clusters,
+  waves: [],
   status: 'RUNNING',
   startedAt: 1_000,
   ...more,

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { DefinitionInvalid, loadDefinition } from '../../../infra/local/states/definition.ts'
-import { ask, documentOf, invoke, type States } from './machines.ts'
+import { ask, distributedMapOf, documentOf, invoke, type States } from './machines.ts'
 
 const end = { Type: 'Succeed' }
 // biome-ignore lint/suspicious/noTemplateCurlyInString: a placeholder of CloudFormation
@@ -96,15 +96,22 @@ const refused: [string, States, string][] = [
   ['a variable named states', { A: { Type: 'Pass', Assign: { states: 1 }, End: true } }, 'States/A/Assign/states'],
   ['an unknown target of the start', { A: end }, 'StartAt: there is no state "Z"'],
   [
-    'a distributed Map',
+    'a distributed Map of items in the state',
+    { A: distributedMapOf({ B: end }, { ItemReader: undefined, Items: [1] }) },
+    'States/A/ItemReader: Invalid input: expected object, received undefined',
+  ],
+  [
+    'a distributed Map that fails with its items',
+    { A: distributedMapOf({ B: end }, { ToleratedFailurePercentage: 5 }) },
+    'States/A/ToleratedFailurePercentage: Invalid input: expected 100',
+  ],
+  [
+    'a distributed Map whose items read a variable from outside',
     {
-      A: {
-        Type: 'Map',
-        ItemProcessor: { ProcessorConfig: { Mode: 'DISTRIBUTED' }, StartAt: 'B', States: { B: end } },
-        End: true,
-      },
+      X: { Type: 'Pass', Assign: { x: 1 }, Next: 'A' },
+      A: distributedMapOf({ B: { ...end, Output: '{% $x %}' } }),
     },
-    'States/A/ItemProcessor/ProcessorConfig/Mode',
+    'States/A/ItemProcessor/States/B/Output: $x is neither',
   ],
   [
     'tolerated failures',

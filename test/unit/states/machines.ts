@@ -38,6 +38,35 @@ export function ask(FunctionName: string, extra: Record<string, unknown> = {}): 
   }
 }
 
+/** A distributed Map as far as the interpreter runs one: items in `b/items.json`, results below `b/results`. */
+export function distributedMapOf(
+  States: Record<string, Record<string, unknown>>,
+  extra: Record<string, unknown> = {},
+): Record<string, unknown> {
+  return {
+    Type: 'Map',
+    Label: 'Each',
+    ItemReader: {
+      Resource: 'arn:aws:states:::s3:getObject',
+      ReaderConfig: { InputType: 'JSON' },
+      Arguments: { Bucket: 'b', Key: 'items.json' },
+    },
+    ToleratedFailurePercentage: 100,
+    ItemProcessor: {
+      ProcessorConfig: { Mode: 'DISTRIBUTED', ExecutionType: 'STANDARD' },
+      StartAt: Object.keys(States)[0],
+      States,
+    },
+    ResultWriter: {
+      Resource: 'arn:aws:states:::s3:putObject',
+      Arguments: { Bucket: 'b', Prefix: 'results' },
+      WriterConfig: { Transformation: 'COMPACT', OutputType: 'JSON' },
+    },
+    ...('Next' in extra ? {} : { End: true }),
+    ...extra,
+  }
+}
+
 export type World = Omit<Partial<InterpreterOptions>, 'machines' | 'clock'> & {
   readonly machines?: Record<string, Definition>
   readonly clock?: VirtualClock

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type Fleet, parseFleet } from '../../../functions/lib/fleet.ts'
-import { wavesOf } from '../../../functions/waves/waves.ts'
+import { wavesOf } from '../../../functions/lib/waves/waves-of.ts'
 
 interface Written {
   readonly name: string

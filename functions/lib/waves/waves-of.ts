@@ -1,4 +1,4 @@
-import type { Fleet } from '../lib/fleet.ts'
+import type { Fleet } from '../fleet.ts'
 
 /**
  * The names of the clusters that follow `repository`, in waves: every cluster is in a later wave than all clusters
