@@ -1,4 +1,3 @@
-import { each } from '../lib/each.ts'
 import type { FleetCluster } from '../lib/fleet.ts'
 import type { Cluster } from '../lib/kubernetes/cluster.ts'
 import { ClusterLook } from '../lib/locks/evidence/cluster-look.ts'
@@ -15,13 +14,7 @@ import { gatesLeft } from '../lib/sweep/gates-left.ts'
 import { lostPushes } from '../lib/sweep/lost-push.ts'
 import { stateFindings } from '../lib/sweep/states.ts'
 import { stuckObjects } from '../lib/sweep/stuck.ts'
-import {
-  afterTelling,
-  type FindingChange,
-  nextRecord,
-  type SweepRecord,
-  untoldChanges,
-} from '../lib/sweep/sweep-record.ts'
+import { afterTelling, nextRecord, type SweepRecord } from '../lib/sweep/sweep-record.ts'
 import { sweepObjects } from '../lib/sweep/swept-cluster.ts'
 import { restoreLeftovers } from './leftovers.ts'
 
@@ -35,9 +28,6 @@ export interface Swept {
   /** Rollouts that had left something behind. */
   readonly restored: number
 }
-
-/** Events at a time. */
-const width = 8
 
 /**
  * Looks a cluster through for what no event told of. What it finds is written down before it is told, so that each finding
@@ -88,20 +78,21 @@ async function look(cluster: FleetCluster, connected: Cluster, previous: SweepRe
   return { sight: { at: now, found, firstSeen, unready: stuck.unready }, pushes: [...lost.pushes, ...mended] }
 }
 
-/** Answers how many were told. */
+/** In the order in which they happened, until one is not taken: the next sweep goes on there. Answers how many were told. */
 async function tellChanges(record: SweepRecord, { events, ledger, log, metrics }: LockPorts): Promise<number> {
-  const told: FindingChange[] = []
-  await each(untoldChanges(record), width, async (change) => {
+  let told = 0
+  for (const change of record.untold) {
     const event = findingEvent(change)
     try {
       await events.publish(event)
-      told.push(change)
+      told++
     } catch (error) {
       log.warn('a finding was not told', { cluster: record.cluster, finding: event.finding, why: whyFailed(error) })
       metrics.untold(event.type)
+      break
     }
-  })
-  // Where another sweep was faster it tells the rest, and these again, under the same ids.
-  if (told.length > 0) await ledger.writeSweep(afterTelling(record, told))
-  return told.length
+  }
+  // Where another sweep was faster it tells these again, under the same ids.
+  if (told > 0) await ledger.writeSweep(afterTelling(record, told))
+  return told
 }

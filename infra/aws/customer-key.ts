@@ -3,6 +3,7 @@ import { CfnTable } from 'aws-cdk-lib/aws-dynamodb'
 import { AnyPrincipal, PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam'
 import { Key } from 'aws-cdk-lib/aws-kms'
 import { CfnLogGroup } from 'aws-cdk-lib/aws-logs'
+import { CfnBucket } from 'aws-cdk-lib/aws-s3'
 import { CfnSecret } from 'aws-cdk-lib/aws-secretsmanager'
 import { CfnTopic } from 'aws-cdk-lib/aws-sns'
 import { CfnQueue } from 'aws-cdk-lib/aws-sqs'
@@ -11,7 +12,7 @@ import { Construct, type IConstruct } from 'constructs'
 const use = ['kms:Decrypt', 'kms:DescribeKey', 'kms:Encrypt', 'kms:GenerateDataKey']
 
 /**
- * One key of yours for all that its stack keeps: the ledger, topics, queues, logs and secrets. Whoever may use one of these
+ * One key of yours for all that its stack keeps: the ledger, buckets, topics, queues, logs and secrets. Whoever may use one of these
  * may use the key through that service, and not otherwise, as it is with the keys of AWS; so no role needs a right of its
  * own. The key stays when the stack is deleted: without it the ledger cannot be read.
  */
@@ -37,7 +38,9 @@ export class CustomerKey extends Construct {
 
 function statementsFor(stack: Stack): PolicyStatement[] {
   const { account, region, partition } = stack
-  const through = ['dynamodb', 'secretsmanager', 'sns', 'sqs'].map((service) => `${service}.${region}.amazonaws.com`)
+  const through = ['dynamodb', 's3', 'secretsmanager', 'sns', 'sqs'].map(
+    (service) => `${service}.${region}.amazonaws.com`,
+  )
   // In a key's policy, "*" is this key.
   const resources = ['*']
   return [
@@ -74,7 +77,11 @@ class EncryptAll implements IAspect {
   visit(node: IConstruct): void {
     const { keyArn } = this.key
     if (node instanceof CfnTable) node.sseSpecification = { sseEnabled: true, sseType: 'KMS', kmsMasterKeyId: keyArn }
-    else if (node instanceof CfnTopic) node.kmsMasterKeyId = keyArn
+    else if (node instanceof CfnBucket) {
+      const serverSideEncryptionByDefault = { sseAlgorithm: 'aws:kms', kmsMasterKeyId: keyArn }
+      const rules = [{ serverSideEncryptionByDefault, bucketKeyEnabled: true }]
+      node.bucketEncryption = { serverSideEncryptionConfiguration: rules }
+    } else if (node instanceof CfnTopic) node.kmsMasterKeyId = keyArn
     else if (node instanceof CfnLogGroup || node instanceof CfnSecret) node.kmsKeyId = keyArn
     else if (node instanceof CfnQueue) {
       node.kmsMasterKeyId = keyArn

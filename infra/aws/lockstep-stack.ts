@@ -11,6 +11,7 @@ import { LockSchedule } from './lock-schedule.ts'
 import { LockStores } from './lock-stores.ts'
 import { RestoreRule } from './restore-rule.ts'
 import { Steps } from './steps.ts'
+import { SweepSchedule } from './sweep-schedule.ts'
 import { WaveFiles } from './wave-files.ts'
 import { Webhook } from './webhook.ts'
 import { Workflow } from './workflow.ts'
@@ -37,6 +38,7 @@ export class LockstepStack extends Stack {
     const { api, handler: webhook } = new Webhook(this, 'Webhook', { fleet, fleetStateMachine: workflow.fleet })
     new Approvals(this, 'Approvals', { fleet, written, ledger, steps, api })
     new LockSchedule(this, 'LockSchedule', fleet, workflow.lockScan)
+    new SweepSchedule(this, 'Sweep', fleet, workflow.sweep)
     const { restore, 'unlock-watch': watch } = steps.functions
     const lost = {
       'the end of a rollout': new RestoreRule(this, 'Restore', { of: 'a rollout', machine: workflow.rollout, restore })
@@ -45,10 +47,13 @@ export class LockstepStack extends Stack {
         ...{ of: 'an unlock', machine: workflow.guardedUnlock, restore: watch },
       }).lost,
     }
-    const { rollout, fleet: waves, lockScan, guardedUnlock } = workflow
+    const { rollout, fleet: waves, lockScan, guardedUnlock, sweep } = workflow
     const { alarms } = new Alarms(this, 'Alarms', {
-      ...{ api, rollout, lost, ledger: ledger.table, machines: [waves, rollout, lockScan, guardedUnlock] },
-      schedules: [{ what: 'scan for locks', every: fleet.locks.every, machine: lockScan }],
+      ...{ api, rollout, lost, ledger: ledger.table, machines: [waves, rollout, lockScan, guardedUnlock, sweep] },
+      schedules: [
+        { what: 'scan for locks', every: fleet.locks.every, machine: lockScan },
+        { what: 'sweep', every: fleet.sweep.every, machine: sweep },
+      ],
     })
     new Dashboard(this, 'Dashboard', {
       ...{ name: this.stackName, alarms, api, rollout, lockScan, guardedUnlock },

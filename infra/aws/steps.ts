@@ -51,6 +51,10 @@ const plans = {
     ...{ does: "judges the locks of a cluster's objects", ledger: 'rollouts', clusters: 'judges', minutes: 5 },
     ...{ stores: 'reads locks and states', tells: true },
   },
+  'sweep-cluster': {
+    ...{ does: 'looks a cluster through', ledger: 'rollouts', clusters: 'judges', minutes: 5 },
+    ...{ stores: 'reads states', tells: true },
+  },
   'judge-others': {
     ...{ does: 'judges the locks of no object', ledger: 'rollouts', minutes: 5 },
     ...{ stores: 'reads locks', tells: true },

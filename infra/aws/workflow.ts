@@ -15,13 +15,15 @@ export interface WorkflowProps {
 
 /**
  * The state machines of statemachines/*.asl.json: `fleet` runs one `rollout` for each cluster and waits for it;
- * `lock-scan` looks for locks, and starts a `guarded-unlock` for each that is to be unlocked.
+ * `lock-scan` looks for locks, and starts a `guarded-unlock` for each that is to be unlocked; `sweep` looks a cluster
+ * through, and starts `fleet` for what was not rolled out.
  */
 export class Workflow extends Construct {
   readonly rollout: StateMachine
   readonly fleet: StateMachine
   readonly lockScan: StateMachine
   readonly guardedUnlock: StateMachine
+  readonly sweep: StateMachine
 
   constructor(scope: Construct, id: string, { steps, waveFiles }: WorkflowProps) {
     super(scope, id)
@@ -33,10 +35,17 @@ export class Workflow extends Construct {
     this.allowNested(this.fleet, this.rollout)
     this.allowItself(this.fleet, 'fleet')
     waveFiles.grantMap(this.fleet)
+    this.sweep = this.machine('sweep', steps, { FleetStateMachine: this.fleet.stateMachineArn })
+    this.allowStart(this.sweep, this.fleet)
     this.guardedUnlock = this.machine('guarded-unlock', steps, {})
     this.lockScan = this.machine('lock-scan', steps, { GuardedUnlockStateMachine: this.guardedUnlock.stateMachineArn })
-    const resources = [this.guardedUnlock.stateMachineArn]
-    this.lockScan.addToRolePolicy(new PolicyStatement({ actions: ['states:StartExecution'], resources }))
+    this.allowStart(this.lockScan, this.guardedUnlock)
+  }
+
+  /** What `states:startExecution` needs, which waits for nothing. */
+  private allowStart(outer: StateMachine, inner: StateMachine): void {
+    const resources = [inner.stateMachineArn]
+    outer.addToRolePolicy(new PolicyStatement({ actions: ['states:StartExecution'], resources }))
   }
 
   private machine(name: string, steps: Steps, others: Readonly<Record<string, string>>): StateMachine {

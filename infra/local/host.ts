@@ -35,6 +35,7 @@ import { step as plan } from '../../functions/plan/handler.ts'
 import { step as release } from '../../functions/release/handler.ts'
 import { step as report } from '../../functions/report/handler.ts'
 import { step as restore } from '../../functions/restore/handler.ts'
+import { step as sweepCluster } from '../../functions/sweep-cluster/handler.ts'
 import { step as unlockAct } from '../../functions/unlock-act/handler.ts'
 import { approve } from '../../functions/unlock-approve/approve.ts'
 import { step as unlockAsk } from '../../functions/unlock-ask/handler.ts'
@@ -92,6 +93,8 @@ export interface HostOptions {
   readonly sliceMs?: number
   /** Where the fleet's locks are. Without it nobody looks for any. */
   readonly locks?: LockAccess
+  /** Has each cluster swept as often as the fleet says. */
+  readonly sweeps?: boolean
 }
 
 /** Lockstep without an AWS account: its functions and state machines, with stand-ins around them. */
@@ -163,6 +166,10 @@ export async function startHost(options: HostOptions): Promise<Host> {
     ? startSchedule(clock, fleet.locks.every, () => startScan(interpreter, fleet))
     : () => {}
 
+  const endSweeps = options.sweeps
+    ? fleet.clusters.map(({ name }) => scheduleSweep(name, { clock, fleet, interpreter }))
+    : []
+
   const approvals = new ApprovalViews(ports)
   const unlockRuns = new UnlockRuns({ interpreter, ledger, approvals, clock })
   return {
@@ -177,6 +184,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
     }),
     close: async () => {
       endScans()
+      for (const end of endSweeps) end()
       closing.abort()
       await interpreter.close()
       states.destroy()
@@ -205,6 +213,15 @@ export const noLocks: LockAccess = {
 /** One that takes longer than the schedule's period meets the next one, which finds that it is at work. */
 function startScan(interpreter: Interpreter, fleet: Fleet): void {
   interpreter.start({ machine: 'lock-scan', input: { clusters: fleet.clusters.map(({ name }) => name) } })
+}
+
+function scheduleSweep(cluster: string, { clock, fleet, interpreter }: Omit<Abandoning, 'ledger'>): () => void {
+  return startSchedule(clock, fleet.sweep.every, () => startSweep(interpreter, cluster))
+}
+
+/** Of sweeps of one cluster that overlap one writes down what it has found. Answers the execution's ARN. */
+export function startSweep(interpreter: Interpreter, cluster: string): string {
+  return interpreter.start({ machine: 'sweep', input: { cluster } }).executionArn
 }
 
 /** Rollouts that hold a claim although their execution is over: the host died before it could restore them. */
@@ -274,6 +291,7 @@ const functionNames = [
   ],
   ...['judge', 'judge-others', 'unlock-assess', 'unlock-ask', 'unlock-begin', 'unlock-fence', 'unlock-back-up'],
   ...['unlock-delete', 'unlock-put-back', 'unlock-verify', 'unlock-conclude', 'unlock-watch', 'unlock-act'],
+  'sweep-cluster',
 ] as const
 
 /** `JudgeOthersFunction` for `judge-others`. */
@@ -287,6 +305,7 @@ export function readMachines(): Record<string, Definition> {
   const functions = functionNames.map((name) => [placeholder(name), name])
   const substitutions = {
     ...Object.fromEntries(functions),
+    FleetStateMachine: machineArn('fleet'),
     RolloutStateMachine: machineArn('rollout'),
     WavesBucket: wavesBucket,
     GuardedUnlockStateMachine: machineArn('guarded-unlock'),
@@ -297,6 +316,7 @@ export function readMachines(): Record<string, Definition> {
     fleet: load('fleet'),
     rollout: load('rollout'),
     'lock-scan': load('lock-scan'),
+    sweep: load('sweep'),
     'guarded-unlock': load('guarded-unlock'),
   }
 }
@@ -319,6 +339,7 @@ export function handlersOf(ports: LockPorts & ApprovalPorts & WavePorts): Record
     restore: bindStep(restore, bind),
     judge: bindStep(judge, bind),
     'judge-others': bindStep(judgeOthers, bind),
+    'sweep-cluster': bindStep(sweepCluster, bind),
     'unlock-act': bindStep(unlockAct, bind),
     'unlock-assess': bindStep(unlockAssess, bind),
     'unlock-back-up': bindStep(unlockBackUp, bind),

@@ -2,9 +2,9 @@ import type { FindingEvent } from '../events.ts'
 import type { FindingChange } from './sweep-record.ts'
 
 /** The event that tells of a change. The same change always has the same id. */
-export function findingEvent({ change, finding }: FindingChange): FindingEvent {
-  const { id, cluster, kind, object, since, changedAt, text, next } = finding
-  const at = new Date(changedAt).toISOString()
+export function findingEvent({ change, at: when, finding }: FindingChange): FindingEvent {
+  const { id, cluster, kind, object, since, text, next } = finding
+  const at = new Date(when).toISOString()
   return {
     ...{ type: 'Finding Changed', version: 1, id: `${id}/${at}/${change}`, at, finding: id, what: change },
     ...{ cluster, kind, ...(object !== undefined && { object }), since: new Date(since).toISOString(), text, next },

@@ -67,6 +67,7 @@ describe('permissions', () => {
     ['StepsRestore', [...ledger, ...clusters, ...events, ...lost]],
     ['StepsJudge', [...ledger, ...tables, ...clusters, ...events, ...buckets].sort()],
     ['StepsJudgeOthers', [...ledger, ...tables, ...events, ...buckets].sort()],
+    ['StepsSweepCluster', [...ledger, ...clusters, ...events, ...buckets]],
     ['StepsUnlockAct', [...ledger, ...answers, 'states:SendTaskHeartbeat'].sort()],
     ['StepsUnlockAssess', [...ledger, ...tables, ...clusters, ...events, ...buckets].sort()],
     ['StepsUnlockAsk', [...ledger, ...clusters, ...answers, ...secret, 'sns:Publish'].sort()],
@@ -86,6 +87,7 @@ describe('permissions', () => {
     ['Workflowrollout', ['lambda:InvokeFunction']],
     ['Workflowlockscan', ['lambda:InvokeFunction', 'states:StartExecution']],
     ['Workflowguardedunlock', ['lambda:InvokeFunction']],
+    ['Workflowsweep', ['lambda:InvokeFunction', 'states:StartExecution']],
     [
       'Workflowfleet',
       [
@@ -109,7 +111,7 @@ describe('permissions', () => {
   })
 
   it('are one policy for each role, and no managed ones', () => {
-    expect(policies).toHaveLength(32)
+    expect(policies).toHaveLength(35)
     for (const role of Object.values(template.findResources('AWS::IAM::Role')))
       expect(role.Properties).not.toHaveProperty('ManagedPolicyArns')
   })
@@ -154,9 +156,9 @@ describe('permissions', () => {
 
   it('let a function take on one role, under its own name only', () => {
     const statements = policies.flatMap((policy) => policy.statements).filter(({ Action }) => Action === clusters[0])
-    expect(statements).toHaveLength(19)
+    expect(statements).toHaveLength(20)
     const names = statements.map(({ Condition }) => Condition)
-    expect(new Set(names.map((name) => JSON.stringify(name))).size).toBe(19)
+    expect(new Set(names.map((name) => JSON.stringify(name))).size).toBe(20)
     for (const { Resource } of statements)
       expect(Resource).toEqual({
         'Fn::GetAtt': [expect.stringMatching(/^ClusterAccessRoles(orders|judges|unlocks)/), 'Arn'],
@@ -177,7 +179,7 @@ describe('access to clusters', () => {
     expect(trusted('Lockstep-orders')).toEqual(
       ['Fetch', 'Gate', 'Hold', 'Open', 'Plan', 'Release', 'Restore', 'Wait'].sort(),
     )
-    expect(trusted('Lockstep-judges')).toEqual(['Judge', 'UnlockAsk', 'UnlockAssess', 'UnlockVerify'])
+    expect(trusted('Lockstep-judges')).toEqual(['Judge', 'SweepCluster', 'UnlockAsk', 'UnlockAssess', 'UnlockVerify'])
     // Each of them changes something that only unlocks change.
     expect(trusted('Lockstep-unlocks')).toEqual([
       'UnlockBackUp',
@@ -249,7 +251,7 @@ describe('functions', () => {
   const functions = Object.values(template.findResources('AWS::Lambda::Function')).map(({ Properties }) => Properties)
 
   it('are all built alike, traced, and log to a group that forgets', () => {
-    expect(functions).toHaveLength(27)
+    expect(functions).toHaveLength(28)
     for (const each of functions)
       expect(each).toMatchObject({
         Runtime: 'nodejs24.x',
@@ -320,6 +322,7 @@ describe('the state machines', () => {
       'Lockstep-guarded-unlock',
       'Lockstep-lock-scan',
       'Lockstep-rollout',
+      'Lockstep-sweep',
     ])
     for (const machine of machines)
       expect(machine).toMatchObject({
@@ -580,7 +583,7 @@ describe('the scan for locks', () => {
     const statements = policies
       .flatMap((policy) => policy.statements)
       .filter(({ Action }) => Action === 'events:PutEvents')
-    expect(statements).toHaveLength(17)
+    expect(statements).toHaveLength(18)
     for (const statement of statements)
       expect(statement).toMatchObject({ Condition: { StringEquals: { 'events:source': 'lockstep' } } })
   })
@@ -593,6 +596,41 @@ describe('the scan for locks', () => {
         Input: JSON.stringify({ clusters: ['staging', 'production'] }),
       },
     })
+  })
+})
+
+describe('the sweep', () => {
+  it.each(['staging', 'production'])('of %s begins as often as the fleet says, at a time of its own', (cluster) => {
+    template.hasResourceProperties('AWS::Scheduler::Schedule', {
+      ScheduleExpression: 'rate(15 minutes)',
+      FlexibleTimeWindow: { Mode: 'FLEXIBLE', MaximumWindowInMinutes: 15 },
+      Target: {
+        Arn: { Ref: Match.stringLikeRegexp('^Workflowsweep') },
+        Input: JSON.stringify({ cluster }),
+        DeadLetterConfig: { Arn: { 'Fn::GetAtt': [Match.stringLikeRegexp('^SweepLost'), 'Arn'] } },
+        RetryPolicy: { MaximumEventAgeInSeconds: 900, MaximumRetryAttempts: 3 },
+      },
+    })
+  })
+
+  it('starts rollouts of the fleet, and nothing else', () => {
+    const [statement, ...others] = policies
+      .filter(({ id }) => id.startsWith('WorkflowsweepRole'))
+      .flatMap(({ statements }) => statements)
+      .filter(({ Action }) => Action === 'states:StartExecution')
+    expect(others).toEqual([])
+    expect(statement?.Resource).toEqual({ Ref: expect.stringMatching(/^Workflowfleet/) })
+  })
+
+  it('has a window that is no longer than the time between two', () => {
+    const raw = {
+      ...{ repositories: [{ name: 'my-org/fleet-infra', branches: ['main'] }], sweep: { every: '5m' } },
+      clusters: [{ name: 'a', eks: 'a', region: 'eu-west-1', environment: 'test' }],
+    }
+    Template.fromStack(stackOf({ written: raw, fleet: parseFleet(raw) })).hasResourceProperties(
+      'AWS::Scheduler::Schedule',
+      { ScheduleExpression: 'rate(5 minutes)', FlexibleTimeWindow: { MaximumWindowInMinutes: 5 } },
+    )
   })
 })
 

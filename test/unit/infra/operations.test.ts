@@ -92,7 +92,7 @@ describe('alarms', () => {
   it('wait longer for a schedule that runs less often', () => {
     const locks = { every: '30m', quietWindow: '1h' }
     templateOf({ locks }).hasResourceProperties('AWS::CloudWatch::Alarm', {
-      ...{ MetricName: 'ExecutionsStarted', Period: 3_600 },
+      ...{ MetricName: 'ExecutionsStarted', Period: 3_600, AlarmDescription: Match.stringLikeRegexp('^No scan') },
     })
   })
 
@@ -147,10 +147,17 @@ describe('a key of one’s own', () => {
 
   it('is not there where nobody asks for it', () => usual.resourceCountIs('AWS::KMS::Key', 0))
 
-  it('encrypts the ledger, and every topic, queue, log and secret', () => {
+  it('encrypts the ledger, and every bucket, topic, queue, log and secret', () => {
     template.resourceCountIs('AWS::KMS::Key', 1)
     template.allResourcesProperties('AWS::DynamoDB::Table', {
       SSESpecification: { SSEEnabled: true, SSEType: 'KMS', KMSMasterKeyId: key },
+    })
+    template.allResourcesProperties('AWS::S3::Bucket', {
+      BucketEncryption: {
+        ServerSideEncryptionConfiguration: [
+          { ServerSideEncryptionByDefault: { SSEAlgorithm: 'aws:kms', KMSMasterKeyID: key } },
+        ],
+      },
     })
     template.allResourcesProperties('AWS::SNS::Topic', { KmsMasterKeyId: key })
     template.allResourcesProperties('AWS::SQS::Queue', { KmsMasterKeyId: key })
@@ -171,7 +178,9 @@ describe('a key of one’s own', () => {
     expect(own[0]?.Condition).toEqual({
       StringEquals: {
         'kms:CallerAccount': { Ref: 'AWS::AccountId' },
-        'kms:ViaService': ['dynamodb', 'secretsmanager', 'sns', 'sqs'].map((name) => `${name}.us-east-1.amazonaws.com`),
+        'kms:ViaService': ['dynamodb', 's3', 'secretsmanager', 'sns', 'sqs'].map(
+          (name) => `${name}.us-east-1.amazonaws.com`,
+        ),
       },
     })
   })

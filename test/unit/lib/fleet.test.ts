@@ -32,6 +32,7 @@ describe('parseFleet', () => {
       ],
       deadlines: { layer: 3_600_000, layers: {}, fetch: 300_000 },
       holdFor: 86_400_000,
+      sweep: { every: 15 * 60_000, largestState: 10 * 1024 * 1024 },
       locks: {
         ...{ dynamodb: [], s3: [], minimumAge: { plan: 900_000, apply: 3_600_000 } },
         ...{ quietWindow: 300_000, every: 120_000, policy: {} },
@@ -100,6 +101,23 @@ describe('parseFleet', () => {
     expect(problemsOf({ ...written, clusters: [one, two, three, four] })).toEqual({
       'clusters[1].after': 'closes a cycle: one after three after two after one; remove one of these',
       'clusters[3].after': 'closes a cycle: four after four; remove one of these',
+    })
+  })
+
+  it.each([
+    ['every', '90s', 'give whole minutes'],
+    ['largestState', 10, 'give a size such as "10MiB"'],
+    ['largestState', '10MB', 'give a size such as "512KiB" or "10MiB"'],
+    ['largestState', '0MiB', 'give a size'],
+  ])('refuses a sweep with %s of %j', (key, value, why) => {
+    expect(problemsOf({ ...written, sweep: { [key]: value } })).toEqual({
+      [`sweep.${key}`]: expect.stringContaining(why),
+    })
+  })
+
+  it('takes the size of a state in bytes', () => {
+    expect(parseFleet({ ...written, sweep: { every: '5m', largestState: '512KiB' } }).sweep).toEqual({
+      ...{ every: 300_000, largestState: 524_288 },
     })
   })
 

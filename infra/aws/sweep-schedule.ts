@@ -1,0 +1,38 @@
+import { Duration, Validations } from 'aws-cdk-lib'
+import { Schedule, ScheduleExpression, ScheduleTargetInput, TimeWindow } from 'aws-cdk-lib/aws-scheduler'
+import { StepFunctionsStartExecution } from 'aws-cdk-lib/aws-scheduler-targets'
+import { Queue } from 'aws-cdk-lib/aws-sqs'
+import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions'
+import { Construct } from 'constructs'
+import type { Fleet } from '../../functions/lib/fleet.ts'
+
+/** At most, in milliseconds: whoever waits for a sweep waits for that long in addition. */
+const longestWindowMs = 15 * 60_000
+
+/**
+ * Has every cluster swept as often as the fleet says, each at a time of its own within a window, so that a large fleet does
+ * not sweep all at once. One that could not be started is kept for a person; the next one comes anyway.
+ */
+export class SweepSchedule extends Construct {
+  constructor(scope: Construct, id: string, { clusters, sweep: { every } }: Fleet, sweep: StateMachine) {
+    super(scope, id)
+    const lost = new Queue(this, 'Lost', { enforceSSL: true, retentionPeriod: Duration.days(14) })
+    Validations.of(lost).acknowledge({
+      id: 'AwsSolutions-SQS3',
+      reason: 'It is a dead-letter queue itself: of the schedules.',
+    })
+    for (const { name } of clusters) {
+      new Schedule(this, name, {
+        description: `Lockstep: looks ${name} through for what no event told of`,
+        schedule: ScheduleExpression.rate(Duration.millis(every)),
+        timeWindow: TimeWindow.flexible(Duration.millis(Math.min(every, longestWindowMs))),
+        target: new StepFunctionsStartExecution(sweep, {
+          input: ScheduleTargetInput.fromObject({ cluster: name }),
+          deadLetterQueue: lost,
+          maxEventAge: Duration.minutes(15),
+          retryAttempts: 3,
+        }),
+      })
+    }
+  }
+}
