@@ -1,4 +1,3 @@
-import { parseFleet } from '../../functions/lib/fleet.ts'
 import { type HistoryEvent, statesEntered } from '../../infra/local/states/history.ts'
 import type { Interpreter } from '../../infra/local/states/interpreter.ts'
 import { VirtualClock } from '../../infra/local/virtual-clock.ts'
@@ -8,13 +7,13 @@ import { countLedgerUnits, type LedgerUnits } from './ledger-requests.ts'
 import type { Measurement } from './measurement.ts'
 
 /**
- * What AWS would charge for, of one push to one cluster (100 objects in 5 layers) and of one scan for locks. Time is the
+ * What AWS would charge for, of one push to one cluster (100 objects in 5 layers), of one scan for locks, and of one sweep. Time is the
  * simulated cluster's, whose controllers take as long as was measured on real ones: a function that waits is paid for that.
  */
 export async function measureUsage(): Promise<readonly Measurement[]> {
   const clock = new VirtualClock()
   const bench = benchFleet({ objectCount: 100, layerCount: 5 })
-  const world = await BenchWorld.start({ ...bench, fleet: parseFleet(bench.written) }, { clock, activity: clock })
+  const world = await BenchWorld.start(bench, { clock, activity: clock })
   const { interpreter } = world.host
   try {
     const push = await countLedgerUnits(() => world.rollOut(world.cluster.commit()))
@@ -22,12 +21,14 @@ export async function measureUsage(): Promise<readonly Measurement[]> {
     const scanOf = (clusters: string[]) => countLedgerUnits(() => run(interpreter, 'lock-scan', { clusters }))
     const none = await scanOf([])
     const one = await scanOf(['staging'])
+    const sweep = await countLedgerUnits(() => run(interpreter, 'sweep', { cluster: 'staging' }))
     const historyOf = (arn: string | undefined) => (arn === undefined ? [] : interpreter.history(arn))
     return [
       line('the fleet’s execution of a push, one cluster', historyOf(fleet?.executionArn), nothing),
       line('the rollout of a push, 100 objects in 5 layers', historyOf(push.answer.executionArn), push.units),
       line('a scan for locks, without its clusters', historyOf(none.answer), none.units),
       line('a scan for locks, one cluster', historyOf(one.answer), one.units),
+      line('a sweep of one cluster', historyOf(sweep.answer), sweep.units),
     ]
   } finally {
     await world.close()
