@@ -38,7 +38,7 @@ export class LockstepStack extends Stack {
     const { api, handler: webhook } = new Webhook(this, 'Webhook', { fleet, fleetStateMachine: workflow.fleet })
     new Approvals(this, 'Approvals', { fleet, written, ledger, steps, api })
     new LockSchedule(this, 'LockSchedule', fleet, workflow.lockScan)
-    new SweepSchedule(this, 'Sweep', fleet, workflow.sweep)
+    const sweeps = new SweepSchedule(this, 'Sweep', fleet, workflow.sweep)
     const { restore, 'unlock-watch': watch } = steps.functions
     const lost = {
       'the end of a rollout': new RestoreRule(this, 'Restore', { of: 'a rollout', machine: workflow.rollout, restore })
@@ -46,6 +46,7 @@ export class LockstepStack extends Stack {
       'the end of an unlock': new RestoreRule(this, 'RestoreUnlock', {
         ...{ of: 'an unlock', machine: workflow.guardedUnlock, restore: watch },
       }).lost,
+      'the start of a sweep': sweeps.lost,
     }
     const { rollout, fleet: waves, lockScan, guardedUnlock, sweep } = workflow
     const { alarms } = new Alarms(this, 'Alarms', {

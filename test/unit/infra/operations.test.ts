@@ -78,7 +78,7 @@ describe('alarms', () => {
       ...{ Namespace: 'AWS/ApiGateway', MetricName: '5xx' },
       Dimensions: [{ Name: 'ApiId', Value: { Ref: expect.stringMatching(/^WebhookApi/) } }],
     })
-    for (const what of ['the end of a rollout', 'the end of an unlock'])
+    for (const what of ['the end of a rollout', 'the end of an unlock', 'the start of a sweep'])
       expect(described(`Nobody could deliver ${what}`)).toMatchObject({
         ...{ Namespace: 'AWS/SQS', MetricName: 'ApproximateNumberOfMessagesVisible' },
       })
@@ -87,6 +87,12 @@ describe('alarms', () => {
       // Twice in each, as it runs every two minutes.
       ...{ Period: 300, EvaluationPeriods: 3, TreatMissingData: 'breaching' },
     })
+  })
+
+  it('miss no queue', () => {
+    const queues = Object.keys(usual.findResources('AWS::SQS::Queue'))
+    for (const queue of queues) expect(JSON.stringify(alarms)).toContain(`{"Fn::GetAtt":["${queue}","QueueName"]}`)
+    expect(queues.length).toBeGreaterThanOrEqual(3)
   })
 
   it('wait longer for a schedule that runs less often', () => {
