@@ -1,4 +1,4 @@
-import { Duration } from 'aws-cdk-lib'
+import { CfnOutput, Duration, Stack, Validations } from 'aws-cdk-lib'
 import type { HttpApi } from 'aws-cdk-lib/aws-apigatewayv2'
 import {
   Alarm,
@@ -11,7 +11,8 @@ import {
 } from 'aws-cdk-lib/aws-cloudwatch'
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions'
 import { Operation, type Table } from 'aws-cdk-lib/aws-dynamodb'
-import type { ITopic } from 'aws-cdk-lib/aws-sns'
+import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam'
+import { type ITopic, Topic } from 'aws-cdk-lib/aws-sns'
 import type { Queue } from 'aws-cdk-lib/aws-sqs'
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions'
 import { Construct } from 'constructs'
@@ -35,7 +36,7 @@ export interface AlarmsProps {
   readonly schedules: readonly Scheduled[]
   /** What nobody could deliver, by what it is: `the end of an unlock`. */
   readonly lost: Readonly<Record<string, Queue>>
-  /** Who hears of an alarm, and of its end. Without one, alarms are in the console only. */
+  /** Where an alarm, and its end, is told. Default: a topic of its own, to subscribe to. */
   readonly topic?: ITopic
 }
 
@@ -69,15 +70,24 @@ export class Alarms extends Construct {
 
   constructor(scope: Construct, id: string, props: AlarmsProps) {
     super(scope, id)
-    const { topic } = props
+    const topic = props.topic ?? this.ownTopic()
+    topic.addToResourcePolicy(mayTell(Stack.of(this), topic))
     this.alarms = conditionsOf(props).map((condition) => {
       const alarm = this.alarm(condition)
-      if (topic) {
-        alarm.addAlarmAction(new SnsAction(topic))
-        alarm.addOkAction(new SnsAction(topic))
-      }
+      alarm.addAlarmAction(new SnsAction(topic))
+      alarm.addOkAction(new SnsAction(topic))
       return alarm
     })
+  }
+
+  private ownTopic(): Topic {
+    const topic = new Topic(this, 'Topic', { displayName: 'Lockstep alarms', enforceSSL: true })
+    const reason =
+      'CloudWatch cannot tell a topic that is encrypted with the key of AWS. Alarms hold names and numbers; "encryption": "customer-key" encrypts them.'
+    const rules = ['AwsSolutions-SNS2', 'NIST.800.53.R5-SNSEncryptedKMS']
+    Validations.of(topic).acknowledge(...rules.map((id) => ({ id, reason })))
+    new CfnOutput(this, 'TopicArn', { value: topic.topicArn, description: 'Subscribe to it to hear of alarms' })
+    return topic
   }
 
   private alarm({ name, next, metric, atLeast, periods = 1, missingIsBad, below }: Condition): Alarm {
@@ -92,6 +102,15 @@ export class Alarms extends Construct {
       treatMissingData: missingIsBad ? TreatMissingData.BREACHING : TreatMissingData.NOT_BREACHING,
     })
   }
+}
+
+/** A topic with a policy of its own lets nobody else in. */
+function mayTell({ account }: Stack, topic: ITopic): PolicyStatement {
+  return new PolicyStatement({
+    ...{ sid: 'Alarms', principals: [new ServicePrincipal('cloudwatch.amazonaws.com')] },
+    ...{ actions: ['sns:Publish'], resources: [topic.topicArn] },
+    conditions: { StringEquals: { 'aws:SourceAccount': account } },
+  })
 }
 
 /** As GitHub makes it of a heading. */

@@ -1,21 +1,21 @@
 import { readFileSync } from 'node:fs'
-import { App, Stack, Validations } from 'aws-cdk-lib'
+import { App, Stack } from 'aws-cdk-lib'
 import { Match, Template } from 'aws-cdk-lib/assertions'
 import { HttpApi } from 'aws-cdk-lib/aws-apigatewayv2'
 import { Topic } from 'aws-cdk-lib/aws-sns'
 import { DefinitionBody, StateMachine } from 'aws-cdk-lib/aws-stepfunctions'
-import { AwsSolutionsChecks } from 'cdk-nag'
 import { describe, expect, it } from 'vitest'
 import { parseFleet } from '../../../functions/lib/fleet.ts'
 import { Alarms, anchorOf } from '../../../infra/aws/alarms.ts'
 import { Ledger } from '../../../infra/aws/ledger.ts'
 import { LockstepStack } from '../../../infra/aws/lockstep-stack.ts'
+import { addRulePacks } from '../../../infra/aws/rule-packs.ts'
 
 function templateOf(more: object = {}): Template {
   const { context } = JSON.parse(readFileSync('cdk.json', 'utf8'))
   const written = { ...context.lockstep, ...more }
   const app = new App({ context: { ...context, 'aws:cdk:bundling-stacks': [] } })
-  Validations.of(app).addPlugins(new AwsSolutionsChecks(app))
+  addRulePacks(app)
   return Template.fromStack(new LockstepStack(app, 'Lockstep', { written, fleet: parseFleet(written) }))
 }
 
@@ -111,8 +111,23 @@ describe('alarms', () => {
     expect(JSON.stringify(described('The ledger is throttled').Metrics)).toContain('"ThrottledRequests"')
   })
 
-  it('are told on a topic, where there is one', () => {
-    expect(alarms.filter(({ AlarmActions }) => AlarmActions)).toEqual([])
+  it('are told, as is their end, on a topic to subscribe to, which CloudWatch may publish to', () => {
+    const topic = { Ref: expect.stringMatching(/^AlarmsTopic/) }
+    for (const { AlarmActions, OKActions } of alarms)
+      expect({ AlarmActions, OKActions }).toEqual({ AlarmActions: [topic], OKActions: [topic] })
+    usual.hasResourceProperties('AWS::SNS::TopicPolicy', {
+      PolicyDocument: {
+        Statement: Match.arrayWith([
+          Match.objectLike({
+            ...{ Effect: 'Allow', Action: 'sns:Publish', Principal: { Service: 'cloudwatch.amazonaws.com' } },
+            Condition: { StringEquals: { 'aws:SourceAccount': { Ref: 'AWS::AccountId' } } },
+          }),
+        ]),
+      },
+    })
+  })
+
+  it('or on one that is there', () => {
     const stack = new Stack(new App(), 'Test')
     const topic = new Topic(stack, 'Topic')
     const ledger = new Ledger(stack, 'Ledger').table

@@ -33,6 +33,7 @@ describe('parseFleet', () => {
       deadlines: { layer: 3_600_000, layers: {}, fetch: 300_000 },
       holdFor: 86_400_000,
       sweep: { every: 15 * 60_000, largestState: 10 * 1024 * 1024 },
+      ...{ tags: {}, encryption: 'aws' },
       locks: {
         ...{ dynamodb: [], s3: [], minimumAge: { plan: 900_000, apply: 3_600_000 } },
         ...{ quietWindow: 300_000, every: 120_000, policy: {} },
@@ -360,5 +361,31 @@ describe('clusters in other accounts', () => {
   it.each([['12345'], [123456789012], ['aws']])('are in accounts of twelve digits, not %j', (account) => {
     const problems = inAccounts([{ ...elsewhere, account }], '111111111111')
     expect(problems['clusters[0].account']).toContain('give the 12 digits of an AWS account, in quotes')
+  })
+})
+
+describe('a network', () => {
+  const network = { vpc: 'vpc-0a1b2c3d', subnets: ['subnet-0a1b2c3d'] }
+
+  it('is a VPC and its subnets, and route tables where Lockstep makes the endpoints', () => {
+    expect(problemsOf({ ...written, network })).toEqual({})
+    expect(problemsOf({ ...written, network: { ...network, endpoints: { routeTables: ['rtb-0a1b2c3d'] } } })).toEqual(
+      {},
+    )
+    expect(parseFleet({ ...written, network }).network).toEqual(network)
+  })
+
+  it('is told by ids, each once', () => {
+    const subnets = ['subnet-0a1b2c3d', 'subnet-0a1b2c3d', 'private']
+    const endpoints = { routeTables: [] }
+    expect(problemsOf({ ...written, network: { vpc: 'main', subnets, endpoints } })).toEqual({
+      'network.vpc': 'is "main"; give the id of a VPC, such as "vpc-0a1b2c3d4e5f60718"',
+      'network.subnets[1]': 'is "subnet-0a1b2c3d" again, as in network.subnets[0]; give each one once',
+      'network.subnets[2]': 'is "private"; give the id of a subnet, such as "subnet-0a1b2c3d4e5f60718"',
+      'network.endpoints.routeTables': 'is empty; give the route tables of the subnets',
+    })
+    expect(problemsOf({ ...written, network: { ...network, subnets: [] } })).toEqual({
+      'network.subnets': 'is empty; give the subnets that functions run in, best in two zones or more',
+    })
   })
 })
