@@ -139,6 +139,8 @@ const cluster = section(
       .optional(),
     /** `strict` holds later layers by spec.suspend; `advisory` only annotates. */
     ordering: z.enum(['strict', 'advisory'], give('"strict" or "advisory"')).default('strict'),
+    /** People have to agree before a push reaches the wave that this cluster is in. */
+    approval: z.literal('before', give('"before", or leave it out')).optional(),
   },
   'a cluster: {"name": …, "eks": …, "region": …, "environment": …}',
 )
@@ -180,7 +182,7 @@ const usualPolicy: LockPolicy = 'one-approval'
 
 const lockPolicy = z.enum(lockPolicies, give('"auto", "one-approval", "two-approvals" or "never"')).optional()
 
-/** Whoever may agree to an unlock. */
+/** Whoever may agree. */
 const approver = named(
   'name',
   {
@@ -193,6 +195,42 @@ const approver = named(
     email: z.email(give('an e-mail address')).optional(),
   },
   'a name, or {"name": …, "email": …}',
+)
+
+const approvers = list(approver, 'a list of people, such as ["ana", {"name": "bob", "email": "bob@example.com"}]')
+
+/** Who has to agree before a plan is applied. An environment that says nothing takes one. */
+export const planPolicies = ['one-approval', 'two-approvals', 'by-hand'] as const
+export type PlanPolicy = (typeof planPolicies)[number]
+
+const usualPlanPolicy: PlanPolicy = 'one-approval'
+
+const plans = section(
+  {
+    /** Who has to agree, by environment. `by-hand`: nobody is asked. Read it through `planPolicyOf`. */
+    policy: z
+      .record(
+        z.string(),
+        z.enum(planPolicies, give('"one-approval", "two-approvals" or "by-hand"')),
+        give('policies by environment, such as {"production": "two-approvals"}'),
+      )
+      .default({}),
+    /** Who may agree, except whoever pushed. Those of `locks` if not given. */
+    approvers: approvers.optional(),
+    /** How long people have to agree, in milliseconds. */
+    approvalFor: duration.prefault('24h'),
+  },
+  'plans: {"policy": {}, "approvers": [], "approvalFor": "24h"}',
+)
+
+const waves = section(
+  {
+    /** Who may agree, except whoever pushed. Those of `locks` if not given. */
+    approvers: approvers.optional(),
+    /** How long people have to agree, in milliseconds. */
+    approvalFor: duration.prefault('24h'),
+  },
+  'waves: {"approvers": [], "approvalFor": "24h"}',
 )
 
 const locks = section(
@@ -240,9 +278,7 @@ const locks = section(
       )
       .default({}),
     /** Who may agree. Whoever asks for an unlock does not count among them for that one. */
-    approvers: list(approver, 'a list of people, such as ["ana", {"name": "bob", "email": "bob@example.com"}]').default(
-      [],
-    ),
+    approvers: approvers.default([]),
     /** How long people have to agree, in milliseconds. */
     approvalFor: duration.prefault('24h'),
   },
@@ -318,6 +354,10 @@ const fleetSchema = section(
     holdFor: duration.prefault('24h'),
     /** Where state locks are looked for, and when one may be called stale: a LockLimits. */
     locks: locks.prefault({}),
+    /** Who agrees to the plans of Terraform objects without `spec.approvePlan`. */
+    plans: plans.prefault({}),
+    /** Who agrees before a wave that has a cluster with `approval`. */
+    waves: waves.prefault({}),
     /** The look for what no event told of: lost pushes, drift, and what is stuck. */
     sweep: sweep.prefault({}),
     /** Of everything in AWS that Lockstep is made of. */
@@ -340,6 +380,8 @@ const fleetSchema = section(
       ...(prefixes && { prefixes }),
     })),
   },
+  plans: { ...fleet.plans, approvers: fleet.plans.approvers ?? fleet.locks.approvers },
+  waves: { ...fleet.waves, approvers: fleet.waves.approvers ?? fleet.locks.approvers },
 }))
 
 /** There is at least one cluster. */
@@ -363,10 +405,20 @@ export function parseFleet(raw: unknown): Fleet {
   const problems = [
     ...(parsed.error?.issues ?? []).map(({ path, message }) => ({ path: pathText(path), message })),
     ...referenceProblems(namesSchema.parse(raw)),
-    ...(parsed.data ? [...scanProblems(parsed.data.locks), ...approverProblems(parsed.data.locks)] : []),
+    ...(parsed.data ? problemsBetween(parsed.data) : []),
   ]
   if (!parsed.success || problems.length > 0) throw new FleetInvalid(problems)
   return parsed.data
+}
+
+function problemsBetween(fleet: Fleet): FleetProblem[] {
+  return [
+    ...scanProblems(fleet.locks),
+    ...approverProblems(fleet.locks),
+    ...planApproverProblems(fleet.plans),
+    ...waveApproverProblems(fleet),
+    ...mailboxProblems(fleet),
+  ]
 }
 
 /** A quiet window is watched over by scans within it: what happens between two that are farther apart nobody sees. */
@@ -387,6 +439,40 @@ function approverProblems({ policy, approvers }: FleetLocks): FleetProblem[] {
       if (wanted === undefined || wanted === 'never' || approvers.length >= peopleNeeded[wanted]) return []
       const message = `is "${wanted}", and locks.approvers names ${count}; name who may approve there`
       return [{ path: `locks.policy.${environment}.${kind}`, message }]
+    }),
+  )
+}
+
+/** As `approverProblems`: an environment that says nothing may go without people, and its plans are approved in Git. */
+function planApproverProblems({ policy, approvers }: Fleet['plans']): FleetProblem[] {
+  return Object.entries(policy).flatMap(([environment, wanted]) => {
+    if (wanted === 'by-hand' || approvers.length >= peopleNeeded[wanted]) return []
+    const count = approvers.length === 0 ? 'nobody' : `${approvers.length} only`
+    const message = `is "${wanted}", and plans.approvers names ${count}; name who may approve there`
+    return [{ path: `plans.policy.${environment}`, message }]
+  })
+}
+
+function waveApproverProblems({ clusters, waves }: Fleet): FleetProblem[] {
+  if (waves.approvers.length > 0) return []
+  return clusters.flatMap(({ approval }, at) => {
+    if (!approval) return []
+    const message = `is "${approval}", and waves.approvers names nobody; name who may approve`
+    return [{ path: `clusters[${at}].approval`, message }]
+  })
+}
+
+/** A name is one person: a link that is meant for one mailbox must not go to another one. */
+function mailboxProblems({ locks, plans, waves }: Fleet): FleetProblem[] {
+  const known = new Map<string, { readonly email: string; readonly path: string }>()
+  return Object.entries({ locks, plans, waves }).flatMap(([section, { approvers }]) =>
+    approvers.flatMap(({ name, email }, at) => {
+      if (email === undefined) return []
+      const path = `${section}.approvers[${at}]`
+      const first = known.get(name.toLowerCase())
+      if (!first) known.set(name.toLowerCase(), { email, path })
+      if (!first || first.email.toLowerCase() === email.toLowerCase()) return []
+      return [{ path, message: `gives ${shown(name)} another address than ${first.path}; give one person one address` }]
     }),
   )
 }
@@ -447,11 +533,17 @@ const namesSchema = z
         approvers: people,
       })
       .catch({ dynamodb: [], s3: [], policy: {}, approvers: [] }),
+    plans: z
+      .object({ policy: z.record(z.string(), z.unknown()).catch({}), approvers: people })
+      .catch({ policy: {}, approvers: [] }),
+    waves: z.object({ approvers: people }).catch({ approvers: [] }),
   })
   .catch({
     ...{ account: undefined, repositories: [], layers: [], clusters: [], deadlines: { layers: {} } },
     network: { subnets: [], endpoints: { routeTables: [] } },
     locks: { dynamodb: [], s3: [], policy: {}, approvers: [] },
+    plans: { policy: {}, approvers: [] },
+    waves: { approvers: [] },
   })
 
 type Names = z.output<typeof namesSchema>
@@ -502,15 +594,11 @@ function referenceProblems(fleet: Names): FleetProblem[] {
       fleet.locks.s3.map((each) => each.name),
       (index) => `locks.s3[${index}]`,
     ),
-    ...samePeople(fleet.locks.approvers),
-    ...Object.keys(fleet.locks.policy).flatMap((environment) =>
-      unknownNames(
-        'environment',
-        [environment],
-        fleet.clusters.map((each) => each.environment),
-        () => `locks.policy.${environment}`,
-      ),
-    ),
+    ...samePeople('locks', fleet.locks.approvers),
+    ...samePeople('plans', fleet.plans.approvers),
+    ...samePeople('waves', fleet.waves.approvers),
+    ...unknownEnvironments('locks', fleet),
+    ...unknownEnvironments('plans', fleet),
     ...Object.keys(fleet.deadlines.layers).flatMap((layer) =>
       unknownNames('layer', [layer], fleet.layers, () => `deadlines.layers.${layer}`),
     ),
@@ -556,10 +644,10 @@ function duplicates(values: readonly (string | undefined)[], path: (index: numbe
 }
 
 /** One person under two names, or two with one mailbox, could be both approvals. */
-function samePeople(approvers: Names['locks']['approvers']): FleetProblem[] {
+function samePeople(section: string, approvers: Names['locks']['approvers']): FleetProblem[] {
   const known = approvers.flatMap(({ name, email }, of) =>
     Object.entries({ name, email }).flatMap(([key, value]) =>
-      value === undefined ? [] : [{ of, path: `locks.approvers[${of}].${key}`, id: value.toLowerCase() }],
+      value === undefined ? [] : [{ of, path: `${section}.approvers[${of}].${key}`, id: value.toLowerCase() }],
     ),
   )
   return known.flatMap(({ of, path, id }) => {
@@ -567,6 +655,13 @@ function samePeople(approvers: Names['locks']['approvers']): FleetProblem[] {
     if (!first) return []
     return [{ path, message: `is ${shown(id)} again, as in ${first.path}; name each person once` }]
   })
+}
+
+function unknownEnvironments(section: 'locks' | 'plans', fleet: Names): FleetProblem[] {
+  const known = fleet.clusters.map((each) => each.environment)
+  return Object.keys(fleet[section].policy).flatMap((environment) =>
+    unknownNames('environment', [environment], known, () => `${section}.policy.${environment}`),
+  )
 }
 
 function unknownNames(
@@ -617,4 +712,9 @@ export function layerDeadline(fleet: Fleet, layer?: string): number {
 /** Who has to agree before a lock of such an operation is broken in an environment. */
 export function lockPolicyOf({ policy }: FleetLocks, environment: string, operation: 'plan' | 'apply'): LockPolicy {
   return Object.hasOwn(policy, environment) ? (policy[environment]?.[operation] ?? usualPolicy) : usualPolicy
+}
+
+/** Who has to agree before a plan is applied in an environment. */
+export function planPolicyOf({ policy }: Fleet['plans'], environment: string): PlanPolicy {
+  return (Object.hasOwn(policy, environment) && policy[environment]) || usualPlanPolicy
 }

@@ -1,4 +1,6 @@
 import type * as z from 'zod'
+import type { Approvers } from './approval/approvers.ts'
+import type { TaskTokens } from './approval/task-tokens.ts'
 import type { Clock } from './clock.ts'
 import { LockstepError } from './errors.ts'
 import type { Events } from './events.ts'
@@ -9,8 +11,6 @@ import type { LockAccess } from './locks/scan/lock-access.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import type { Secrets } from './rotating-secret.ts'
-import type { Approvers } from './unlock/approval/approvers.ts'
-import type { TaskTokens } from './unlock/approval/task-tokens.ts'
 import type { WaveStore } from './waves/wave-store.ts'
 
 /** What every step may use. */
@@ -36,7 +36,7 @@ export interface LockPorts extends ClusterPorts {
 }
 
 /** What a step may use that asks people. */
-export interface ApprovalPorts extends ClusterPorts {
+export interface AskPorts extends Ports {
   readonly tasks: TaskTokens
   readonly approvers: Approvers
   /** Links are signed with it. */
@@ -44,6 +44,9 @@ export interface ApprovalPorts extends ClusterPorts {
   /** Of the page, to which the end of a link is added: `https://…/approve/`. */
   readonly approvalUrl: string
 }
+
+/** What a step may use that asks people about something in a cluster. */
+export interface ApprovalPorts extends ClusterPorts, AskPorts {}
 
 /** What a step of a fleet's waves may use. */
 export interface WavePorts extends Ports {

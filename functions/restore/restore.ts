@@ -1,6 +1,7 @@
 import { branchOf } from '../lib/rollout/branch.ts'
 import { tellRollout } from '../lib/rollout/rollout-events.ts'
 import type { ClusterPorts } from '../lib/step.ts'
+import { handBackPlans } from '../release/hand-back-plans.ts'
 import { type Released, releaseBranch } from '../release/release.ts'
 import { concludeRollout } from '../report/report.ts'
 
@@ -35,5 +36,6 @@ export async function restoreRollout(
   }
   await tellRollout(rollout, ports)
   const cluster = await clusters.connect(rollout.cluster)
+  await handBackPlans(rollout, cluster, ports.log)
   return releaseBranch({ rollout: id, branch: branchOf(rollout.push) }, { cluster, ledger, clock })
 }

@@ -1,11 +1,12 @@
+import { type Approval, approversOf, decisionBy, outcomeOf } from '../lib/approval/approval.ts'
+import { concludeApproval } from '../lib/approval/conclude-approval.ts'
+import { sendLinks } from '../lib/approval/send-links.ts'
+import { writeAsked } from '../lib/approval/write-asked.ts'
 import type { Approver } from '../lib/fleet.ts'
-import { UnlockMoved } from '../lib/ledger/ledger.ts'
 import { oneLine } from '../lib/locks/evidence/one-line.ts'
 import type { Observation } from '../lib/locks/scan/observation.ts'
 import type { ApprovalPorts } from '../lib/step.ts'
-import { type Approval, approversOf, decisionBy, fingerprintOf, outcomeOf } from '../lib/unlock/approval/approval.ts'
-import { signLink } from '../lib/unlock/approval/approval-link.ts'
-import { concludeApproval } from '../lib/unlock/approval/conclude-approval.ts'
+import { fingerprintOf } from '../lib/unlock/approval/fingerprint.ts'
 import { planNow } from '../lib/unlock/plan/plan-now.ts'
 import type { UnlockPlan } from '../lib/unlock/plan/unlock-plan.ts'
 import { planLines } from '../lib/unlock/plan/unlock-plan-text.ts'
@@ -23,7 +24,7 @@ export interface AskInput {
 /**
  * Writes down what people are asked, and sends each of them a link, except whoever asked for the unlock. Asked again for
  * the same lock it takes the new token, and keeps what people have decided; of another lock nothing is kept. Answers how
- * many people were sent a link. Throws UnlockRefused and LockChanged; rejects with LedgerUnavailable, ApproversUnavailable
+ * many people were sent a link. Throws UnlockRefused, LockChanged and AskedMeanwhile; rejects with LedgerUnavailable, ApproversUnavailable
  * and TaskTokensUnavailable.
  */
 export async function askForApproval(input: AskInput, ports: ApprovalPorts): Promise<{ asked: number }> {
@@ -40,7 +41,7 @@ export async function askForApproval(input: AskInput, ports: ApprovalPorts): Pro
     return { asked: 0 }
   }
   const undecided = others.filter(({ name }) => !decisionBy(name, approval))
-  await send(approval, undecided, ports)
+  await sendLinks(approval, summaryOf(plan, run), undecided, ports)
   ports.log.info('people are asked to approve an unlock', { unlock: run.unlock, asked: undecided.length })
   return { asked: undecided.length }
 }
@@ -80,38 +81,15 @@ async function writeDown(
   { observation, plan }: Shown,
   { ledger, clock, fleet }: ApprovalPorts,
 ): Promise<Approval> {
-  const judged = fingerprintOf(observation, plan.rung)
-  const known = (await ledger.readApproval(unlock))?.token
-  for (;;) {
-    const earlier = await ledger.readApproval(unlock)
-    // A later try has asked in the meantime: this one's task is nobody's any more.
-    if (earlier && earlier.token !== known && earlier.token !== token) throw new UnlockMoved(unlock)
-    const at = clock.now()
-    const kept = earlier?.judged === judged && at < earlier.expiresAt ? earlier : undefined
-    const approval: Approval = {
-      ...{ unlock, cluster: plan.cluster, place: observation.key, object: plan.object, lock: plan.lock },
-      ...{ version: (earlier?.version ?? 0) + 1, needed, requestedBy, reason, rung: plan.rung, judged },
-      ...{ askedAt: kept?.askedAt ?? at, expiresAt: kept?.expiresAt ?? at + fleet.locks.approvalFor },
-      ...{ plan: planLines(plan), token, decisions: kept?.decisions ?? [] },
-    }
-    await ledger.appendAudit({
-      ...{ unlock, id: `asking ${approval.version}`, at, what: 'asks for approval', by: 'ask' },
-      detail: { lock: plan.lock, judged, needed, rung: plan.rung, rule: observation.judgement.rule },
-    })
-    // Somebody has decided meanwhile: that is not lost.
-    if (await ledger.writeApproval(approval)) return approval
+  const asked = {
+    ...{ kind: 'unlock' as const, id: unlock, cluster: plan.cluster, place: observation.key, object: plan.object },
+    ...{ lock: plan.lock, needed, requestedBy, reason, rung: plan.rung, plan: planLines(plan), token },
+    judged: fingerprintOf(observation, plan.rung),
   }
+  const detail = { rung: plan.rung, rule: observation.judgement.rule }
+  return writeAsked(asked, { ledger, now: () => clock.now(), approvalFor: fleet.locks.approvalFor, detail })
 }
 
-async function send(
-  { unlock, object, cluster, requestedBy, reason, expiresAt, judged, rung }: Approval,
-  people: readonly Approver[],
-  { approvers, linkSecrets, approvalUrl }: ApprovalPorts,
-): Promise<void> {
-  const secrets = await linkSecrets()
-  const summary = `${requestedBy} asks to unlock ${object} in ${cluster} (${rung}): ${oneLine(reason) || 'no reason given'}`
-  for (const { name: approver } of people) {
-    const link = `${approvalUrl}${signLink({ unlock, approver, expiresAt, judged }, secrets)}`
-    await approvers.send({ approver, link, summary })
-  }
+function summaryOf({ object, cluster, rung }: UnlockPlan, { requestedBy, reason }: UnlockRun): string {
+  return `${requestedBy} asks to unlock ${object} in ${cluster} (${rung}): ${oneLine(reason) || 'no reason given'}`
 }

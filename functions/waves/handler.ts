@@ -22,6 +22,9 @@ export const step = defineWaveStep({
     names: z.array(z.string()).max(mostInline),
     items: z.string(),
     results: z.string(),
+    /** People have to agree before it begins, within so many seconds. */
+    asks: z.boolean(),
+    approvalSeconds: z.int(),
   }),
   run: ({ push, number }, { fleet, waves }) => planWave({ push, number }, { fleet, waves }),
 })

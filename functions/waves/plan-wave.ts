@@ -24,6 +24,10 @@ export interface PlannedWave {
   readonly items: string
   /** Where the keys of results begin. */
   readonly results: string
+  /** People have to agree before it begins. */
+  readonly asks: boolean
+  /** How long they have, in seconds. */
+  readonly approvalSeconds: number
 }
 
 /**
@@ -41,7 +45,12 @@ export async function planWave(
   const large = names.length > mostInline
   const keys = waveKeys(push.delivery, number)
   if (large) await store.writeItems(keys.items, names)
-  return { number, of: waves.length, clusters: names.length, large, names: large ? [] : [...names], ...keys }
+  const asking = new Set(fleet.clusters.filter(({ approval }) => approval === 'before').map(({ name }) => name))
+  return {
+    ...{ number, of: waves.length, clusters: names.length, large, names: large ? [] : [...names], ...keys },
+    asks: names.some((name) => asking.has(name)),
+    approvalSeconds: Math.ceil(fleet.waves.approvalFor / 1_000),
+  }
 }
 
 /** The waves that were decided with the first one. Throws LockstepError WavesLost. */

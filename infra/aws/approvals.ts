@@ -19,13 +19,14 @@ export interface ApprovalsProps extends FleetFile {
 }
 
 /**
- * How people agree to unlocks: a topic that sends each of them a link, the secret that links are signed with, and the
+ * How people agree to unlocks, plans and waves: a topic that sends each of them a link, the secret that links are signed with, and the
  * page behind them.
  */
 export class Approvals extends Construct {
   constructor(scope: Construct, id: string, { fleet, written, ledger, steps, api }: ApprovalsProps) {
     super(scope, id)
-    const { 'unlock-ask': ask, 'unlock-act': act } = steps.functions
+    const { 'unlock-ask': unlockAsk, 'plan-ask': planAsk, 'wave-ask': waveAsk, 'unlock-act': act } = steps.functions
+    const asking = [unlockAsk, planAsk, waveAsk]
     const secret = signingSecret(this, {
       of: 'that links to approvals are signed with',
       unrotated:
@@ -33,8 +34,8 @@ export class Approvals extends Construct {
     })
     const topic = this.topic(fleet)
     const page = new HandlerFunction(this, 'Page', {
-      handler: 'unlock-approve',
-      description: 'Lockstep: the page on which people approve an unlock',
+      handler: 'approve',
+      description: 'Lockstep: the page on which people approve unlocks, plans and waves',
       timeout: Duration.seconds(20),
       // Memory is also CPU, and a person waits for this one.
       memorySize: 512,
@@ -59,26 +60,31 @@ export class Approvals extends Construct {
       APPROVAL_SECRET_ARN: secret.secretArn,
       APPROVAL_URL: `${api.apiEndpoint}/approve/`,
     }))
-      ask.function.addEnvironment(name, value)
-    ask.allow(['sns:Publish'], [topic.topicArn])
-    for (const signs of [ask, page]) signs.allow(['secretsmanager:GetSecretValue'], [secret.secretArn])
+      for (const ask of asking) ask.function.addEnvironment(name, value)
+    for (const ask of asking) ask.allow(['sns:Publish'], [topic.topicArn])
+    for (const signs of [...asking, page]) signs.allow(['secretsmanager:GetSecretValue'], [secret.secretArn])
     // By its name: the state machine itself comes after the functions that it invokes.
     const unlocks = [machineArn(this, 'guarded-unlock')]
-    for (const answers of [ask, page]) answers.allow(['states:SendTaskFailure', 'states:SendTaskSuccess'], unlocks)
+    const answer = ['states:SendTaskFailure', 'states:SendTaskSuccess']
+    unlockAsk.allow(answer, unlocks)
+    planAsk.allow(['states:SendTaskSuccess'], [machineArn(this, 'rollout')])
+    waveAsk.allow(answer, [machineArn(this, 'fleet')])
+    page.allow(answer, [...unlocks, machineArn(this, 'rollout'), machineArn(this, 'fleet')])
     act.allow(['states:SendTaskFailure', 'states:SendTaskHeartbeat', 'states:SendTaskSuccess'], unlocks)
 
     new CfnOutput(this, 'TopicArn', { value: topic.topicArn, description: 'Where approvers get their links from' })
   }
 
   /** Each person gets the links that are meant for them, and no others. */
-  private topic({ locks }: ApprovalsProps['fleet']): Topic {
+  private topic({ locks, plans, waves }: ApprovalsProps['fleet']): Topic {
     const topic = new Topic(this, 'Topic', {
       displayName: 'Lockstep',
       enforceSSL: true,
       masterKey: Alias.fromAliasName(this, 'Key', 'alias/aws/sns'),
     })
-    for (const { name, email } of locks.approvers) {
-      if (email === undefined) continue
+    const people = [locks, plans, waves].flatMap(({ approvers }) => approvers)
+    const mailboxes = new Map(people.flatMap(({ name, email }) => (email === undefined ? [] : [[name, email]])))
+    for (const [name, email] of mailboxes) {
       const filterPolicy = { approver: SubscriptionFilter.stringFilter({ allowlist: [name] }) }
       topic.addSubscription(new EmailSubscription(email, { filterPolicy }))
     }

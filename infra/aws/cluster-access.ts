@@ -10,7 +10,7 @@ import type { HandlerFunction } from './handler-function.ts'
  * Who may reach the fleet's clusters. Functions have no rights on clusters themselves: each takes on the role for its kind of
  * work (`Lockstep-orders`, `Lockstep-judges`, `Lockstep-unlocks`), which is there in every account with clusters. A cluster
  * has an access entry for each of these roles (ClustersStack), that puts it into groups, and the groups' RBAC from
- * infra/cluster. Who judges locks is in `lockstep-locks` too, and nobody else can read a Secret; who unlocks is in
+ * infra/cluster. Who judges locks, or shows plans, is in `lockstep-locks` too, and nobody else can read a Secret; who unlocks is in
  * `lockstep-unlock` besides, which has no rights before infra/cluster/unlock is applied.
  *
  * The name of a role's session is the function's, and no function may take another one's: a cluster's audit log tells

@@ -1,6 +1,6 @@
 import { ArnFormat, type Stack } from 'aws-cdk-lib'
 
-/** The groups that infra/cluster gives its rights to: all functions, and those that judge locks besides. */
+/** The groups that infra/cluster gives its rights to: all functions, and those that judge locks or show plans besides. */
 export const clusterGroup = 'lockstep'
 export const locksGroup = 'lockstep-locks'
 /** The group of infra/cluster/unlock: functions that unlock, and that put back what an unlock has changed. */

@@ -26,12 +26,21 @@ interface Plan {
 const plans = {
   waves: { does: 'orders the clusters of a push', waves: 'plans waves', minutes: 1 },
   'wave-conclude': { does: 'counts how the clusters of a wave ended', waves: 'concludes waves', minutes: 1 },
+  'wave-ask': { does: 'asks people before a wave', ledger: 'unlocks', minutes: 1 },
   claim: { does: 'claims a cluster for a push', ledger: 'rollouts', minutes: 1, tells: true },
   plan: { does: 'orders the objects of a cluster', ledger: 'rollouts', clusters: 'orders', minutes: 1, tells: true },
   gate: { does: 'holds the later layers', ledger: 'rollouts', clusters: 'orders', minutes: 5, tells: true },
   fetch: { does: 'has the source fetched', ledger: 'rollouts', clusters: 'orders', minutes: 15, tells: true },
   open: { does: 'opens a layer', ledger: 'rollouts', clusters: 'orders', minutes: 5, tells: true },
   wait: { does: 'waits for a layer', ledger: 'rollouts', clusters: 'orders', minutes: 15, tells: true },
+  'plan-ask': {
+    ...{ does: 'asks people to agree to plans', ledger: 'unlocks', clusters: 'judges', minutes: 15 },
+    tells: true,
+  },
+  'plan-approve': {
+    ...{ does: 'approves the plans that people agreed to', ledger: 'unlocks', clusters: 'judges', minutes: 5 },
+    tells: true,
+  },
   hold: { does: 'keeps what a failure holds', ledger: 'rollouts', clusters: 'orders', minutes: 15, tells: true },
   report: { does: 'sums up a rollout', ledger: 'rollouts', minutes: 1, tells: true },
   release: {

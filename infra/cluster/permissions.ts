@@ -27,7 +27,7 @@ const roleSchema = z.object({
   ),
 })
 
-/** Everything that rbac.yaml, beside this file, lets Lockstep do: to put rollouts in order, and to judge locks. */
+/** Everything that rbac.yaml, beside this file, lets Lockstep do: to put rollouts in order, judge locks and show plans. */
 export function readPermissions(): Permission[] {
   return permissionsIn('rbac.yaml')
 }

@@ -5,6 +5,7 @@ import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
 import { ExecutionAlreadyExists, SFNClient, StartExecutionCommand } from '@aws-sdk/client-sfn'
 import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb'
+import { approve } from '../../functions/approve/approve.ts'
 import { step as claim } from '../../functions/claim/handler.ts'
 import { step as fetch } from '../../functions/fetch/handler.ts'
 import { step as gate } from '../../functions/gate/handler.ts'
@@ -32,12 +33,13 @@ import { S3WaveStore } from '../../functions/lib/waves/s3-wave-store.ts'
 import type { WaveStore } from '../../functions/lib/waves/wave-store.ts'
 import { step as open } from '../../functions/open/handler.ts'
 import { step as plan } from '../../functions/plan/handler.ts'
+import { step as planApprove } from '../../functions/plan-approve/handler.ts'
+import { step as planAsk } from '../../functions/plan-ask/handler.ts'
 import { step as release } from '../../functions/release/handler.ts'
 import { step as report } from '../../functions/report/handler.ts'
 import { step as restore } from '../../functions/restore/handler.ts'
 import { step as sweepCluster } from '../../functions/sweep-cluster/handler.ts'
 import { step as unlockAct } from '../../functions/unlock-act/handler.ts'
-import { approve } from '../../functions/unlock-approve/approve.ts'
 import { step as unlockAsk } from '../../functions/unlock-ask/handler.ts'
 import { step as unlockAssess } from '../../functions/unlock-assess/handler.ts'
 import { step as unlockBackUp } from '../../functions/unlock-back-up/handler.ts'
@@ -49,6 +51,7 @@ import { step as unlockPutBack } from '../../functions/unlock-put-back/handler.t
 import { step as unlockVerify } from '../../functions/unlock-verify/handler.ts'
 import { step as unlockWatch } from '../../functions/unlock-watch/handler.ts'
 import { step as wait } from '../../functions/wait/handler.ts'
+import { step as waveAsk } from '../../functions/wave-ask/handler.ts'
 import { step as waveConclude } from '../../functions/wave-conclude/handler.ts'
 import { step as planWave } from '../../functions/waves/handler.ts'
 import type { WebhookRequest } from '../../functions/webhook/delivery.ts'
@@ -291,6 +294,7 @@ const functionNames = [
     'release',
     'restore',
   ],
+  ...['plan-ask', 'plan-approve', 'wave-ask'],
   ...['judge', 'judge-others', 'unlock-assess', 'unlock-ask', 'unlock-begin', 'unlock-fence', 'unlock-back-up'],
   ...['unlock-delete', 'unlock-put-back', 'unlock-verify', 'unlock-conclude', 'unlock-watch', 'unlock-act'],
   'sweep-cluster',
@@ -342,6 +346,9 @@ export function handlersOf(ports: LockPorts & ApprovalPorts & WavePorts): Record
     judge: bindStep(judge, bind),
     'judge-others': bindStep(judgeOthers, bind),
     'sweep-cluster': bindStep(sweepCluster, bind),
+    'plan-approve': bindStep(planApprove, bind),
+    'plan-ask': bindStep(planAsk, bind),
+    'wave-ask': bindStep(waveAsk, bind),
     'unlock-act': bindStep(unlockAct, bind),
     'unlock-assess': bindStep(unlockAssess, bind),
     'unlock-back-up': bindStep(unlockBackUp, bind),

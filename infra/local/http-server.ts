@@ -256,7 +256,7 @@ async function lockRoute(request: IncomingMessage, names: string[], options: Htt
   if (more.length > 0 || (what !== undefined && what !== 'unlock')) throw new Refused(404, 'There is nothing here.')
   const lock = what === undefined ? await locks.get(key) : undefined
   if (lock) {
-    const waiting = (await approvals.list()).filter(({ place }) => place === key)
+    const waiting = (await approvals.list()).filter((each) => each.kind === 'unlock' && each.place === key)
     const latest = await options.unlockRuns.latest(key)
     return json(200, { ...time, lock, approvals: waiting, ...(latest && { unlock: latest }) })
   }

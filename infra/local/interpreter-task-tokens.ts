@@ -1,4 +1,4 @@
-import type { TaskTokens, TokenAnswer } from '../../functions/lib/unlock/approval/task-tokens.ts'
+import type { TaskTokens, TokenAnswer } from '../../functions/lib/approval/task-tokens.ts'
 import type { Interpreter } from './states/interpreter.ts'
 import { type RefusalCode, StatesRefusal } from './states/states-refusal.ts'
 

@@ -1,4 +1,4 @@
-import type { ApprovalMessage, Approvers } from '../../functions/lib/unlock/approval/approvers.ts'
+import type { ApprovalMessage, Approvers } from '../../functions/lib/approval/approvers.ts'
 
 /** What SNS is on AWS: whoever sits at this machine is told what people are asked. Nothing is kept. */
 export class MemoryApprovers implements Approvers {

@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http'
 import * as z from 'zod'
+import type { ApproveRequest, ApproveResponse } from '../../functions/approve/approve.ts'
+import { decisions } from '../../functions/lib/approval/approval.ts'
 import { oneLine } from '../../functions/lib/locks/evidence/one-line.ts'
-import { decisions } from '../../functions/lib/unlock/approval/approval.ts'
-import type { ApproveRequest, ApproveResponse } from '../../functions/unlock-approve/approve.ts'
 import { type Answer, headersOf, isRead, json, Refused, readBody } from './http-answer.ts'
 import type { ApprovalViews } from './views/approval-view.ts'
 import type { UnlockRuns } from './views/unlock-run-view.ts'
@@ -32,23 +32,23 @@ const decisionSchema = z.object({
   reason: z.string().max(300).optional(),
 })
 
-/** `GET /api/approvals` and `POST /api/approvals/<unlock>`: whoever sits here may decide as anybody. */
+/** `GET /api/approvals` and `POST /api/approvals/<id>`: whoever sits here may decide as anybody. */
 export async function approvalRoute(
   request: IncomingMessage,
   names: readonly string[],
   { approvals }: UnlockRoutes,
   time: object,
 ): Promise<Answer> {
-  const [unlock, ...more] = names
+  const [approval, ...more] = names
   if (more.length > 0) throw new Refused(404, 'There is nothing here.')
-  if (unlock === undefined) {
+  if (approval === undefined) {
     if (!isRead(request)) throw new Refused(405, 'The list can only be read.')
     return json(200, { ...time, approvals: await approvals.list() })
   }
   if (request.method !== 'POST') throw new Refused(405, 'An approval is decided by POST.')
   const { as: by, reason = '', ...asked } = await bodyOf(request, decisionSchema)
   const why = oneLine(reason)
-  const made = await approvals.decide({ unlock, by, ...asked, ...(why !== '' && { reason: why }) })
+  const made = await approvals.decide({ approval, by, ...asked, ...(why !== '' && { reason: why }) })
   if ('rule' in made) throw new Refused(409, `Nothing was decided: ${made.why}.`)
   return json(200, { ...time, approval: made })
 }

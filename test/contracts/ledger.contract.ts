@@ -325,11 +325,11 @@ export function ledgerContract(name: string, setup: Setup): void {
 
     test('an approval is read back as it was written, and of rivals one wins', async () => {
       expect(await ledger.readApproval('ask1')).toBeUndefined()
-      const first = approvalOf({ unlock: 'ask1', reason: 'ünï' })
+      const first = approvalOf({ id: 'ask1', reason: 'ünï' })
       expect(await ledger.writeApproval(first)).toBe(true)
       expect(await ledger.readApproval('ask1')).toEqual(first)
       const rivals = ['bob', 'carol'].map((by) =>
-        approvalOf({ unlock: 'ask1', version: 2, decisions: [{ by, decision: 'approve', at: 7, reason: 'seen' }] }),
+        approvalOf({ id: 'ask1', version: 2, decisions: [{ by, decision: 'approve', at: 7, reason: 'seen' }] }),
       )
       const won = await Promise.all(rivals.map((rival) => ledger.writeApproval(rival)))
       expect(won.filter(Boolean)).toHaveLength(1)
@@ -338,12 +338,12 @@ export function ledgerContract(name: string, setup: Setup): void {
     })
 
     test('approvals are listed while they are open, of a cluster or of all', async () => {
-      await ledger.writeApproval(approvalOf({ unlock: 'ask2', cluster: 'ask-a' }))
-      await ledger.writeApproval(approvalOf({ unlock: 'ask3', cluster: 'ask-b' }))
-      const names = async (cluster?: string) => (await ledger.listApprovals(cluster)).map(({ unlock }) => unlock)
+      await ledger.writeApproval(approvalOf({ id: 'ask2', cluster: 'ask-a' }))
+      await ledger.writeApproval(approvalOf({ id: 'ask3', cluster: 'ask-b' }))
+      const names = async (cluster?: string) => (await ledger.listApprovals(cluster)).map(({ id }) => id)
       expect(await names('ask-a')).toEqual(['ask2'])
       expect(await names()).toEqual(expect.arrayContaining(['ask2', 'ask3']))
-      const closed = approvalOf({ unlock: 'ask2', cluster: 'ask-a', version: 2, closed: { how: 'denied', at: 9 } })
+      const closed = approvalOf({ id: 'ask2', cluster: 'ask-a', version: 2, closed: { how: 'denied', at: 9 } })
       expect(await ledger.writeApproval(closed)).toBe(true)
       expect(await names('ask-a')).toEqual([])
       expect(await ledger.readApproval('ask2')).toEqual(closed)

@@ -1,6 +1,6 @@
 import { DeleteCommand, ScanCommand } from '@aws-sdk/lib-dynamodb'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import type { ApprovalLine } from '../../infra/local/views/approval-view.ts'
+import type { UnlockApprovalLine } from '../../infra/local/views/approval-view.ts'
 import { unlockMachine } from '../../infra/local/views/unlock-run-view.ts'
 import { fleetObjects } from '../contracts/fleet-objects.ts'
 import { World } from './world.ts'
@@ -11,7 +11,7 @@ const vpc = 'Terraform/flux-system/vpc'
 
 let world: World
 /** What the scan asks people. */
-let asked: ApprovalLine
+let asked: UnlockApprovalLine
 /** What people were sent, by their names. */
 let links: ReadonlyMap<string, string>
 
@@ -39,7 +39,7 @@ beforeEach(async () => {
   // The scan asks as soon as the lock is stale.
   links = await sent(3)
   const [line] = await busy(() => world.host.unlockRoutes.approvals.list())
-  if (!line) throw new Error('nobody is asked')
+  if (line?.kind !== 'unlock') throw new Error('nobody is asked')
   asked = line
 })
 afterEach(() => world.close())
@@ -94,11 +94,11 @@ const page = (method: string, link: string, body?: string) =>
 it('goes on once two people have agreed by their links, and not with one who denies', async () => {
   const { approvals, unlockRuns } = world.host.unlockRoutes
 
-  const { unlock: first, requestedBy, judged, place } = asked
+  const { id: first, requestedBy, judged, place } = asked
   expect([requestedBy, [...links.keys()]]).toEqual(['lockstep (scan)', ['ana', 'bob', 'carol']])
   const request = { key: place, requestedBy: 'ana', reason: 'the node is gone' }
   expect(await busy(() => unlockRuns.start(request))).toEqual({ unlock: first, wasUnderWay: true })
-  await busy(() => approvals.decide({ unlock: first, by: 'bob', decision: 'deny', judged, reason: 'I look at it' }))
+  await busy(() => approvals.decide({ approval: first, by: 'bob', decision: 'deny', judged, reason: 'I look at it' }))
   expect(await ended(first)).toMatchObject({
     run: { outcome: 'refused', why: expect.stringContaining('bob denied the unlock') },
   })
@@ -131,15 +131,15 @@ it('goes on once two people have agreed by their links, and not with one who den
 })
 
 it('is refused in the end when nobody decides', async () => {
-  const { unlock, place } = asked
+  const { id: unlock, place } = asked
   expect(await ended(unlock)).toMatchObject({ run: { outcome: 'refused' } })
   expect((await busy(() => world.host.ledger.readObservation(place)))?.judgement.verdict).toBe('stale')
 })
 
 it('is void once the lock is another one: those who agreed, agreed to the one before', async () => {
-  const { unlock, judged } = asked
+  const { id: unlock, judged } = asked
   const { approvals } = world.host.unlockRoutes
-  await busy(() => approvals.decide({ unlock, by: 'bob', decision: 'approve', judged }))
+  await busy(() => approvals.decide({ approval: unlock, by: 'bob', decision: 'approve', judged }))
   const item = { TableName: 'locks', Key: { LockID: 'states/vpc/terraform.tfstate' } }
   await busy(async () => world.states?.dynamodb.send(new DeleteCommand(item)))
   await world.simulation.takeLock(vpc, { who: 'dora@laptop' })

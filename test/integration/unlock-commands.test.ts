@@ -31,7 +31,7 @@ it('tell what waits for people', async () => {
     expect(output).toContain(text)
   }
   const { approvals } = JSON.parse((await locks('approvals', '-o', 'json')).output)
-  expect(approvals).toMatchObject([{ unlock: 'unlock-1', outcome: 'open' }])
+  expect(approvals).toMatchObject([{ id: 'unlock-1', outcome: 'open' }])
   expect(approvals[0]).not.toHaveProperty('token')
 })
 

@@ -30,6 +30,8 @@ export interface WorldOptions {
   readonly directory?: string
   /** Section `locks` of the fleet. With it states are in S3 and DynamoDB, and locks are scanned for. */
   readonly locks?: object
+  /** Section `plans` of the fleet. */
+  readonly plans?: object
   /** What stands between Lockstep and the states and their locks. */
   readonly around?: (access: LockAccess) => LockAccess
 }
@@ -74,6 +76,7 @@ export class World {
       ...(options.deadlines && { deadlines: options.deadlines }),
       ...(options.holdFor && { holdFor: options.holdFor }),
       ...(options.locks && { locks: options.locks }),
+      ...(options.plans && { plans: options.plans }),
     })
   }
 

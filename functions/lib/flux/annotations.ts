@@ -13,6 +13,9 @@ export const sealAnnotation = 'lockstep.dev/unlock-sealed'
 /** On an object that an unlock has left suspended, for a person to look at and resume: why. */
 export const heldAnnotation = 'lockstep.dev/held'
 
+/** On a Terraform object: the plan in `spec.approvePlan` is there because people approved it. See `approvalMark`. */
+export const approvedPlanAnnotation = 'lockstep.dev/approved-plan'
+
 /** Comma-separated `Kind/namespace/name`: what must be ready before this object, across kinds. */
 export const dependsOnAnnotation = 'lockstep.dev/depends-on'
 

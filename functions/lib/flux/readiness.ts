@@ -91,13 +91,39 @@ function readConditions(workload: Workload, expectation: Expectation): Reading {
   if (ready?.status === 'True') return readSuccess(workload, expectation, ready, handled)
   if (ready?.status === 'False') return readFailure(workload, expectation, ready, handled)
   if (workload.pendingPlan && ready?.reason === 'TerraformPlannedWithChanges') {
-    return { state: 'approval', detail: `waits for approval of plan ${workload.pendingPlan}` }
+    return readPlanned(workload, workload.pendingPlan, expectation, handled)
   }
   if (!ready) return { state: 'idle', detail: 'has not been reconciled yet' }
   return {
     state: workload.kind === 'Terraform' ? readRun(ready, expectation, handled) : 'reconciling',
     detail: told(ready),
   }
+}
+
+/**
+ * A plan with changes is there. The object says so until its controller has begun with the next one, also when the source
+ * or its spec has moved on.
+ */
+function readPlanned(workload: Workload, plan: string, expectation: Expectation, handled: boolean): Reading {
+  const { planning } = workload
+  if (!isPlanNow(workload, expectation)) {
+    return { state: handled ? 'idle' : 'reconciling', detail: `${plan} is of another revision, and made anew` }
+  }
+  if (planning?.force || planning?.approvePlan === 'auto' || planning?.approvePlan === plan) {
+    return { state: 'reconciling', detail: `${plan} is approved` }
+  }
+  // Nobody can approve it: that is as far as the object ever goes.
+  if (planning?.planOnly)
+    return { state: 'ready', detail: `${plan} is made, and spec.planOnly has it applied by nobody` }
+  return { state: 'approval', detail: `waits for approval of plan ${plan}` }
+}
+
+/** Whether the plan is of the revision, and of the spec as it is: another one is dropped by its controller. */
+function isPlanNow({ planning, generation, lastPlannedRevision }: Workload, expectation: Expectation): boolean {
+  const { follows, commits, source } = expectation
+  if (planning?.plannedGeneration !== undefined && planning.plannedGeneration !== generation) return false
+  if (follows === 'revision') return includes(commits, lastPlannedRevision)
+  return follows !== 'origin' || source?.revision === undefined || lastPlannedRevision === source.revision
 }
 
 /** What tofu-controller says from the start of a run until its runner answers (controllers/tf_controller.go). */

@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import {
+  approvedPlanAnnotation,
   dependsOnAnnotation,
   gateAnnotation,
   gitFieldManager,
@@ -60,8 +61,31 @@ export interface Workload {
   readonly lastPlannedRevision: string | undefined
   readonly pendingPlan: string | undefined
   readonly driftDetectionOnly: boolean
+  /** Terraform only: how its plans are approved, and kept. */
+  readonly planning: Planning | undefined
   /** The lock that its last run met: empty where the error did not tell which. Undefined where it met none. */
   readonly metLock: string | undefined
+}
+
+/** What a Terraform object says of its plans. */
+export interface Planning {
+  /** `''`: a person approves each. `auto`, `disable`, or the id of the one plan that may be applied. */
+  readonly approvePlan: string
+  /** The Kustomization whose manifest sets `spec.approvePlan`: what else is there goes with its next apply. */
+  readonly approvePlanOwnedBy: string | undefined
+  /** Nothing is ever applied. */
+  readonly planOnly: boolean
+  /** Everything is applied, whatever `approvePlan` says. */
+  readonly force: boolean
+  readonly workspace: string
+  readonly storesReadable: 'none' | 'json' | 'human'
+  /** The plan that waits destroys everything. */
+  readonly destroys: boolean
+  /** When the last plan was made: RFC 3339, to the second. */
+  readonly plannedAt: string | undefined
+  readonly plannedGeneration: number | undefined
+  /** See `approvalMark`. */
+  readonly approvedMark: string | undefined
 }
 
 const refSchema = z.looseObject({ name: z.string(), namespace: z.string().optional() })
@@ -80,6 +104,10 @@ const workloadSchema = objectSchema.extend({
     chartRef: sourceRefSchema.optional(),
     // Terraform
     approvePlan: z.string().optional(),
+    planOnly: z.boolean().default(false),
+    force: z.boolean().default(false),
+    workspace: z.string().optional(),
+    storeReadablePlan: z.string().optional(),
   }),
   status: z
     .looseObject({
@@ -89,7 +117,9 @@ const workloadSchema = objectSchema.extend({
       lastAppliedOriginRevision: z.string().optional(),
       lastPlannedRevision: z.string().optional(),
       helmChart: z.string().optional(),
-      plan: z.looseObject({ pending: z.string().optional() }).optional(),
+      lastPlanAt: z.string().optional(),
+      lastPlannedGeneration: z.number().optional(),
+      plan: z.looseObject({ pending: z.string().optional(), isDestroyPlan: z.boolean().optional() }).optional(),
       lock: z.looseObject({ pending: z.string().optional() }).nullish(),
       inventory: z.looseObject({ entries: z.array(z.unknown()).default([]) }).nullish(),
     })
@@ -141,7 +171,27 @@ export function parseWorkload(kind: WorkloadKind, raw: unknown): Workload {
     lastPlannedRevision: status.lastPlannedRevision,
     pendingPlan: status.plan?.pending || undefined,
     driftDetectionOnly: spec.approvePlan === 'disable',
+    planning: kind === 'Terraform' ? planningOf({ metadata, spec, status }) : undefined,
     metLock: condition(status.conditions, 'StateLocked')?.status === 'True' ? (status.lock?.pending ?? '') : undefined,
+  }
+}
+
+function planningOf({ metadata, spec, status }: Parsed): Planning {
+  const isOfGit = metadata.managedFields.some(
+    ({ manager, fieldsV1 }) => manager === gitFieldManager && owns('f:approvePlan', fieldsV1),
+  )
+  const { storeReadablePlan: stores } = spec
+  return {
+    approvePlan: spec.approvePlan ?? '',
+    approvePlanOwnedBy: isOfGit ? ownerOf(metadata.labels) : undefined,
+    planOnly: spec.planOnly,
+    force: spec.force,
+    workspace: spec.workspace || 'default',
+    storesReadable: stores === 'json' || stores === 'human' ? stores : 'none',
+    destroys: status.plan?.isDestroyPlan ?? false,
+    plannedAt: status.lastPlanAt,
+    plannedGeneration: status.lastPlannedGeneration,
+    approvedMark: metadata.annotations[approvedPlanAnnotation],
   }
 }
 
@@ -207,6 +257,10 @@ function isOnlyOurs(entries: Parsed['metadata']['managedFields']): boolean {
 }
 
 function ownsSuspend(fields: Record<string, unknown> | undefined): boolean {
+  return owns('f:suspend', fields)
+}
+
+function owns(field: string, fields: Record<string, unknown> | undefined): boolean {
   const spec = fields?.['f:spec']
-  return typeof spec === 'object' && spec !== null && 'f:suspend' in spec
+  return typeof spec === 'object' && spec !== null && field in spec
 }

@@ -36,7 +36,7 @@ const nextSteps: Record<ClusterErrorName, string> = {
   ClusterUnauthorized:
     'The cluster does not know the credentials: check the access entry of the role (or the user in the kubeconfig).',
   ClusterForbidden:
-    'The credentials lack this permission: apply infra/cluster, and infra/cluster/unlock for unlocks (kubectl apply -k), and see that they come in as group lockstep, for locks lockstep-locks too, and for unlocks lockstep-unlock (EKS: by an access entry).',
+    'The credentials lack this permission: apply infra/cluster, and infra/cluster/unlock for unlocks (kubectl apply -k), and see that they come in as group lockstep, for locks and plans lockstep-locks too, and for unlocks lockstep-unlock (EKS: by an access entry).',
   ClusterNotFound: 'The object does not exist: it was deleted or renamed.',
   KindNotServed: 'The API server does not serve this kind: install its CRD, or the controller that brings it.',
   ClusterConflict: 'The object has changed since it was read: read it again and decide anew.',

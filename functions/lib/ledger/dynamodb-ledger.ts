@@ -9,12 +9,12 @@ import {
   QueryCommand,
 } from '@aws-sdk/lib-dynamodb'
 import * as z from 'zod'
+import { type Approval, approvalSchema, isIn } from '../approval/approval.ts'
 import type { Clock } from '../clock.ts'
 import { type Observation, observationSchema } from '../locks/scan/observation.ts'
 import { type ScanReport, scanReportSchema } from '../locks/scan/scan-report.ts'
 import { type Rollout, rolloutSchema } from '../rollout/rollout.ts'
 import { type SweepRecord, sweepRecordSchema } from '../sweep/sweep-record.ts'
-import { type Approval, approvalSchema } from '../unlock/approval/approval.ts'
 import type { Intent } from '../unlock/hold/intent.ts'
 import { type AuditRecord, auditRecordSchema, inOrder } from '../unlock/run/audit.ts'
 import { type UnlockRun, unlockRunSchema } from '../unlock/run/unlock-run.ts'
@@ -86,7 +86,7 @@ export interface DynamoDbLedgerOptions {
  * - `cluster#<name>` / `sweep`: version and, gzipped, what the sweeps know.
  * - `cluster#<name>` / `unlock`: one guarded unlock at a time, with its intent.
  * - `unlock#<id>` / `run`: a guarded unlock, and `cluster#<name>` / `unlock-run#<start>#<id>`: the same for the history.
- * - `approvals` / `unlock#<id>`: what people are asked about. It is together, as scans look for the open ones.
+ * - `approvals` / `approval#<id>`: what people are asked about. It is together, as scans look for the open ones.
  *
  * And in a table of its own, into which IAM lets items be inserted and nothing else be done:
  * - `unlock#<id>` / `audit#<record>`: what happened in a guarded unlock, in `record`. Written once, never expires.
@@ -265,22 +265,24 @@ export class DynamoDbLedger implements Ledger {
     return items.map((item) => parse(versionedRunSchema, item, `the unlocks of ${cluster}`).value)
   }
 
-  async readApproval(unlock: string): Promise<Approval | undefined> {
-    const item = await this.get('approvals', `unlock#${unlock}`)
-    return item && parse(approvalSchema, item.approval, `the approval of unlock ${unlock}`)
+  async readApproval(id: string): Promise<Approval | undefined> {
+    const item = await this.get('approvals', `approval#${id}`)
+    return item && parse(approvalSchema, item.approval, `approval ${id}`)
   }
 
   async writeApproval(approval: Approval): Promise<boolean> {
-    const { unlock, version, closed } = approval
+    const { id, version, expiresAt } = approval
     // In an attribute of its own: `expiresAt` is in milliseconds in the one, and in seconds for the table.
-    const item = { pk: 'approvals', sk: `unlock#${unlock}`, version, approval }
-    return this.put({ ...item, ...(closed && this.expiry(historyKeptForMs)) }, version - 1)
+    const item = { pk: 'approvals', sk: `approval#${id}`, version, approval }
+    // Also where nobody is there any more to close it.
+    const until = Math.floor((Math.max(expiresAt, this.clock.now()) + historyKeptForMs) / 1000)
+    return this.put({ ...item, expiresAt: until }, version - 1)
   }
 
   async listApprovals(cluster?: string): Promise<Approval[]> {
-    const items = await this.query('approvals', 'unlock#', {})
+    const items = await this.query('approvals', 'approval#', {})
     const approvals = items.map(({ approval }) => parse(approvalSchema, approval, 'an approval'))
-    return approvals.filter((each) => !each.closed && (cluster === undefined || each.cluster === cluster))
+    return approvals.filter((each) => !each.closed && (cluster === undefined || isIn(cluster, each)))
   }
 
   /** An INSERT is what IAM can tell from writing over an item: it has an action of its own, and never does that. */

@@ -1,10 +1,10 @@
 import * as z from 'zod'
+import type { Approval } from '../approval/approval.ts'
 import { LockstepError } from '../errors.ts'
 import type { Observation } from '../locks/scan/observation.ts'
 import type { ScanReport } from '../locks/scan/scan-report.ts'
 import type { Outcome, Rollout } from '../rollout/rollout.ts'
 import type { SweepRecord } from '../sweep/sweep-record.ts'
-import type { Approval } from '../unlock/approval/approval.ts'
 import type { Intent } from '../unlock/hold/intent.ts'
 import type { AuditRecord } from '../unlock/run/audit.ts'
 import type { UnlockRun } from '../unlock/run/unlock-run.ts'
@@ -146,8 +146,8 @@ export interface Ledger {
   writeUnlockRun(run: UnlockRun, expected: number): Promise<number>
   /** The unlocks of a cluster, newest first. */
   listUnlockRuns(cluster: string, limit: number): Promise<UnlockRun[]>
-  /** What people are, or were, asked about an unlock. Kept for 30 days after it is closed. */
-  readApproval(unlock: string): Promise<Approval | undefined>
+  /** What people are, or were, asked. Kept for 30 days after it is closed. */
+  readApproval(id: string): Promise<Approval | undefined>
   /** Writes `approval` if the stored version is `approval.version - 1` (0: none stored). False when somebody was faster. */
   writeApproval(approval: Approval): Promise<boolean>
   /** Approvals that are not closed, of a cluster or of all. */

@@ -6,6 +6,7 @@ import { isWorkloadKind, parseWorkload, type Workload } from '../flux/workload.t
 import type { Cluster, Kind } from '../kubernetes/cluster.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Observation as LockObservation } from '../locks/scan/observation.ts'
+import { handBackApproval } from '../plans/approve-plan.ts'
 import { gateMark } from './gate-mark.ts'
 import { nextToken, patchesAtOnce, refOf, removeMark, requestReconcile } from './gates.ts'
 import type { Wish } from './lease.ts'
@@ -49,7 +50,7 @@ const silentMs = 5 * 60_000
 export async function follow<T>(
   rollout: Rollout,
   ports: FollowPorts,
-  decide: (now: number) => T | undefined,
+  decide: (now: number) => T | undefined | Promise<T | undefined>,
   wakeAt: () => number | undefined,
 ): Promise<Ending<T>> {
   const attention = new Attention(rollout, ports)
@@ -66,7 +67,7 @@ export async function follow<T>(
       if (await attention.readLocks(ports.ledger, now)) dirty = true
       if (dirty || now >= (wakeAt() ?? Number.POSITIVE_INFINITY)) {
         dirty = false
-        const decision = decide(now)
+        const decision = await decide(now)
         if (decision !== undefined) return { done: { why: 'decided', decision } }
       }
       if (now >= endAt) return { done: { why: 'slice' } }
@@ -111,6 +112,7 @@ class Attention {
   private readonly workloads = new Map<string, Workload>()
   private readonly due = new Map<string, Due>()
   private readonly toUnmark = new Set<string>()
+  private readonly toHandBack = new Set<string>()
   /** By the object whose state it is. */
   private locks: ReadonlyMap<string, LockObservation> = new Map()
   private locksReadAt = Number.NEGATIVE_INFINITY
@@ -205,6 +207,7 @@ class Attention {
     if (seen.ask === 'no') this.due.delete(object.key)
     else this.schedule(object, seen.ask)
     if (seen.unmark) this.toUnmark.add(object.key)
+    if (seen.handBack) this.toHandBack.add(object.key)
     if (object.phase === 'ready') this.reconsiderOwner(object)
     return seen.changed
   }
@@ -269,6 +272,10 @@ class Attention {
     for (const key of this.toUnmark) {
       this.toUnmark.delete(key)
       await removeMark(cluster, key, gateMark(this.rollout))
+    }
+    for (const key of this.toHandBack) {
+      this.toHandBack.delete(key)
+      await handBackApproval(cluster, key)
     }
     const keys = [...this.due].filter(([, due]) => due.at <= now).map(([key]) => key)
     await each(keys, patchesAtOnce, async (key) => {

@@ -4,7 +4,14 @@ import { note, type Rollout } from './rollout.ts'
 import { turnOf } from './turn.ts'
 
 /** The states of the rollout's state machine that a wait can lead to, by name. */
-export const nextStateSchema = z.enum(['OpenLayer', 'WaitForLayer', 'PlanAgain', 'WaitForRecovery', 'Report'])
+export const nextStateSchema = z.enum([
+  'OpenLayer',
+  'WaitForLayer',
+  'AskForPlanApproval',
+  'PlanAgain',
+  'WaitForRecovery',
+  'Report',
+])
 export type NextState = z.infer<typeof nextStateSchema>
 
 /** Where the rollout goes when nothing that is open is waited for any more. */
@@ -17,7 +24,7 @@ export function afterSettling(rollout: Rollout, now: number): NextState {
 }
 
 /** Failures that the object's controller does not try to mend by itself. */
-const unmended = new Set(['DeadlineExceeded', 'OrderInvalid', 'Suspended'])
+const unmended = new Set(['DeadlineExceeded', 'OrderInvalid', 'Suspended', 'PlanDenied', 'PlanNotApproved'])
 
 /**
  * Until when failed objects may still recover: their controllers try again, so one failed attempt is not the end of

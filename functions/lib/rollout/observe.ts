@@ -3,6 +3,7 @@ import { commitOf, shortCommit } from '../flux/revision.ts'
 import type { Source } from '../flux/source.ts'
 import type { Workload } from '../flux/workload.ts'
 import type { Observation as LockObservation } from '../locks/scan/observation.ts'
+import { isSpent } from '../plans/approve-plan.ts'
 import { lockWait } from './lock-wait.ts'
 import { commitsFor, note, type PlannedObject, type Rollout } from './rollout.ts'
 
@@ -17,6 +18,8 @@ export interface Observation {
   readonly ask: 'no' | 'soon' | 'patiently' | 'late'
   /** Our mark is on an object that somebody else has opened: left there, it would claim their next suspension for us. */
   readonly unmark?: boolean
+  /** The plan that people approved has failed: their approval must not count for the next one. */
+  readonly handBack?: boolean
 }
 
 /** What is known of an object beside itself. */
@@ -55,11 +58,16 @@ export function observe(
   const seen = heldByUnlock
     ? describe(object, 'waits for the guarded unlock that holds it', 'no')
     : settle(object, workload, withLock(reading, lock), now)
+  if (reading.state === 'approval' && workload.pendingPlan !== undefined) {
+    object.waitsForPlan = { plan: workload.pendingPlan, plannedAt: workload.planning?.plannedAt ?? '' }
+  } else delete object.waitsForPlan
+  if (workload.planning?.approvedMark !== undefined) object.approvedPlan = true
   if (reading.lock === undefined) delete object.waitsForLock
   else object.waitsForLock = true
   // Even a failed apply may have changed the cluster, up to the object that it failed on.
   if (object.phase !== before && object.appliesWorkloads) rollout.planStale = true
-  return { ...seen, changed: seen.changed || applied }
+  const handBack = reading.state === 'failed' && isSpent(workload)
+  return { ...seen, changed: seen.changed || applied, ...(handBack && { handBack }) }
 }
 
 /** A Kustomization that waits for the health of what it applied: its objects may be opened now, in a new order. */
@@ -131,12 +139,21 @@ function settle(object: PlannedObject, workload: Workload, reading: Reading, now
       return describe(object, reading.detail, 'patiently')
     case 'starting':
       return describe(object, reading.detail, 'late')
-    case 'reconciling':
     case 'approval':
+      // What had failed has come as far as a plan again. Where people have refused that, it stays so.
+      if (object.phase === 'failed' && !refused.has(object.reason ?? '')) {
+        reopen(object, now)
+        return { ...describe(object, reading.detail, 'no'), changed: true }
+      }
+      return describe(object, reading.detail, 'no')
+    case 'reconciling':
     case 'locked':
       return describe(object, reading.detail, 'no')
   }
 }
+
+/** Reasons of failures that a plan which waits does not mend. */
+const refused = new Set(['PlanDenied', 'PlanNotApproved', 'DeadlineExceeded'])
 
 function enter(
   object: PlannedObject,

@@ -50,6 +50,10 @@ export const plannedObjectSchema = z.object({
   token: z.string().optional(),
   /** It is open, and its last run found the state locked. */
   waitsForLock: z.boolean().optional(),
+  /** It is open, and this plan of it waits for people. */
+  waitsForPlan: z.object({ plan: z.string(), plannedAt: z.string() }).optional(),
+  /** People have approved a plan of it through Lockstep: what that set is taken out again. */
+  approvedPlan: z.boolean().optional(),
   /** How often it was asked, the first time included. */
   asked: z.number().int(),
   /** Milliseconds since the epoch. */

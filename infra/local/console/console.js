@@ -522,29 +522,18 @@ function locksPage({ locks, findings, approvals, scannedAt, speed }) {
   ].filter(Boolean)
 }
 
-/** An unlock that waits for people. Whoever sits here may decide as any of them. */
-function approvalCard({
-  unlock,
-  object,
-  cluster,
-  place,
-  rung,
-  requestedBy,
-  reason,
-  needed,
-  decisions,
-  people,
-  expiresAt,
-  judged,
-}) {
+/** What waits for people. Whoever sits here may decide as any of them. */
+function approvalCard(approval) {
+  const { id, needed, decisions, people, expiresAt, judged } = approval
+  const { title, rows, content = [] } = subjects[approval.kind](approval)
   const made = decisions.map(({ by, decision }) => `${by}: ${decision}`).join(', ') || 'nobody has decided yet'
-  const rows = people.map(({ name, page: address }) => {
+  const deciding = people.map(({ name, page: address }) => {
     const button = (decision, label) =>
       h(
         'button',
         {
-          ...{ class: 'button', type: 'button', 'data-action': 'decide', 'data-id': unlock, 'data-as': name },
-          ...{ 'data-decision': decision, 'data-judged': judged, disabled: busy.has(unlock) },
+          ...{ class: 'button', type: 'button', 'data-action': 'decide', 'data-id': id, 'data-as': name },
+          ...{ 'data-decision': decision, 'data-judged': judged, disabled: busy.has(id) },
         },
         label,
       )
@@ -559,22 +548,70 @@ function approvalCard({
   })
   return h(
     'section',
-    { class: 'card', 'data-key': `approval ${unlock}`, 'aria-label': `Approval of ${object}` },
-    h('h2', {}, `Unlock ${object} in ${cluster}?`),
+    { class: 'card', 'data-key': `approval ${id}`, 'aria-label': title },
+    h('h2', {}, title),
     facts([
+      ...rows,
+      ['Approvals', `${decisions.length} of ${needed}: ${made}`],
+      ['Time left', duration(Math.max(0, expiresAt - hostNow()))],
+    ]),
+    ...content,
+    h('ul', { class: 'people' }, ...deciding),
+  )
+}
+
+/** What is special about each kind of approval. */
+const subjects = {
+  unlock: ({ id, object, cluster, place, rung, requestedBy, reason }) => ({
+    title: `Unlock ${object} in ${cluster}?`,
+    rows: [
       ['Asked by', requestedBy],
       ['Because', reason],
       ['Rung', rung],
-      ['Approvals', `${decisions.length} of ${needed}: ${made}`],
-      ['Time left', duration(Math.max(0, expiresAt - hostNow()))],
       ['Evidence', h('a', { href: lockAddress(place) }, 'What is known of the lock')],
       [
         'Execution',
-        h('a', { href: executionAddress({ machine: 'guarded-unlock', name: unlock }) }, 'History of this unlock'),
+        h('a', { href: executionAddress({ machine: 'guarded-unlock', name: id }) }, 'History of this unlock'),
       ],
-    ]),
-    h('ul', { class: 'people' }, ...rows),
+    ],
+  }),
+  plan: ({ object, cluster, plan, requestedBy, rollout, shown }) => ({
+    title: `Apply the plan of ${object} in ${cluster}?`,
+    rows: [
+      ['Pushed by', requestedBy],
+      ['Plan', plan],
+      ['Changes', planText(shown)],
+      ['Rollout', h('a', { href: executionAddress({ machine: 'rollout', name: rollout }) }, 'History of this rollout')],
+    ],
+    content: destroyedList(shown),
+  }),
+  wave: ({ branch, commit, wave, waves, clusters, clusterCount, requestedBy, before }) => ({
+    title: `Roll out ${commit.slice(0, 12)} to wave ${wave} of ${waves}?`,
+    rows: [
+      ['Pushed by', requestedBy],
+      ['Branch', branch],
+      ['Clusters', `${clusterCount}: ${clusters.join(', ')}`],
+      ['Before it', `${before.succeeded} succeeded, ${before.failed} failed, ${before.other} ended otherwise`],
+    ],
+  }),
+}
+
+function planText({ counts, missing } = {}) {
+  if (!counts) return missing ?? 'not known'
+  return `${counts.add} to add, ${counts.change} to change, ${counts.destroy} to destroy`
+}
+
+/** What cannot be undone stands out. */
+function destroyedList({ changes = [], destroysAll = false } = {}) {
+  const gone = changes.filter(({ action }) => action === 'delete' || action === 'replace')
+  if (!destroysAll && gone.length === 0) return []
+  const items = gone.map(({ address, action }) =>
+    h('li', { 'data-key': address }, `${address} is ${action === 'delete' ? 'destroyed' : 'destroyed and made anew'}`),
   )
+  const what = destroysAll
+    ? 'This plan destroys everything that the object manages.'
+    : 'This plan destroys or replaces:'
+  return [h('div', { class: 'destroys', role: 'alert' }, h('strong', {}, what), h('ul', {}, ...items))]
 }
 
 function findingsCard(findings) {

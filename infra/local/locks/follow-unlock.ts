@@ -59,7 +59,8 @@ const indent = 8
 
 function waitingLine(approval: ApprovalLine): string {
   const [first] = approval.people
-  const how = first ? `: npm run locks -- approve ${approval.lock.slice(0, 8)} --as ${quoted(first.name)}` : ''
+  const lock = approval.kind === 'unlock' ? approval.lock : approval.id
+  const how = first ? `: npm run locks -- approve ${lock.slice(0, 8)} --as ${quoted(first.name)}` : ''
   return `${' '.repeat(indent)}waits for ${waitsFor(approval)} to approve${how}`
 }
 

@@ -65,21 +65,21 @@ export class LocksClient {
     return this.get('/api/approvals') as Promise<ApprovalsAnswer>
   }
 
-  /** By an unlock's id, a lock's id or its beginning, or an object. Throws ApprovalUnknown, and as `find`. */
+  /** By its id, a lock's id or its beginning, an object, a plan, or the commit before a wave. Throws ApprovalUnknown, and as `find`. */
   async decide(id: string, said: Said): Promise<ApprovalAnswer> {
     const { approvals } = await this.approvals()
     const [match, other] = waitingFor(approvals, id)
     if (other)
       throw ambiguous(
         id,
-        waitingFor(approvals, id).map(({ unlock, object }) => `${unlock} (${object})`),
+        waitingFor(approvals, id).map((each) => `${each.id} (${namesOf(each)[0] ?? each.kind})`),
       )
     if (!match) {
       const next = 'See what does with npm run locks -- approvals.'
-      throw new LockstepError('ApprovalUnknown', `No unlock ${id} waits for people.`, next)
+      throw new LockstepError('ApprovalUnknown', `Nothing by the name ${id} waits for people.`, next)
     }
-    const { unlock, judged } = match
-    return this.post(`/api/approvals/${encodeURIComponent(unlock)}`, { ...said, judged }) as Promise<ApprovalAnswer>
+    const { id: approval, judged } = match
+    return this.post(`/api/approvals/${encodeURIComponent(approval)}`, { ...said, judged }) as Promise<ApprovalAnswer>
   }
 
   private async keyOf(id: string): Promise<string> {
@@ -128,9 +128,24 @@ function ambiguous(id: string, names: readonly string[]): LockstepError {
 }
 
 function waitingFor(approvals: readonly ApprovalLine[], id: string): readonly ApprovalLine[] {
-  const exact = approvals.filter(({ unlock, lock, object, place }) => [unlock, lock, object, place].includes(id))
+  const exact = approvals.filter((each) => each.id === id || namesOf(each).includes(id))
   if (exact.length > 0) return exact
-  return approvals.filter(({ lock, object }) => lock.startsWith(id) || object.endsWith(`/${id}`))
+  return approvals.filter((each) => {
+    if (each.kind === 'wave') return each.commit.startsWith(id)
+    return each.object.endsWith(`/${id}`) || (each.kind === 'unlock' && each.lock.startsWith(id))
+  })
+}
+
+/** What a person may call it, the best name first. */
+function namesOf(approval: ApprovalLine): string[] {
+  switch (approval.kind) {
+    case 'unlock':
+      return [approval.object, approval.lock, approval.place]
+    case 'plan':
+      return [approval.object, approval.plan]
+    case 'wave':
+      return [approval.commit, approval.branch]
+  }
 }
 
 /** What names a lock exactly comes before what begins like it. */

@@ -1,4 +1,4 @@
-import type { ApprovalMessage } from '../../../functions/lib/unlock/approval/approvers.ts'
+import type { ApprovalMessage } from '../../../functions/lib/approval/approvers.ts'
 
 /**
  * What people are asked, as one line for whoever sits at the terminal. It names the console and no link: that is for

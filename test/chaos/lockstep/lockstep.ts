@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { step as judge } from '../../../functions/judge/handler.ts'
+import { readLink } from '../../../functions/lib/approval/approval-link.ts'
+import { recordDecision } from '../../../functions/lib/approval/record-decision.ts'
 import { type Fleet, parseFleet } from '../../../functions/lib/fleet.ts'
 import { silentLog } from '../../../functions/lib/log.ts'
 import { silentMetrics } from '../../../functions/lib/metrics.ts'
 import { type ApprovalPorts, bindStep, type LockPorts, type Step } from '../../../functions/lib/step.ts'
-import { readLink } from '../../../functions/lib/unlock/approval/approval-link.ts'
-import { recordDecision } from '../../../functions/lib/unlock/approval/record-decision.ts'
 import { unlockRequest } from '../../../functions/lib/unlock/run/unlock-request.ts'
 import { step as unlockAct } from '../../../functions/unlock-act/handler.ts'
 import { step as unlockAsk } from '../../../functions/unlock-ask/handler.ts'
@@ -349,11 +349,11 @@ export class Lockstep {
     const decision = random.pick(['approve', 'approve', 'approve', 'deny', undefined] as const)
     const read = readLink(link.slice(link.lastIndexOf('/') + 1), linkSecrets, clock.now())
     if (decision === undefined || typeof read === 'string') return
-    const { unlock, judged } = read
+    const { approval, judged } = read
     clock.after(random.between(1_000, 4 * minute), () => {
-      trace?.(`* ${by}: ${decision} ${unlock}`)
+      trace?.(`* ${by}: ${decision} ${approval}`)
       const ports = { ledger: this.ledger, tasks: this.tasks, clock, fleet, log: silentLog }
-      recordDecision({ unlock, judged, by, decision }, ports).catch(() => {})
+      recordDecision({ approval, judged, by, decision }, ports).catch(() => {})
     })
   }
 

@@ -162,6 +162,10 @@ describe('Kustomization', () => {
 })
 
 describe('Terraform', () => {
+  const planned = {
+    conditions: [cond('Ready', 'Unknown', 'TerraformPlannedWithChanges')],
+    plan: { pending: 'plan-main-b' },
+  }
   const done = { lastAttemptedRevision: at(R), lastAppliedRevision: at(R) }
   const lockError = cond('Ready', 'False', 'TFExecPlanFailed', 'error acquiring the state lock: Lock Info: ID: a')
   const met = { lastAttemptedRevision: at(R), lock: { pending: 'a' } }
@@ -204,11 +208,34 @@ describe('Terraform', () => {
     ],
     [
       'a plan that waits for a person',
-      asked({
-        conditions: [cond('Ready', 'Unknown', 'TerraformPlannedWithChanges')],
-        plan: { pending: 'plan-main-b' },
-      }),
+      asked({ ...planned, lastPlannedRevision: at(R), lastPlannedGeneration: 2 }),
       'approval',
+    ],
+    ['a plan of the revision before', asked({ ...planned, lastPlannedRevision: at(head('a')) }), 'idle'],
+    [
+      'a plan of the revision before, token still to come',
+      asked({ ...planned, lastPlannedRevision: at(head('a')) }, false),
+      'reconciling',
+    ],
+    [
+      'a plan of the spec before',
+      asked({ ...planned, lastPlannedRevision: at(R), lastPlannedGeneration: 1 }, false),
+      'reconciling',
+    ],
+    ...(['auto', 'plan-main-b'] as const).map((approvePlan): [string, Shape, string] => [
+      `a plan that ${approvePlan} approves`,
+      { ...asked({ ...planned, lastPlannedRevision: at(R) }), spec: { approvePlan } },
+      'reconciling',
+    ]),
+    [
+      'a plan of which a part of the id is approved, which applies nothing',
+      { ...asked({ ...planned, lastPlannedRevision: at(R) }), spec: { approvePlan: 'plan-main' } },
+      'approval',
+    ],
+    [
+      'a plan that is applied by nobody',
+      { ...asked({ ...planned, lastPlannedRevision: at(R) }), spec: { planOnly: true } },
+      'ready',
     ],
     ['the state is locked', asked({ ...met, conditions: [lockError, stateLocked] }), 'locked'],
     [

@@ -56,6 +56,9 @@ describe('permissions', () => {
   it.each([
     ['StepsWaves', ['s3:GetObject', 's3:ListBucket', 's3:PutObject', 's3:PutObject']],
     ['StepsWaveConclude', ['s3:GetObject', 's3:ListBucket']],
+    ['StepsWaveAsk', [...unlocks, ...answers, ...secret, 'sns:Publish'].sort()],
+    ['StepsPlanAsk', [...unlocks, ...clusters, ...events, ...secret, 'states:SendTaskSuccess', 'sns:Publish'].sort()],
+    ['StepsPlanApprove', [...unlocks, ...clusters, ...events]],
     ['StepsClaim', [...ledger, ...events]],
     ['StepsPlan', [...ledger, ...clusters, ...events]],
     ['StepsGate', [...ledger, ...clusters, ...events]],
@@ -117,7 +120,7 @@ describe('permissions', () => {
   })
 
   it('are one policy for each role, and no managed ones', () => {
-    expect(policies).toHaveLength(35)
+    expect(policies).toHaveLength(38)
     for (const role of Object.values(template.findResources('AWS::IAM::Role')))
       expect(role.Properties).not.toHaveProperty('ManagedPolicyArns')
   })
@@ -162,9 +165,9 @@ describe('permissions', () => {
 
   it('let a function take on one role, under its own name only', () => {
     const statements = policies.flatMap((policy) => policy.statements).filter(({ Action }) => Action === clusters[0])
-    expect(statements).toHaveLength(20)
+    expect(statements).toHaveLength(22)
     const names = statements.map(({ Condition }) => Condition)
-    expect(new Set(names.map((name) => JSON.stringify(name))).size).toBe(20)
+    expect(new Set(names.map((name) => JSON.stringify(name))).size).toBe(22)
     for (const { Resource } of statements)
       expect(Resource).toEqual({
         'Fn::GetAtt': [expect.stringMatching(/^ClusterAccessRoles(orders|judges|unlocks)/), 'Arn'],
@@ -185,7 +188,9 @@ describe('access to clusters', () => {
     expect(trusted('Lockstep-orders')).toEqual(
       ['Fetch', 'Gate', 'Hold', 'Open', 'Plan', 'Release', 'Restore', 'Wait'].sort(),
     )
-    expect(trusted('Lockstep-judges')).toEqual(['Judge', 'SweepCluster', 'UnlockAsk', 'UnlockAssess', 'UnlockVerify'])
+    expect(trusted('Lockstep-judges')).toEqual([
+      ...['Judge', 'PlanApprove', 'PlanAsk', 'SweepCluster', 'UnlockAsk', 'UnlockAssess', 'UnlockVerify'],
+    ])
     // Each of them changes something that only unlocks change.
     expect(trusted('Lockstep-unlocks')).toEqual([
       'UnlockBackUp',
@@ -257,7 +262,7 @@ describe('functions', () => {
   const functions = Object.values(template.findResources('AWS::Lambda::Function')).map(({ Properties }) => Properties)
 
   it('are all built alike, traced, and log to a group that forgets', () => {
-    expect(functions).toHaveLength(28)
+    expect(functions).toHaveLength(31)
     for (const each of functions)
       expect(each).toMatchObject({
         Runtime: 'nodejs24.x',
@@ -274,6 +279,7 @@ describe('functions', () => {
     expect(slow).toEqual([
       'Lockstep: has the source fetched',
       'Lockstep: waits for a layer',
+      'Lockstep: asks people to agree to plans',
       'Lockstep: keeps what a failure holds',
       'Lockstep: fences a locked state',
       'Lockstep: deletes a lock that is exactly what was judged',
@@ -438,11 +444,12 @@ describe('the audit', () => {
     ])
   })
 
-  it('is inserted into by the functions of unlocks alone', () => {
+  it('is inserted into by the functions of unlocks, and those that ask people, alone', () => {
     const inserts = policies.filter(({ statements }) =>
       statements.some(({ Action }) => asList(Action).includes('dynamodb:PartiQLInsert')),
     )
     expect(inserts.map(({ id }) => id.replace(/Role.*/, ''))).toEqual([
+      ...['StepsWaveAsk', 'StepsPlanAsk', 'StepsPlanApprove'],
       ...['Act', 'Assess', 'Ask', 'Begin', 'Fence', 'BackUp', 'Delete', 'PutBack', 'Verify', 'Conclude', 'Watch'].map(
         (step) => `StepsUnlock${step}`,
       ),
@@ -531,7 +538,9 @@ describe('unlocks', () => {
   it('write their audit and their approvals alone, and nobody updates or deletes an item of the ledger', () => {
     const puts = statementsOf('dynamodb:PutItem')
     const free = puts.filter(({ Condition }) => Condition === undefined).map(({ id }) => id)
-    expect(free.sort()).toEqual(['ApprovalsPage', ...unlockSteps].sort())
+    expect(free.sort()).toEqual(
+      ['ApprovalsPage', 'StepsPlanApprove', 'StepsPlanAsk', 'StepsWaveAsk', ...unlockSteps].sort(),
+    )
     for (const { Condition } of puts.filter(({ id }) => !free.includes(id)))
       expect(Condition).toEqual({
         'ForAllValues:StringNotLike': { 'dynamodb:LeadingKeys': ['unlock#*', 'approvals'] },
@@ -557,9 +566,16 @@ describe('unlocks', () => {
   it('are started by scans, and answered for where people decide', () => {
     const starts = statementsOf('states:StartExecution').filter(({ id }) => id === 'Workflowlockscan')
     expect(starts.map(({ Resource }) => Resource)).toEqual([{ Ref: expect.stringMatching(/^Workflowguardedunlock/) }])
+    const machines: Readonly<Record<string, readonly string[]>> = {
+      StepsPlanAsk: ['rollout'],
+      StepsWaveAsk: ['fleet'],
+      ApprovalsPage: ['fleet', 'guarded-unlock', 'rollout'],
+    }
     for (const action of ['states:SendTaskSuccess', 'states:SendTaskHeartbeat'])
-      for (const { Resource } of statementsOf(action))
-        expect(JSON.stringify(Resource)).toContain(':stateMachine:Lockstep-guarded-unlock"')
+      for (const { id, Resource } of statementsOf(action)) {
+        const named = [...JSON.stringify(Resource).matchAll(/:stateMachine:Lockstep-([\w-]+)/g)].map(([, name]) => name)
+        expect(named.sort(), id).toEqual(machines[id] ?? ['guarded-unlock'])
+      }
   })
 })
 
@@ -568,7 +584,7 @@ describe('approvals', () => {
     template.resourceCountIs('AWS::ApiGatewayV2::Api', 1)
     template.hasResourceProperties('AWS::ApiGatewayV2::Route', { RouteKey: 'ANY /approve/{token}' })
     template.hasResourceProperties('AWS::Lambda::Function', {
-      Description: 'Lockstep: the page on which people approve an unlock',
+      Description: 'Lockstep: the page on which people approve unlocks, plans and waves',
       Environment: { Variables: { APPROVAL_SECRET_ARN: { Ref: Match.stringLikeRegexp('^ApprovalsSecret') } } },
     })
     template.hasResourceProperties('AWS::Lambda::Function', {
@@ -631,7 +647,7 @@ describe('the scan for locks', () => {
     const statements = policies
       .flatMap((policy) => policy.statements)
       .filter(({ Action }) => Action === 'events:PutEvents')
-    expect(statements).toHaveLength(18)
+    expect(statements).toHaveLength(20)
     for (const statement of statements)
       expect(statement).toMatchObject({ Condition: { StringEquals: { 'events:source': 'lockstep' } } })
   })

@@ -39,6 +39,8 @@ describe('parseFleet', () => {
         ...{ quietWindow: 300_000, every: 120_000, policy: {} },
         ...{ approvers: [], approvalFor: 86_400_000 },
       },
+      plans: { policy: {}, approvers: [], approvalFor: 86_400_000 },
+      waves: { approvers: [], approvalFor: 86_400_000 },
     })
   })
 

@@ -5,6 +5,7 @@ import { ClaimLost } from '../../../functions/lib/rollout/lease.ts'
 import type { PlannedObject, Rollout } from '../../../functions/lib/rollout/rollout.ts'
 import { makeChange } from '../../../functions/lib/unlock/hold/change.ts'
 import { waitForLayer } from '../../../functions/wait/wait.ts'
+import { approvalFleet } from '../../fixtures/approval-fleet.ts'
 import { MemoryLedger } from '../../fixtures/memory-ledger.ts'
 import { observationOf } from '../../fixtures/observations.ts'
 import { gitRepository, head, kustomization as raw, terraform } from '../../fixtures/raw-objects.ts'
@@ -69,7 +70,7 @@ async function claim({ id, push, cluster }: Rollout, holder = id) {
 }
 
 const wait = (rollout: Rollout, sliceMs = 60_000) =>
-  waitForLayer(rollout, { cluster: standIn.client(), ledger, clock: standIn.clock, sliceMs })
+  waitForLayer(rollout, { cluster: standIn.client(), ledger, clock: standIn.clock, fleet: approvalFleet, sliceMs })
 
 test('a source that moved on before the slice began makes objects ready at its commit, and none is taken for gone', async () => {
   put(gitRepository('fleet-infra', { status: { artifact: { revision: `main@sha1:${head('d')}` } } }))

@@ -20,7 +20,7 @@ import { invoke, machineOf } from '../states/machines.ts'
 const bucket = 'waves'
 const source = readFileSync(new URL('../../../statemachines/fleet.asl.json', import.meta.url), 'utf8')
 const fleetMachine = loadDefinition(source, {
-  ...{ WavesFunction: 'waves', WaveConcludeFunction: 'wave-conclude' },
+  ...{ WavesFunction: 'waves', WaveConcludeFunction: 'wave-conclude', WaveAskFunction: 'wave-ask' },
   ...{ RolloutStateMachine: 'arn:aws:states:us-east-1:000000000000:stateMachine:rollout', WavesBucket: bucket },
 })
 
@@ -30,6 +30,8 @@ export type Rollout = (cluster: string) => Promise<string>
 export interface FleetMachineOptions {
   readonly fleet: object
   readonly rollout: Rollout
+  /** Hears the token of each wave that people are asked about. */
+  readonly ask?: TaskHandler
   /** What happens to the files of a wave behind Lockstep's back: after it was planned, and before it is concluded. */
   readonly meddle?: (moment: 'planned' | 'ended', s3: S3Client) => Promise<void>
 }
@@ -57,7 +59,7 @@ export class FleetMachine {
     this.server = server
     this.s3 = s3
     this.clock = clock
-    const { fleet, rollout, meddle = async () => {} } = options
+    const { fleet, rollout, meddle = async () => {}, ask = async () => ({ asked: 0 }) } = options
     this.fleet = parseFleet(fleet)
     const waves = new S3WaveStore({ client: s3, bucket })
     const ports = { clock, fleet: this.fleet, log: silentLog, waves } as unknown as WavePorts
@@ -75,7 +77,7 @@ export class FleetMachine {
     this.interpreter = new Interpreter({
       ...{ clock, activity: clock, objects: new S3ObjectFiles(s3) },
       machines: { fleet: fleetMachine, rollout: machineOf({ End: invoke('end') }) },
-      handlers: { waves: planned, 'wave-conclude': ended, end },
+      handlers: { waves: planned, 'wave-conclude': ended, 'wave-ask': ask, end },
     })
   }
 

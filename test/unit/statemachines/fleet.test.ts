@@ -220,3 +220,46 @@ test('40 clusters, with the longest names, keep it below 64 KiB as well', async 
   expect(end.status).toBe('FAILED')
   expect(largestState(end.history)).toBeLessThan(65_536)
 })
+
+describe('a wave that people have to agree to', () => {
+  const waves = [['staging'], ['production'], ['last']]
+  const approval = { waves: { approvers: ['bob'], approvalFor: '2h' } }
+
+  async function asking(answer: (token: string, interpreter: FleetMachine['interpreter']) => void) {
+    const asked: Record<string, unknown>[] = []
+    const fleet = fleetOfWaves(waves, approval) as { clusters: { name: string; approval?: string }[] }
+    for (const cluster of fleet.clusters) if (cluster.name === 'production') cluster.approval = 'before'
+    const machine: FleetMachine = await FleetMachine.start({
+      ...{ fleet, rollout: well },
+      ask: async (input) => {
+        const { token, ...rest } = input as { token: string }
+        asked.push(rest)
+        machine.clock.after(60_000, () => answer(token, machine.interpreter))
+        return { asked: 1 }
+      },
+    })
+    machines.push(machine)
+    return { end: await machine.push(), asked }
+  }
+
+  test('begins once somebody has agreed, who is told what became of those before', async () => {
+    const { end, asked } = await asking((token, interpreter) => interpreter.sendTaskSuccess(token, {}))
+    expect(end).toMatchObject({ status: 'SUCCEEDED', started: ['staging', 'production', 'last'] })
+    expect(asked).toMatchObject([
+      { number: 2, of: 3, clusters: 1, names: ['production'], before: { succeeded: 1, failed: 0, other: 0 } },
+    ])
+  })
+
+  test('is not begun when somebody denies it, nor is a later one', async () => {
+    const failure = { error: 'WaveDenied', cause: 'bob denied wave 2 of 3.' }
+    const { end } = await asking((token, interpreter) => interpreter.sendTaskFailure(token, failure))
+    expect(end).toMatchObject({ status: 'FAILED', started: ['staging'] })
+    expect(end.cause).toBe('bob denied wave 2 of 3. Wave 2 of 3 is not begun, nor is a later one.')
+  })
+
+  test('is not begun when nobody decides in time', async () => {
+    const { end } = await asking(() => {})
+    expect(end).toMatchObject({ status: 'FAILED', started: ['staging'] })
+    expect(end.cause).toContain('Nobody agreed to wave 2 of 3 in time')
+  })
+})

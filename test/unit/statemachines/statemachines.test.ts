@@ -30,6 +30,8 @@ const passing = new Set([
     'LedgerUnavailable',
     'RolloutMoved',
   ],
+  ...['AskedMeanwhile', 'ApproversUnavailable', 'TaskTokensUnavailable'],
+  ...['Lambda.Unknown', 'Sandbox.Timedout', 'Runtime.ExitError'],
   ...['States.Timeout', 'Lambda.ServiceException', 'Lambda.AWSLambdaException', 'Lambda.SdkClientException'],
   ...['Lambda.ClientExecutionTimeoutException', 'Lambda.TooManyRequestsException'],
 ])
@@ -63,11 +65,14 @@ describe('rollout.asl.json', () => {
 })
 
 test('no state machine carries lists of objects: steps get ids', () => {
-  for (const [name, { Resource }] of tasks) expect(Resource, name).toBe('arn:aws:states:::lambda:invoke')
+  for (const [name, { Resource }] of tasks)
+    expect(Resource, name).toBe(`arn:aws:states:::lambda:invoke${/^AskFor/.test(name) ? '.waitForTaskToken' : ''}`)
   for (const [name, task] of tasks) {
     if (name === 'Claim') continue
     const { Payload } = (task as unknown as { Arguments: { Payload: unknown } }).Arguments
     const keys = typeof Payload === 'string' ? ['{% $ids %}'] : Object.keys(Payload as object)
-    expect(['{% $ids %}', 'rollout', 'cluster', 'again', 'failure'], name).toEqual(expect.arrayContaining(keys))
+    expect(['{% $ids %}', 'rollout', 'cluster', 'again', 'failure', 'token'], name).toEqual(
+      expect.arrayContaining(keys),
+    )
   }
 })

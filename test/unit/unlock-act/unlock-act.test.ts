@@ -181,7 +181,7 @@ describe('a lock that stays', () => {
     const [first] = await starts()
     if (!first) throw new Error('nothing to start')
     await ledger.writeUnlockRun(runOf(first, { outcome: 'refused' }), 0)
-    const asked = approvalOf({ unlock: first.name, place: key, closed: { how: 'expired', at: now } })
+    const asked = approvalOf({ id: first.name, place: key, closed: { how: 'expired', at: now } })
     await ledger.writeApproval(asked)
     now += hour
     expect(placesIn(await starts())).toEqual([key])
@@ -200,7 +200,7 @@ describe('a lock that stays', () => {
 
 test('what people were asked about before is tended to', async () => {
   await saw(stale)
-  await ledger.writeApproval(approvalOf({ unlock: 'another', place: key, expiresAt: now }))
+  await ledger.writeApproval(approvalOf({ id: 'another', place: key, expiresAt: now }))
   await starts()
   expect([...tasks.answers.values()]).toEqual(['NotApproved'])
 })

@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest'
+import { decide, type UnlockApproval } from '../../../functions/lib/approval/approval.ts'
+import { readLink } from '../../../functions/lib/approval/approval-link.ts'
 import { silentEvents } from '../../../functions/lib/events.ts'
 import { silentLog } from '../../../functions/lib/log.ts'
 import { silentMetrics } from '../../../functions/lib/metrics.ts'
 import type { ApprovalPorts } from '../../../functions/lib/step.ts'
-import { type Approval, decide } from '../../../functions/lib/unlock/approval/approval.ts'
-import { readLink } from '../../../functions/lib/unlock/approval/approval-link.ts'
 import type { UnlockRun } from '../../../functions/lib/unlock/run/unlock-run.ts'
 import { askForApproval } from '../../../functions/unlock-ask/ask.ts'
 import { tofuDeployment } from '../../../infra/local/simulation/tofu/tofu-deployment.ts'
@@ -52,7 +52,7 @@ async function requested(requestedBy: string, over: Partial<UnlockRun> = {}) {
 }
 
 const ask = (token = 'first', needed = 1) => askForApproval({ unlock, token, needed }, ports)
-const stored = async () => (await ledger.readApproval(unlock)) as Approval
+const stored = async () => (await ledger.readApproval(unlock)) as UnlockApproval
 
 /** As the page does it. */
 async function approves(by: string, decision: 'approve' | 'deny' = 'approve') {
@@ -64,7 +64,15 @@ async function approves(by: string, decision: 'approve' | 'deny' = 'approve') {
 it('writes down what is asked, and sends everybody but whoever asked a link of his own', async () => {
   expect(await ask('first', 2)).toEqual({ asked: 2 })
   expect(await stored()).toMatchObject({
-    ...{ unlock, cluster: 'staging', object: 'Terraform/flux-system/vpc', lock, needed: 2, requestedBy: 'ana' },
+    ...{
+      kind: 'unlock',
+      id: unlock,
+      cluster: 'staging',
+      object: 'Terraform/flux-system/vpc',
+      lock,
+      needed: 2,
+      requestedBy: 'ana',
+    },
     ...{ askedAt, expiresAt: askedAt + fleet.locks.approvalFor, token: 'first', decisions: [], version: 1 },
   })
   expect((await stored()).plan.join('\n')).toContain('To unlock Terraform/flux-system/vpc in staging')
@@ -72,7 +80,7 @@ it('writes down what is asked, and sends everybody but whoever asked a link of h
   for (const { approver, link, summary } of approvers.sent) {
     expect(link.startsWith(page)).toBe(true)
     const { expiresAt, judged } = await stored()
-    expect(readLink(link.slice(page.length), secrets, now)).toEqual({ unlock, approver, expiresAt, judged })
+    expect(readLink(link.slice(page.length), secrets, now)).toEqual({ approval: unlock, approver, expiresAt, judged })
     expect(summary).toContain('ana asks to unlock Terraform/flux-system/vpc in staging')
     expect(summary).not.toContain('first')
   }
@@ -140,7 +148,7 @@ it('takes nothing from a later try that has asked meanwhile', async () => {
     await ask('later')
     return write(approval)
   }
-  await expect(ask('earlier')).rejects.toMatchObject({ name: 'UnlockMoved' })
+  await expect(ask('earlier')).rejects.toMatchObject({ name: 'AskedMeanwhile' })
   expect((await stored()).token).toBe('later')
 })
 

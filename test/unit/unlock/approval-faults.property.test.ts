@@ -1,14 +1,15 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
+import { outcomeOf } from '../../../functions/lib/approval/approval.ts'
+import { recordDecision } from '../../../functions/lib/approval/record-decision.ts'
+import { TaskTokensUnavailable } from '../../../functions/lib/approval/task-tokens.ts'
 import { silentEvents } from '../../../functions/lib/events.ts'
 import { LedgerUnavailable } from '../../../functions/lib/ledger/ledger.ts'
 import type { Observation } from '../../../functions/lib/locks/scan/observation.ts'
 import { silentLog } from '../../../functions/lib/log.ts'
 import { silentMetrics } from '../../../functions/lib/metrics.ts'
 import type { ApprovalPorts } from '../../../functions/lib/step.ts'
-import { fingerprintOf, outcomeOf } from '../../../functions/lib/unlock/approval/approval.ts'
-import { recordDecision } from '../../../functions/lib/unlock/approval/record-decision.ts'
-import { TaskTokensUnavailable } from '../../../functions/lib/unlock/approval/task-tokens.ts'
+import { fingerprintOf } from '../../../functions/lib/unlock/approval/fingerprint.ts'
 import { tendApprovals } from '../../../functions/lib/unlock/approval/tend-approvals.ts'
 import { askForApproval } from '../../../functions/unlock-ask/ask.ts'
 import { tofuDeployment } from '../../../infra/local/simulation/tofu/tofu-deployment.ts'
@@ -102,7 +103,7 @@ class World {
     )
     const judged = shown === 'now' ? (approval?.judged ?? '') : other
     this.pressed.push({ by, decision, judged })
-    await recordDecision({ unlock, by, decision, judged }, ports)
+    await recordDecision({ approval: unlock, by, decision, judged }, ports)
   }
 
   /** Two people, of whom none is ana, have agreed to what the scan saw last; or to what it could not read since. */

@@ -1,7 +1,7 @@
 import { beforeEach, expect, it } from 'vitest'
+import type { Approval } from '../../../functions/lib/approval/approval.ts'
 import type { Observation } from '../../../functions/lib/locks/scan/observation.ts'
 import { silentLog } from '../../../functions/lib/log.ts'
-import type { Approval } from '../../../functions/lib/unlock/approval/approval.ts'
 import { type TendPorts, tendApprovals } from '../../../functions/lib/unlock/approval/tend-approvals.ts'
 import { approvalFleet as fleet } from '../../fixtures/approval-fleet.ts'
 import { approvalOf, askedAt, staleLock } from '../../fixtures/approvals.ts'
@@ -24,7 +24,7 @@ beforeEach(() => {
 async function tended(approval: Approval, observation: Observation = staleLock) {
   await ledger.writeApproval(approval)
   await tendApprovals([observation], ports)
-  return ledger.readApproval(approval.unlock)
+  return ledger.readApproval(approval.id)
 }
 
 it('keeps a task waiting whose lock is what people were asked about', async () => {
@@ -92,8 +92,8 @@ it('closes one that nobody waits for', async () => {
 })
 
 it('tends the others where one fails', async () => {
-  await ledger.writeApproval(approvalOf({ unlock: 'a', token: 'first' }))
-  await ledger.writeApproval(approvalOf({ unlock: 'b', token: 'second' }))
+  await ledger.writeApproval(approvalOf({ id: 'a', token: 'first' }))
+  await ledger.writeApproval(approvalOf({ id: 'b', token: 'second' }))
   const heartbeat = tasks.heartbeat.bind(tasks)
   tasks.heartbeat = async (token) => {
     if (token === 'first') throw new Error('throttled')

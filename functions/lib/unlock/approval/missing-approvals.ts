@@ -1,8 +1,9 @@
+import { outcomeOf } from '../../approval/approval.ts'
 import type { Ledger } from '../../ledger/ledger.ts'
 import type { Observation } from '../../locks/scan/observation.ts'
 import type { UnlockPlan } from '../plan/unlock-plan.ts'
 import type { UnlockRun } from '../run/unlock-run.ts'
-import { fingerprintOf, outcomeOf } from './approval.ts'
+import { fingerprintOf } from './fingerprint.ts'
 
 /**
  * How many people have yet to agree to the plan of an unlock. What was agreed to counts for that very lock, judged by the

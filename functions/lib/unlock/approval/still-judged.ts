@@ -1,14 +1,16 @@
+import type { UnlockApproval } from '../../approval/approval.ts'
+import type { StillAsked } from '../../approval/still-asked.ts'
 import type { Fleet } from '../../fleet.ts'
 import type { Observation } from '../../locks/scan/observation.ts'
 import { unlockableOf } from '../plan/unlockable.ts'
-import { type Approval, fingerprintOf } from './approval.ts'
+import { fingerprintOf } from './fingerprint.ts'
 
 /** Whether a lock is what people were asked about, as the latest scan saw it. */
 export function stillJudged(
-  { judged, rung }: Approval,
+  { judged, rung }: UnlockApproval,
   observation: Observation,
   fleet: Pick<Fleet, 'clusters' | 'locks'>,
-): 'same' | 'changed' | 'unknown' {
+): StillAsked {
   if (observation.judgement.verdict === 'unknown') return 'unknown'
   if ('outcome' in unlockableOf(observation, fleet)) return 'changed'
   return fingerprintOf(observation, rung) === judged ? 'same' : 'changed'

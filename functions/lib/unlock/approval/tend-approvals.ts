@@ -1,9 +1,9 @@
+import { type Closing, outcomeOf, type UnlockApproval } from '../../approval/approval.ts'
+import { type ConcludePorts, concludeApproval } from '../../approval/conclude-approval.ts'
 import type { Fleet } from '../../fleet.ts'
 import type { Ledger } from '../../ledger/ledger.ts'
 import type { Observation } from '../../locks/scan/observation.ts'
 import type { Log } from '../../log.ts'
-import { type Approval, type Closing, outcomeOf } from './approval.ts'
-import { type ConcludePorts, concludeApproval } from './conclude-approval.ts'
 import { stillJudged } from './still-judged.ts'
 
 export interface TendPorts extends ConcludePorts {
@@ -21,25 +21,25 @@ export interface TendPorts extends ConcludePorts {
 export async function tendApprovals(observations: readonly Observation[], ports: TendPorts): Promise<void> {
   const places = new Map(observations.map((observation) => [observation.key, observation]))
   for (const approval of await ports.ledger.listApprovals()) {
-    const observation = places.get(approval.place)
+    const observation = approval.kind === 'unlock' && places.get(approval.place)
     if (!observation) continue
     try {
       await tendApproval(approval, observation, ports)
     } catch (error) {
-      const { unlock, cluster } = approval
+      const { id: unlock, cluster } = approval
       ports.log.warn('an approval could not be tended', { unlock, cluster, error: errorName(error) })
     }
   }
 }
 
-async function tendApproval(approval: Approval, observation: Observation, ports: TendPorts): Promise<void> {
+async function tendApproval(approval: UnlockApproval, observation: Observation, ports: TendPorts): Promise<void> {
   const how = await closingOf(approval, observation, ports)
   if (how !== undefined) await concludeApproval(approval, how, ports)
 }
 
 /** How an approval ends now; undefined where people are still waited for. */
 async function closingOf(
-  approval: Approval,
+  approval: UnlockApproval,
   observation: Observation,
   { tasks, clock, fleet }: TendPorts,
 ): Promise<Closing | undefined> {

@@ -1,10 +1,11 @@
 import * as z from 'zod'
 
 /**
- * One line of what happened in a guarded unlock, never changed once it is written. It holds no secret: who writes one
+ * One line of what happened in a guarded unlock, or to another approval, never changed once it is written. It holds no secret: who writes one
  * puts no value of a Secret, no token and no state into `detail`.
  */
 export const auditRecordSchema = z.object({
+  /** The unlock, or the id of the approval. */
   unlock: z.string().min(1),
   /** Unique within the unlock. A step that is tried again writes the same id again, and the first record stays. */
   id: z.string().min(1).max(600),

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { builtinResources } from '../../kubernetes/builtin-resources.ts'
 import type { ObjectStore } from '../../kubernetes/object-store.ts'
@@ -15,7 +16,14 @@ export class PlanMismatch extends Error {
   override readonly name = 'PlanMismatch'
 }
 
-/** The Secret `tfplan-<workspace>-<name>`, which keeps an object's last plan beyond the runner's life. */
+/** A plan that people can read, as `spec.storeReadablePlan` asks for it. */
+export interface ReadablePlan {
+  readonly how: 'json' | 'human'
+  readonly text: string
+}
+
+/** The Secret `tfplan-<workspace>-<name>`, which keeps an object's last plan beyond the runner's life; beside it the same as people
+ * read it, in a Secret `….json` or in a ConfigMap of the same name (runner/server_save_tfplan.go). */
 export class PlanStore {
   private readonly store: ObjectStore
   private readonly owner: PlanOwner
@@ -25,18 +33,42 @@ export class PlanStore {
     this.owner = owner
   }
 
-  save(plan: string, content: Buffer): void {
-    const { namespace, name, workspace } = this.owner
-    const metadata = {
-      name: this.secretName,
-      namespace,
-      labels: { 'infra.contrib.fluxcd.io/plan-name': name, 'infra.contrib.fluxcd.io/plan-workspace': workspace },
-      annotations: { savedPlan: plan },
-    }
+  save(plan: string, content: Buffer, readable?: ReadablePlan): void {
+    this.saveSecret(plan, content, '')
+    if (readable?.how === 'json') this.saveSecret(plan, Buffer.from(readable.text), '.json')
+    if (readable?.how === 'human') this.saveConfigMap(plan, readable.text)
+  }
+
+  private saveSecret(plan: string, content: Buffer, suffix: string): void {
+    const metadata = this.metadata(plan, content, suffix)
     const data = { tfplan: gzipSync(content).toString('base64') }
-    this.store.delete(builtinResources.Secret, namespace, this.secretName)
-    const secret = { apiVersion: 'v1', kind: 'Secret', type: 'Opaque', metadata, data }
+    this.store.delete(builtinResources.Secret, metadata.namespace, metadata.name)
+    const encoded = { ...metadata, annotations: { encoding: 'gzip', ...metadata.annotations } }
+    const secret = { apiVersion: 'v1', kind: 'Secret', type: 'Opaque', metadata: encoded, data }
     this.store.create(builtinResources.Secret, secret, manager)
+  }
+
+  private saveConfigMap(plan: string, text: string): void {
+    const metadata = this.metadata(plan, Buffer.from(text), '')
+    this.store.delete(builtinResources.ConfigMap, metadata.namespace, metadata.name)
+    const configMap = { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { tfplan: text } }
+    this.store.create(builtinResources.ConfigMap, configMap, manager)
+  }
+
+  private metadata(plan: string, content: Buffer, suffix: string) {
+    const { namespace, name, workspace } = this.owner
+    const group = 'infra.contrib.fluxcd.io'
+    return {
+      name: `${this.secretName}${suffix}`,
+      namespace,
+      labels: { [`${group}/plan-name`]: `${name}${suffix}`, [`${group}/plan-workspace`]: workspace },
+      annotations: {
+        [`${group}/plan-full-name`]: `${name}${suffix}`,
+        [`${group}/plan-full-workspace`]: workspace,
+        [`${group}/plan-hash`]: createHash('sha256').update(content).digest('hex'),
+        savedPlan: plan,
+      },
+    }
   }
 
   /** Throws PlanMismatch when there is no plan, or one of another id. */

@@ -14,6 +14,7 @@ export const terraformSpecSchema = z.looseObject({
   suspend: z.boolean().default(false),
   approvePlan: z.string().default(''),
   planOnly: z.boolean().default(false),
+  storeReadablePlan: z.enum(['none', 'json', 'human']).default('none'),
   force: z.boolean().default(false),
   disableDriftDetection: z.boolean().default(false),
   alwaysCleanupRunnerPod: z.boolean().default(true),

@@ -9,6 +9,7 @@ import { backendOf } from './backend-config.ts'
 import type { Infrastructure } from './infrastructure.ts'
 import { type LockOperation, lockHeldMessage, newLockRecord } from './lock-record.ts'
 import { PlanStore, planOwner } from './plan-store.ts'
+import { readablePlan } from './readable-plan.ts'
 import type { InitRequest } from './runner.ts'
 import { appliedRevision, appliedState, emptyState, type StateBackend, type TofuState } from './state-backend.ts'
 import type { StateBackends } from './state-backends.ts'
@@ -102,7 +103,12 @@ export class VirtualTofu implements Tofu {
   }
 
   async savePlan(plan: string): Promise<void> {
-    this.plans.save(plan, Buffer.from(JSON.stringify(this.planned)))
+    const { storeReadablePlan: how } = this.spec
+    const applied = appliedRevision(await this.backend.read())
+    const readable = how === 'none' ? undefined : readablePlan(how, this.request.revision, applied)
+    // No two plan files are the same: they say when they were made.
+    const content = { ...this.planned, madeAt: this.world.clock.now() }
+    this.plans.save(plan, Buffer.from(JSON.stringify(content)), readable)
   }
 
   async loadPlan(plan: string): Promise<void> {

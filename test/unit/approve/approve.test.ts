@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
+import { type ApprovePorts, approve } from '../../../functions/approve/approve.ts'
+import { signLink } from '../../../functions/lib/approval/approval-link.ts'
 import type { Log } from '../../../functions/lib/log.ts'
-import { signLink } from '../../../functions/lib/unlock/approval/approval-link.ts'
-import { type ApprovePorts, approve } from '../../../functions/unlock-approve/approve.ts'
 import { approvalFleet as fleet } from '../../fixtures/approval-fleet.ts'
 import { approvalOf, askedAt, staleLock } from '../../fixtures/approvals.ts'
 import { MemoryLedger } from '../../fixtures/memory-ledger.ts'
@@ -31,7 +31,7 @@ beforeEach(async () => {
 
 const { expiresAt, judged } = approvalOf()
 const tokenOf = (approver: string, over = {}) =>
-  signLink({ unlock: 'unlock-1', approver, expiresAt, judged, ...over }, secrets)
+  signLink({ approval: 'unlock-1', approver, expiresAt, judged, ...over }, secrets)
 const ask = (method: string, token: string, body?: string) =>
   approve(ports)({ method, token, headers: {}, isBase64Encoded: false, ...(body !== undefined && { body }) })
 const look = (approver: string) => ask('GET', tokenOf(approver))
@@ -155,10 +155,10 @@ describe('POST', () => {
     ['of nobody of the fleet', tokenOf('mallory'), 409],
     ['that is expired', tokenOf('bob', { expiresAt: askedAt }), 410],
     ['about another lock', tokenOf('bob', { judged: 'another' }), 410],
-    ['about another unlock', tokenOf('bob', { unlock: 'unlock-2' }), 410],
+    ['about another unlock', tokenOf('bob', { approval: 'unlock-2' }), 410],
     [
       'signed by somebody else',
-      signLink({ unlock: 'unlock-1', approver: 'bob', expiresAt, judged }, { current: 'x' }),
+      signLink({ approval: 'unlock-1', approver: 'bob', expiresAt, judged }, { current: 'x' }),
       404,
     ],
     ['cut short', tokenOf('bob').slice(0, -1), 404],

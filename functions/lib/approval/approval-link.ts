@@ -1,14 +1,15 @@
 import * as z from 'zod'
-import { isSignedBy, type Secrets, signatureOf } from '../../rotating-secret.ts'
+import { isSignedBy, type Secrets, signatureOf } from '../rotating-secret.ts'
 
 /** What a link lets one person do: look at one approval, and decide about it once. */
 const linkSchema = z.object({
-  unlock: z.string(),
+  /** The id of the approval. */
+  approval: z.string(),
   /** The person's name in the fleet. */
   approver: z.string(),
   /** Milliseconds since the epoch. */
   expiresAt: z.number(),
-  /** Of what the person was asked about: see `fingerprintOf`. */
+  /** Of what the person was asked about: see `Approval.judged`. */
   judged: z.string(),
 })
 export type ApprovalLink = z.infer<typeof linkSchema>

@@ -3,8 +3,8 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { SNSClient } from '@aws-sdk/client-sns'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
-import { ApproversUnavailable } from '../../../functions/lib/unlock/approval/approvers.ts'
-import { SnsApprovers } from '../../../functions/lib/unlock/approval/sns-approvers.ts'
+import { ApproversUnavailable } from '../../../functions/lib/approval/approvers.ts'
+import { SnsApprovers } from '../../../functions/lib/approval/sns-approvers.ts'
 import { localCredentials } from '../../../infra/local/dynamodb.ts'
 
 // SNS, as far as it is asked: the real SDK client talks to this over HTTP.

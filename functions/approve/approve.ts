@@ -1,13 +1,18 @@
 import * as z from 'zod'
+import { type Approval, decide, decisions, type UnlockApproval } from '../lib/approval/approval.ts'
+import { type ApprovalLink, readLink } from '../lib/approval/approval-link.ts'
+import { peopleFor } from '../lib/approval/people.ts'
+import { type DecisionPorts, doubtText, recordDecision } from '../lib/approval/record-decision.ts'
 import { oneLine } from '../lib/locks/evidence/one-line.ts'
-import { explain } from '../lib/locks/explain.ts'
+import { type Explanation, explain } from '../lib/locks/explain.ts'
+import type { Observation } from '../lib/locks/scan/observation.ts'
 import type { Secrets } from '../lib/rotating-secret.ts'
-import { type Approval, decide, decisions } from '../lib/unlock/approval/approval.ts'
-import { type ApprovalLink, readLink } from '../lib/unlock/approval/approval-link.ts'
-import { type DecisionPorts, recordDecision } from '../lib/unlock/approval/record-decision.ts'
 import { stillJudged } from '../lib/unlock/approval/still-judged.ts'
-import { approvalPage, noticePage } from './page.ts'
+import { noticePage, type Viewer } from './page.ts'
+import { planPage } from './plan-page.ts'
 import { styleSource } from './style.ts'
+import { unlockPage } from './unlock-page.ts'
+import { wavePage } from './wave-page.ts'
 
 export interface ApproveRequest {
   readonly method: string
@@ -62,28 +67,45 @@ async function answerTo(request: ApproveRequest, ports: ApprovePorts): Promise<A
 
 async function show(link: ApprovalLink, ports: ApprovePorts, said?: string): Promise<ApproveResponse> {
   const { ledger, fleet, clock } = ports
-  const approval = await ledger.readApproval(link.unlock)
+  const approval = await ledger.readApproval(link.approval)
   if (approval?.judged !== link.judged)
     return notice(
       410,
       'Not any more',
-      'The lock is not what this link was about. Who still has to decide got a new one.',
+      `The ${approval?.kind === 'plan' ? 'plan' : 'lock'} is not what this link was about. Who still has to decide got a new one.`,
     )
-  const observation = await ledger.readObservation(approval.place)
+  const observation = approval.kind === 'unlock' ? await ledger.readObservation(approval.place) : undefined
   const explanation = observation && explain(observation, { limits: fleet.locks, now: clock.now() })
-  const still = observation ? stillJudged(approval, observation, fleet) : 'unknown'
-  const whyNot = said ?? whyNotNow(approval, link, ports) ?? doubts[still]
-  return page(said === undefined ? 200 : 409, approvalPage({ approval, approver: link.approver, explanation, whyNot }))
+  const doubt = approval.kind === 'unlock' ? doubtAbout(approval, observation, ports) : undefined
+  const whyNot = said ?? whyNotNow(approval, link, ports) ?? doubt
+  return page(said === undefined ? 200 : 409, pageFor(approval, { approver: link.approver, whyNot }, explanation))
 }
 
-const doubts = {
-  same: undefined,
-  changed: 'the lock is not what you were asked about any more',
-  unknown: 'the lock could not be read by the latest scan: open this page again in a while',
+function doubtAbout(
+  approval: UnlockApproval,
+  observation: Observation | undefined,
+  { fleet }: ApprovePorts,
+): string | undefined {
+  const still = observation ? stillJudged(approval, observation, fleet) : 'unknown'
+  if (still === 'same') return undefined
+  return still === 'changed'
+    ? doubtText('unlock', still)
+    : `${doubtText('unlock', still)}: open this page again in a while`
+}
+
+function pageFor(approval: Approval, viewer: Viewer, explanation: Explanation | undefined): string {
+  switch (approval.kind) {
+    case 'unlock':
+      return unlockPage(approval, viewer, explanation)
+    case 'plan':
+      return planPage(approval, viewer)
+    case 'wave':
+      return wavePage(approval, viewer)
+  }
 }
 
 function whyNotNow(approval: Approval, { approver }: ApprovalLink, { clock, fleet }: ApprovePorts): string | undefined {
-  const next = decide(approval, { by: approver, decision: 'approve', at: clock.now() }, fleet.locks.approvers)
+  const next = decide(approval, { by: approver, decision: 'approve', at: clock.now() }, peopleFor(approval.kind, fleet))
   return 'outcome' in next ? next.why : undefined
 }
 
@@ -106,9 +128,9 @@ async function act(link: ApprovalLink, request: ApproveRequest, ports: ApprovePo
   const form = formSchema.safeParse(Object.fromEntries(new URLSearchParams(body.toString('utf8'))))
   if (!form.success)
     return notice(400, 'Not understood', 'Nothing was decided. Open the link again, and press a button.')
-  const { unlock, approver: by, judged } = link
+  const { approval, approver: by, judged } = link
   const { decision, reason } = form.data
-  const made = await recordDecision({ unlock, judged, by, decision, ...(reason !== undefined && { reason }) }, ports)
+  const made = await recordDecision({ approval, judged, by, decision, ...(reason !== undefined && { reason }) }, ports)
   if ('outcome' in made) return show(link, ports, made.why)
   // Loading the page again must not send the form again.
   return { statusCode: 303, headers: { ...headers, location: request.token }, body: '' }

@@ -1,33 +1,33 @@
-import type { Explanation } from '../lib/locks/explain.ts'
-import { type Approval, type Decision, outcomeOf } from '../lib/unlock/approval/approval.ts'
+import { type Approval, type Decision, outcomeOf } from '../lib/approval/approval.ts'
 import { html, type Markup } from './html.ts'
 import { style } from './style.ts'
 
-/** What one person sees of an approval. */
-export interface ApprovalView {
-  readonly approval: Approval
-  /** Whose link it is. */
+/** Whose link it is, and what that person can do. */
+export interface Viewer {
   readonly approver: string
-  /** By the latest scan. Undefined where nothing is known of the lock any more. */
-  readonly explanation: Explanation | undefined
   /** Why the person cannot decide; undefined: the form is shown. */
   readonly whyNot: string | undefined
 }
 
+/** What is special about a kind of approval. */
+export interface Subject {
+  readonly title: string
+  readonly facts: readonly (readonly [string, string | Markup])[]
+  readonly content: Markup
+  /** What a denial leads to, as a sentence. */
+  readonly denying: string
+}
+
 /** The page on which a person decides: nothing on it needs a script. */
-export function approvalPage(view: ApprovalView): string {
-  const { approval, explanation, whyNot } = view
-  const { object, cluster, plan } = approval
-  const title = `Unlock ${object} in ${cluster}?`
+export function approvalPage(approval: Approval, viewer: Viewer, { title, facts, content, denying }: Subject): string {
+  const { whyNot } = viewer
   return pageOf(
     title,
     html`<h1>${title}</h1>
 ${whyNot === undefined ? undefined : html`<p class="notice" role="status">${sentence(whyNot)}</p>`}
-${factsOf(view)}
-${explanation && whyOf(explanation)}
-${explanation && evidenceOf(explanation)}
-${plan.length === 0 ? undefined : html`<section><h2>What would be done</h2><pre>${plan.join('\n')}</pre></section>`}
-${whyNot === undefined ? formOf(view) : undefined}`,
+${factsOf(approval, viewer, facts)}
+${content}
+${whyNot === undefined ? formOf(viewer, denying) : undefined}`,
   )
 }
 
@@ -55,20 +55,18 @@ ${content}
   return page.markup
 }
 
-function factsOf({ approval, approver }: ApprovalView): Markup {
-  const { lock, requestedBy, reason, askedAt, expiresAt, rung, decisions, needed, unlock } = approval
-  const facts: [string, string | Markup][] = [
+function factsOf(approval: Approval, { approver }: Viewer, own: Subject['facts']): Markup {
+  const { requestedBy, reason, askedAt, expiresAt, decisions, needed } = approval
+  const facts: Subject['facts'] = [
     ['You are', approver],
-    ['Asked by', requestedBy],
-    ['Because', reason || 'no reason was given'],
-    ['Lock', lock],
-    ['Rung', rung],
+    [approval.kind === 'unlock' ? 'Asked by' : 'Pushed by', requestedBy],
+    ...(approval.kind === 'unlock' ? [['Because', reason || 'no reason was given'] as const] : []),
+    ...own,
     ['Asked at', timeOf(askedAt)],
     ['Decide until', timeOf(expiresAt)],
     ['Approvals', `${agreed(approval)} of ${needed}`],
-    ...decisions.map((decision): [string, Markup] => ['Decided', decisionOf(decision)]),
-    ...(outcomeOf(approval) === 'open' ? [] : [['Together', outcomeOf(approval)] as [string, string]]),
-    ['Unlock', unlock],
+    ...decisions.map((decision) => ['Decided', decisionOf(decision)] as const),
+    ...(outcomeOf(approval) === 'open' ? [] : [['Together', outcomeOf(approval)] as const]),
   ]
   return html`<section><dl>${facts.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl></section>`
 }
@@ -82,32 +80,18 @@ function decisionOf({ by, decision, at, reason }: Decision): Markup {
   return html`${by} ${what}, ${timeOf(at)}${reason === undefined ? undefined : html` <span class="quiet">(${reason})</span>`}`
 }
 
-function whyOf({ banner, verdict, scene, reasons, wouldChange }: Explanation): Markup {
-  return html`<section><h2>Why it is ${verdict}${scene === undefined ? '' : `: a ${scene}`}</h2>
-<p>${banner}</p>
-<ul>${reasons.map((reason) => html`<li>${reason}</li>`)}<li>It changes when: ${wouldChange}.</li></ul></section>`
-}
-
-function evidenceOf({ evidence }: Explanation): Markup {
-  const lines = evidence.map(
-    ({ what, found, source, readAt }) =>
-      html`<dt>${what}</dt><dd>${found}<div class="quiet small">${source}, ${timeOf(readAt)}</div></dd>`,
-  )
-  return html`<section><h2>Evidence</h2><dl>${lines}</dl></section>`
-}
-
 /** Without an action it goes to the page's own address. */
-function formOf({ approver }: ApprovalView): Markup {
+function formOf({ approver }: Viewer, denying: string): Markup {
   return html`<section><h2>Decide as ${approver}</h2>
 <form method="post">
 <label>A word on why, for the record<input name="reason" maxlength="300" autocomplete="off"></label>
 <div class="buttons"><button name="decision" value="approve">Approve</button>
 <button class="deny" name="decision" value="deny">Deny</button></div>
 </form>
-<p class="quiet small">You decide once. One who denies ends the unlock. Nothing happens before you press a button.</p></section>`
+<p class="quiet small">You decide once. ${denying} Nothing happens before you press a button.</p></section>`
 }
 
-function timeOf(ms: number): Markup {
+export function timeOf(ms: number): Markup {
   const iso = new Date(ms).toISOString()
   return html`<time datetime="${iso}">${iso.slice(0, 10)} ${iso.slice(11, 19)} UTC</time>`
 }

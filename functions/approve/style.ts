@@ -15,6 +15,10 @@ h2 { font-size: 1.05rem; margin: 0 0 .5rem }
 section, .notice { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 1rem;
   margin: 0 0 1rem; overflow-wrap: anywhere }
 .notice { border-left: 5px solid var(--held) }
+.danger { background: var(--card); border: 1px solid var(--bad); border-left-width: 5px; border-radius: 10px; padding: 1rem;
+  margin: 0 0 1rem }
+.bad, .danger strong { color: var(--bad) }
+.changes > li { margin-bottom: .5rem }
 .quiet { color: var(--quiet) }
 .small { font-size: .875rem }
 dl { display: grid; grid-template-columns: minmax(6rem, auto) 1fr; gap: .35rem 1rem; margin: 0 }

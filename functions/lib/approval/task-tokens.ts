@@ -1,4 +1,4 @@
-import { LockstepError } from '../../errors.ts'
+import { LockstepError } from '../errors.ts'
 
 /** `gone`: nobody waits for an answer to this token any more. */
 export type TokenAnswer = 'taken' | 'gone'

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { readLink, signLink } from '../../../functions/lib/unlock/approval/approval-link.ts'
+import { readLink, signLink } from '../../../functions/lib/approval/approval-link.ts'
 
 const secrets = { current: 'a secret of the tests' }
-const link = { unlock: 'unlock-1', approver: 'bob ünï', expiresAt: 1_000, judged: 'f'.repeat(64) }
+const link = { approval: 'unlock-1', approver: 'bob ünï', expiresAt: 1_000, judged: 'f'.repeat(64) }
 const token = signLink(link, secrets)
 
 it('is read back as it was signed, in the letters of an address', () => {

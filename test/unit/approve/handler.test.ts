@@ -4,10 +4,10 @@ import type { AddressInfo } from 'node:net'
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import type { handler as Handler } from '../../../functions/approve/handler.ts'
+import { signLink } from '../../../functions/lib/approval/approval-link.ts'
 import { systemClock } from '../../../functions/lib/clock.ts'
 import { DynamoDbLedger } from '../../../functions/lib/ledger/dynamodb-ledger.ts'
-import { signLink } from '../../../functions/lib/unlock/approval/approval-link.ts'
-import type { handler as Handler } from '../../../functions/unlock-approve/handler.ts'
 import { localCredentials, startDynamoDb } from '../../../infra/local/dynamodb.ts'
 import { noActivity } from '../../../infra/local/virtual-clock.ts'
 import { approvalOf, people, staleLock } from '../../fixtures/approvals.ts'
@@ -50,6 +50,7 @@ beforeAll(async () => {
   vi.stubEnv('POWERTOOLS_LOG_LEVEL', 'SILENT')
   vi.stubEnv('LEDGER_TABLE', table)
   vi.stubEnv('AUDIT_TABLE', auditTable)
+  vi.stubEnv('EVENT_BUS', 'default')
   vi.stubEnv('APPROVAL_SECRET_ARN', secretArn)
   const fleet = {
     repositories: [{ name: 'my-org/fleet', branches: ['main'] }],
@@ -57,7 +58,7 @@ beforeAll(async () => {
     locks: { approvers: people },
   }
   vi.stubEnv('LOCKSTEP_FLEET', JSON.stringify(fleet))
-  handler = (await import('../../../functions/unlock-approve/handler.ts')).handler
+  handler = (await import('../../../functions/approve/handler.ts')).handler
 })
 
 afterAll(async () => {
@@ -70,7 +71,9 @@ afterAll(async () => {
 /** As API Gateway sends it, payload format 2.0. */
 const event = (method: string, body?: string) => ({
   requestContext: { http: { method } },
-  pathParameters: { token: signLink({ unlock: 'unlock-1', approver: 'bob', expiresAt, judged }, { current: secret }) },
+  pathParameters: {
+    token: signLink({ approval: 'unlock-1', approver: 'bob', expiresAt, judged }, { current: secret }),
+  },
   headers: { 'content-type': 'application/x-www-form-urlencoded' },
   isBase64Encoded: body !== undefined,
   ...(body !== undefined && { body: Buffer.from(body).toString('base64') }),

@@ -1,4 +1,4 @@
-import { LockstepError } from '../../errors.ts'
+import { LockstepError } from '../errors.ts'
 
 /** Asks people for their approval. */
 export interface Approvers {

@@ -1,0 +1,211 @@
+import * as z from 'zod'
+import { inOrder, longestShown, type PlannedAction, type PlannedChange, type ShownPlan } from './shown-plan.ts'
+
+const changeSchema = z.looseObject({
+  actions: z.array(z.string()),
+  before: z.unknown(),
+  after: z.unknown(),
+  after_unknown: z.unknown(),
+  before_sensitive: z.unknown(),
+  after_sensitive: z.unknown(),
+})
+type Change = z.infer<typeof changeSchema>
+
+const valuesSchema = z.record(z.string(), z.looseObject({ value: z.unknown() })).nullish()
+
+/** https://opentofu.org/docs/internals/json-format/#plan-representation, as far as it is shown. */
+const planSchema = z.looseObject({
+  resource_changes: z.array(z.looseObject({ address: z.string(), change: changeSchema })).nullish(),
+  output_changes: z.record(z.string(), changeSchema).nullish(),
+  variables: valuesSchema,
+  configuration: z
+    .looseObject({
+      root_module: z
+        .looseObject({
+          variables: z.record(z.string(), z.looseObject({ sensitive: z.boolean().optional() })).nullish(),
+        })
+        .nullish(),
+    })
+    .nullish(),
+  prior_state: z
+    .looseObject({
+      values: z
+        .looseObject({
+          outputs: z
+            .record(z.string(), z.looseObject({ sensitive: z.boolean().optional(), value: z.unknown() }))
+            .nullish(),
+        })
+        .nullish(),
+    })
+    .nullish(),
+})
+type Plan = z.infer<typeof planSchema>
+
+/**
+ * Shows a plan in OpenTofu's JSON. What OpenTofu calls sensitive is masked, wherever else in the plan the same text is; and
+ * so is what is named like a secret, although nobody has called it one. Throws ZodError and SyntaxError for what is no plan.
+ */
+export function showJsonPlan(text: string, destroysAll: boolean): ShownPlan {
+  const plan = planSchema.parse(JSON.parse(text))
+  const secrets = secretsOf(plan)
+  const all = inOrder([
+    ...(plan.resource_changes ?? []).flatMap(({ address, change }) => shownChange(address, change)),
+    ...Object.entries(plan.output_changes ?? {}).flatMap(([name, change]) => shownChange(`output.${name}`, change)),
+  ])
+  const redacted = all.map(({ address, action, lines }) => ({
+    address: redact(address, secrets),
+    action,
+    lines: lines.map((line) => redact(line, secrets)),
+  }))
+  return { counts: countsOf(plan), destroysAll, ...bounded(redacted) }
+}
+
+/** `create`, `update`, …; replacing is `["delete", "create"]` or the other way round. Undefined: nothing changes. */
+function actionOf({ actions }: Change): PlannedAction | undefined {
+  if (actions.includes('delete')) return actions.includes('create') ? 'replace' : 'delete'
+  const [action] = actions
+  if (action === 'create' || action === 'update' || action === 'forget' || action === 'read') return action
+  return undefined
+}
+
+/** As OpenTofu counts them, without outputs. */
+function countsOf({ resource_changes }: Plan): NonNullable<ShownPlan['counts']> {
+  const actions = (resource_changes ?? []).map(({ change }) => actionOf(change))
+  const count = (...which: PlannedAction[]) => actions.filter((action) => action && which.includes(action)).length
+  return { add: count('create', 'replace'), change: count('update'), destroy: count('delete', 'replace') }
+}
+
+function shownChange(address: string, change: Change): PlannedChange[] {
+  const action = actionOf(change)
+  if (!action) return []
+  const lines: string[] = []
+  // What goes is named; what it was is in the state.
+  if (action !== 'delete' && action !== 'forget') describe('', change, lines, 0)
+  return [{ address, action, lines }]
+}
+
+/** One value before and after, with what OpenTofu says of both. Each of these has the shape of the value, or is a boolean. */
+interface Sides extends Omit<Change, 'actions'> {}
+
+const deepest = 12
+const mostLines = 40
+const longestValue = 120
+
+/** Named like a secret: masked, whatever OpenTofu knows of it. */
+const secretName = /passw|passphrase|secret|token|private_?key|api_?key|access_?key|credential/i
+
+function describe(path: string, sides: Sides, lines: string[], depth: number): void {
+  if (lines.length > mostLines) return
+  const { before, after, after_unknown: unknown, before_sensitive, after_sensitive } = sides
+  const name = path || 'value'
+  if (before_sensitive === true || after_sensitive === true) {
+    if (unknown === true || !isSame(before, after)) lines.push(`${name}: (sensitive)`)
+    return
+  }
+  if (unknown === true) {
+    lines.push(`${name}: (known after apply)`)
+    return
+  }
+  if (isNested(before) || isNested(after) || isNested(unknown)) {
+    if (depth >= deepest) {
+      if (!isSame(before, after)) lines.push(`${name}: (changes deep inside)`)
+      return
+    }
+    for (const key of keysOf(before, after, unknown)) {
+      const inside = path === '' ? key : `${path}.${key}`
+      const next = {
+        ...{ before: at(before, key), after: at(after, key), after_unknown: at(unknown, key) },
+        ...{ before_sensitive: at(before_sensitive, key), after_sensitive: at(after_sensitive, key) },
+      }
+      describe(inside, next, lines, depth + 1)
+    }
+    return
+  }
+  if (isSame(before, after)) return
+  // Marks that do not have the value's shape: nobody can tell which part of it they mean.
+  const isSecret = secretName.test(path) || marks(before_sensitive) || marks(after_sensitive)
+  lines.push(isSecret ? `${name}: (sensitive)` : `${name}: ${valueText(before)}${valueText(after, ' → ')}`)
+}
+
+/** Nothing for what is not there. */
+function valueText(value: unknown, arrow = ''): string {
+  if (value === undefined || value === null) return arrow === '' ? '' : `${arrow}nothing`
+  const text = JSON.stringify(value)
+  const short = text.length > longestValue ? `${text.slice(0, longestValue)}…` : text
+  return `${arrow}${short}`
+}
+
+const isNested = (value: unknown): value is object => typeof value === 'object' && value !== null
+
+function keysOf(...values: readonly unknown[]): string[] {
+  return [...new Set(values.flatMap((value) => (isNested(value) ? Object.keys(value) : [])))]
+}
+
+function at(value: unknown, key: string): unknown {
+  return isNested(value) && Object.hasOwn(value, key) ? (value as Record<string, unknown>)[key] : undefined
+}
+
+function isSame(before: unknown, after: unknown): boolean {
+  return JSON.stringify(before ?? null) === JSON.stringify(after ?? null)
+}
+
+/** Whether anything in it is marked. */
+function marks(sensitive: unknown): boolean {
+  return sensitive === true || (isNested(sensitive) && Object.values(sensitive).some(marks))
+}
+
+/** Shorter texts are found in everything, and say nothing. */
+const shortestSecret = 4
+
+/** The values that OpenTofu calls sensitive, longest first: one may be a part of another. */
+function secretsOf({ resource_changes, output_changes, variables, configuration, prior_state }: Plan): string[] {
+  const found = new Set<string>()
+  const changes = [...(resource_changes ?? []).map(({ change }) => change), ...Object.values(output_changes ?? {})]
+  for (const { before, after, before_sensitive, after_sensitive } of changes) {
+    collect(before, before_sensitive, found)
+    collect(after, after_sensitive, found)
+  }
+  for (const [name, { sensitive }] of Object.entries(configuration?.root_module?.variables ?? {}))
+    if (sensitive) collect(at(variables, name), { value: true }, found)
+  for (const output of Object.values(prior_state?.values?.outputs ?? {})) collect(output.value, output.sensitive, found)
+  return [...found].sort((a, b) => b.length - a.length)
+}
+
+function collect(value: unknown, sensitive: unknown, found: Set<string>): void {
+  if (isNested(value)) {
+    for (const key of Object.keys(value)) collect(at(value, key), sensitive === true || at(sensitive, key), found)
+    return
+  }
+  if (!marks(sensitive) || (typeof value !== 'string' && typeof value !== 'number')) return
+  const text = String(value)
+  if (text.length < shortestSecret) return
+  found.add(text)
+  // As it stands in a line, if it has quotes or line breaks.
+  found.add(JSON.stringify(text).slice(1, -1))
+}
+
+function redact(text: string, secrets: readonly string[]): string {
+  return secrets.reduce((rest, secret) => rest.replaceAll(secret, '(sensitive)'), text)
+}
+
+/** As many as fit: at first without their lines, so that none that destroys is left out for the lines of another. */
+function bounded(changes: readonly PlannedChange[]): Pick<ShownPlan, 'changes' | 'cut'> {
+  let left = longestShown
+  let cut = false
+  const named: PlannedChange[] = []
+  for (const { address, action } of changes) {
+    left -= address.length + 10
+    if (left < 0) break
+    named.push({ address, action, lines: [] })
+  }
+  if (named.length < changes.length) cut = true
+  const shown = named.map((change, index) => {
+    const lines = (changes[index]?.lines ?? []).slice(0, mostLines)
+    const size = lines.reduce((sum, line) => sum + line.length, 0)
+    if (size > left || lines.length < (changes[index]?.lines.length ?? 0)) cut = true
+    if (size > left) return change
+    left -= size
+    return { ...change, lines }
+  })
+  return { changes: shown, cut }
+}

@@ -1,0 +1,70 @@
+import { createHash } from 'node:crypto'
+import { approversOf, decisionBy, outcomeOf, subjectOf, type WaveApproval } from '../lib/approval/approval.ts'
+import { concludeApproval } from '../lib/approval/conclude-approval.ts'
+import { sendLinks } from '../lib/approval/send-links.ts'
+import { writeAsked } from '../lib/approval/write-asked.ts'
+import { LockstepError } from '../lib/errors.ts'
+import type { Push } from '../lib/push.ts'
+import { branchOf } from '../lib/rollout/branch.ts'
+import type { AskPorts } from '../lib/step.ts'
+
+export interface WaveAsked {
+  readonly push: Push
+  /** 1 is the first one. */
+  readonly number: number
+  readonly of: number
+  /** How many clusters the wave has. */
+  readonly clusters: number
+  /** Their names, where they are few. */
+  readonly names: readonly string[]
+  /** What became of the clusters of the waves before. */
+  readonly before: WaveApproval['before']
+  /** Of the task that waits for people. */
+  readonly token: string
+}
+
+/** People have to agree before the wave, and beside whoever pushed there is nobody. */
+export class NobodyToAsk extends LockstepError {
+  constructor(wave: number, pusher: string) {
+    super(
+      'NotApproved',
+      `Somebody has to agree before wave ${wave}, and beside ${pusher} the fleet names nobody.`,
+      'Name more people in waves.approvers of the fleet, and push again.',
+    )
+  }
+}
+
+export function waveApprovalId({ delivery }: Push, wave: number): string {
+  return `${delivery} wave ${wave}`
+}
+
+/**
+ * Writes down what people are asked before a wave, and sends each of them a link, except whoever pushed. Answers how many
+ * were sent one. Throws NobodyToAsk, AskedMeanwhile; rejects with LedgerUnavailable, ApproversUnavailable, TaskTokensUnavailable.
+ */
+export async function askBeforeWave(wave: WaveAsked, ports: AskPorts): Promise<{ asked: number }> {
+  const { push, number, token } = wave
+  const { fleet, ledger, clock, log } = ports
+  const others = approversOf(push.pusher, fleet.waves.approvers)
+  if (others.length === 0) throw new NobodyToAsk(number, push.pusher)
+  const asked = {
+    ...{ kind: 'wave' as const, id: waveApprovalId(push, number), branch: branchOf(push), commit: push.after },
+    ...{ wave: number, waves: wave.of, clusters: [...wave.names], clusterCount: wave.clusters, before: wave.before },
+    ...{ needed: 1, requestedBy: push.pusher, reason: '', token },
+    judged: createHash('sha256')
+      .update(JSON.stringify([push.delivery, push.after, number]))
+      .digest('hex'),
+  }
+  const { approvalFor } = fleet.waves
+  const approval = await writeAsked(asked, { ledger, now: () => clock.now(), approvalFor, detail: {} })
+  const outcome = outcomeOf(approval)
+  if (outcome !== 'open') {
+    await concludeApproval(approval, outcome, ports)
+    return { asked: 0 }
+  }
+  const undecided = others.filter(({ name }) => !decisionBy(name, approval))
+  const summary = `The push of ${push.pusher} waits before ${subjectOf(approval)}: ${wave.clusters} clusters`
+  await sendLinks(approval, summary, undecided, ports)
+  log.info('people are asked before a wave', { delivery: push.delivery, wave: number, asked: undecided.length })
+  return { asked: undecided.length }
+}

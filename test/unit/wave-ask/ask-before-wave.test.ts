@@ -1,0 +1,71 @@
+import { beforeEach, expect, it } from 'vitest'
+import { readLink } from '../../../functions/lib/approval/approval-link.ts'
+import { recordDecision } from '../../../functions/lib/approval/record-decision.ts'
+import { silentEvents } from '../../../functions/lib/events.ts'
+import { parseFleet } from '../../../functions/lib/fleet.ts'
+import { silentLog } from '../../../functions/lib/log.ts'
+import { silentMetrics } from '../../../functions/lib/metrics.ts'
+import type { AskPorts } from '../../../functions/lib/step.ts'
+import { askBeforeWave } from '../../../functions/wave-ask/ask-before-wave.ts'
+import { MemoryApprovers } from '../../fixtures/memory-approvers.ts'
+import { MemoryLedger } from '../../fixtures/memory-ledger.ts'
+import { MemoryTaskTokens } from '../../fixtures/memory-task-tokens.ts'
+import { push } from '../../fixtures/raw-objects.ts'
+
+const secrets = { current: 'a secret of the tests' }
+const written = {
+  repositories: [{ name: 'my-org/fleet', branches: ['main'] }],
+  clusters: [{ name: 'a', eks: 'a', region: 'eu-west-1', environment: 'test', approval: 'before' }],
+}
+let ledger: MemoryLedger
+let tasks: MemoryTaskTokens
+let approvers: MemoryApprovers
+let ports: AskPorts
+
+beforeEach(() => {
+  ledger = new MemoryLedger()
+  tasks = new MemoryTaskTokens()
+  approvers = new MemoryApprovers()
+  ports = {
+    ...{ ledger, tasks, approvers, log: silentLog, events: silentEvents, metrics: silentMetrics, approvalUrl: '/a/' },
+    fleet: parseFleet({ ...written, waves: { approvers: ['ana', 'bob', 'carol'], approvalFor: '2h' } }),
+    clock: { now: () => 1_000, after: () => () => {} },
+    linkSecrets: async () => secrets,
+  }
+})
+
+const wave = {
+  ...{ push: { ...push(), pusher: 'ana' }, number: 2, of: 3, clusters: 50, names: [], token: 'first' },
+  before: { succeeded: 4, failed: 1, other: 0 },
+}
+const id = `${wave.push.delivery} wave 2`
+
+it('asks everybody but whoever pushed, and one of them is enough', async () => {
+  expect(await askBeforeWave(wave, ports)).toEqual({ asked: 2 })
+  expect(approvers.sent.map(({ approver }) => approver)).toEqual(['bob', 'carol'])
+  const approval = await ledger.readApproval(id)
+  expect(approval).toMatchObject({ kind: 'wave', wave: 2, waves: 3, clusterCount: 50, before: wave.before, needed: 1 })
+  const link = readLink(approvers.sent[0]?.link.slice(3) ?? '', secrets, 1_000)
+  expect(link).toMatchObject({ approval: id, approver: 'bob', expiresAt: 1_000 + 2 * 3_600_000 })
+  const judged = approval?.judged ?? ''
+  await recordDecision({ approval: id, judged, by: 'ana', decision: 'approve' }, ports)
+  expect(tasks.answers.size).toBe(0)
+  await recordDecision({ approval: id, judged, by: 'bob', decision: 'approve' }, ports)
+  expect([...tasks.answers]).toEqual([['first', 'succeeded']])
+})
+
+it('answers a later try by what was decided meanwhile', async () => {
+  await askBeforeWave(wave, ports)
+  tasks.down = true
+  const { judged = '' } = (await ledger.readApproval(id)) ?? {}
+  await recordDecision({ approval: id, judged, by: 'bob', decision: 'deny' }, ports)
+  tasks.down = false
+  expect(await askBeforeWave({ ...wave, token: 'second' }, ports)).toEqual({ asked: 0 })
+  expect([...tasks.answers]).toEqual([['second', 'WaveDenied']])
+})
+
+it('fails where whoever pushed is the only one', async () => {
+  ports = { ...ports, fleet: parseFleet({ ...written, waves: { approvers: ['Ana'] } }) }
+  await expect(askBeforeWave(wave, ports)).rejects.toMatchObject({ name: 'NotApproved' })
+  expect(approvers.sent).toEqual([])
+})
