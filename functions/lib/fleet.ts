@@ -336,6 +336,16 @@ const sweep = section(
   'a sweep: {"every": "15m", "largestState": "10MiB"}',
 )
 
+/** https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html#id_tags_naming_best_practices */
+const tags = z.record(
+  text(
+    /^(?!aws:)[\p{L}\p{N} _.:/=+@-]{1,128}$/iu,
+    'keys of at most 128 letters, digits, spaces and _ . : / = + - @, not beginning with aws:',
+  ),
+  text(/^[\p{L}\p{N} _.:/=+@-]{0,256}$/u, 'a value of at most 256 letters, digits, spaces and _ . : / = + - @'),
+  give('tags, such as {"team": "platform"}'),
+)
+
 const network = section(
   {
     vpc: text(/^vpc-[0-9a-f]{8,17}$/, 'the id of a VPC, such as "vpc-0a1b2c3d4e5f60718"'),
@@ -384,6 +394,10 @@ const fleetSchema = section(
     notifications: notifications.prefault({}),
     /** The look for what no event told of: lost pushes, drift, and what is stuck. */
     sweep: sweep.prefault({}),
+    /** Of everything in AWS that Lockstep is made of. */
+    tags: tags.default({}),
+    /** What all that Lockstep keeps is encrypted with: keys of AWS, or a key of its own that is yours to control. */
+    encryption: z.enum(['aws', 'customer-key'], give('"aws" or "customer-key"')).default('aws'),
   },
   'an object with repositories, layers and clusters',
 ).transform((fleet) => ({

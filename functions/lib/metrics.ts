@@ -9,6 +9,8 @@ export interface LockFigures {
   readonly byVerdict: Readonly<Record<Exclude<Verdict, 'free'>, number>>
   /** Age of the oldest lock, in milliseconds; undefined without locks. */
   readonly oldest: number | undefined
+  /** The same, of those that are stale. */
+  readonly oldestStale: number | undefined
   /** How long ago each lock that was found for the first time had been taken, in milliseconds, where that is known. */
   readonly detectedAfter: readonly number[]
   /** Stores and clusters that could not be asked. */
@@ -27,8 +29,10 @@ export interface SweepFigures {
 export interface Metrics {
   locks(figures: LockFigures): void
   sweep(figures: SweepFigures): void
+  /** Whether what an unlock has changed in this cluster, and does not work on any more, is still to be put back. */
+  restore(figures: { readonly cluster: string; readonly pending: boolean }): void
   /** An event of this type was given up: nobody hears of it. */
   untold(type: EventType): void
 }
 
-export const silentMetrics: Metrics = { locks: () => {}, sweep: () => {}, untold: () => {} }
+export const silentMetrics: Metrics = { locks: () => {}, sweep: () => {}, restore: () => {}, untold: () => {} }

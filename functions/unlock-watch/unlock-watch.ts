@@ -65,7 +65,22 @@ async function isAtWork(cluster: string, { ledger, clock }: WatchPorts): Promise
   return (await ledger.readUnlockRun(turn.unlock))?.value.outcome === undefined
 }
 
-async function restoreIn(cluster: string, { clusters, ledger, clock, log }: WatchPorts, ended?: string) {
+/** Counts what is still pending, as well where it cannot be looked at: then the ledger's word counts. */
+async function restoreIn(cluster: string, ports: WatchPorts, ended?: string): Promise<Watched> {
+  const { ledger, metrics } = ports
+  try {
+    const watched = await putBack(cluster, ports, ended)
+    metrics.restore({ cluster, pending: false })
+    return watched
+  } catch (error) {
+    const turn = await ledger.readUnlock(cluster).catch(() => undefined)
+    const isLeft = error instanceof UnlockNotRestored || turn?.intent !== undefined
+    metrics.restore({ cluster, pending: isLeft })
+    throw error
+  }
+}
+
+async function putBack(cluster: string, { clusters, ledger, clock, log }: WatchPorts, ended?: string) {
   const connected = await clusters.connect(cluster)
   const restored = await restoreAbandoned({ cluster: connected, ledger, clock }, { ...(ended && { ended }) })
   if (!restored) return nothing

@@ -1,8 +1,11 @@
-import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib'
+import { CfnOutput, Stack, type StackProps, Tags } from 'aws-cdk-lib'
 import type { Construct } from 'constructs'
 import type { FleetFile } from '../fleet.ts'
+import { Alarms } from './alarms.ts'
 import { Approvals } from './approvals.ts'
 import { ClusterAccess } from './cluster-access.ts'
+import { CustomerKey } from './customer-key.ts'
+import { Dashboard } from './dashboard.ts'
 import { Ledger } from './ledger.ts'
 import { LockSchedule } from './lock-schedule.ts'
 import { LockStores } from './lock-stores.ts'
@@ -37,15 +40,35 @@ export class LockstepStack extends Stack {
     const clusters = this.clusters
     const steps = new Steps(this, 'Steps', { fleet: written, ledger, clusters, lockStores, waveFiles, network })
     const workflow = new Workflow(this, 'Workflow', { steps, waveFiles })
-    const { api } = new Webhook(this, 'Webhook', { fleet, fleetStateMachine: workflow.fleet })
+    const { api, handler: webhook } = new Webhook(this, 'Webhook', { fleet, fleetStateMachine: workflow.fleet })
     new Approvals(this, 'Approvals', { fleet, written, ledger, steps, api })
     const { fleet: fleetMachine, guardedUnlock } = workflow
     new Notifications(this, 'Notifications', { fleet, written, ledger, fleetMachine, guardedUnlock })
     new LockSchedule(this, 'LockSchedule', fleet, workflow.lockScan)
-    new SweepSchedule(this, 'Sweep', fleet, workflow.sweep)
+    const sweeps = new SweepSchedule(this, 'Sweep', fleet, workflow.sweep)
     const { restore, 'unlock-watch': watch } = steps.functions
-    new RestoreRule(this, 'Restore', { of: 'a rollout', machine: workflow.rollout, restore })
-    new RestoreRule(this, 'RestoreUnlock', { of: 'an unlock', machine: workflow.guardedUnlock, restore: watch })
+    const lost = {
+      'the end of a rollout': new RestoreRule(this, 'Restore', { of: 'a rollout', machine: workflow.rollout, restore })
+        .lost,
+      'the end of an unlock': new RestoreRule(this, 'RestoreUnlock', {
+        ...{ of: 'an unlock', machine: workflow.guardedUnlock, restore: watch },
+      }).lost,
+      'the start of a sweep': sweeps.lost,
+    }
+    const { rollout, fleet: waves, lockScan, guardedUnlock, sweep } = workflow
+    const { alarms } = new Alarms(this, 'Alarms', {
+      ...{ api, rollout, lost, ledger: ledger.table, machines: [waves, rollout, lockScan, guardedUnlock, sweep] },
+      schedules: [
+        { what: 'scan for locks', every: fleet.locks.every, machine: lockScan },
+        { what: 'sweep', every: fleet.sweep.every, machine: sweep },
+      ],
+    })
+    new Dashboard(this, 'Dashboard', {
+      ...{ name: this.stackName, alarms, api, rollout, lockScan, guardedUnlock },
+      ...{ ledger: ledger.table, webhook: webhook.function },
+    })
+    if (fleet.encryption === 'customer-key') new CustomerKey(this, 'Key')
+    for (const [key, value] of Object.entries(fleet.tags)) Tags.of(this).add(key, value)
 
     new CfnOutput(this, 'LedgerTable', { value: ledger.table.tableName })
   }

@@ -20,17 +20,20 @@ export interface RestoreRuleProps {
  * function. An event that could not be delivered, or that the function failed on three times, is kept for a person.
  */
 export class RestoreRule extends Construct {
+  /** What could not be delivered. */
+  readonly lost: Queue
+
   constructor(scope: Construct, id: string, { of, machine, restore }: RestoreRuleProps) {
     super(scope, id)
-    const lost = new Queue(this, 'Lost', { enforceSSL: true, retentionPeriod: Duration.days(14) })
-    Validations.of(lost).acknowledge({
+    this.lost = new Queue(this, 'Lost', { enforceSSL: true, retentionPeriod: Duration.days(14) })
+    Validations.of(this.lost).acknowledge({
       id: 'AwsSolutions-SQS3',
       reason: 'It is a dead-letter queue itself: of the rule, and of the function.',
     })
     restore.function.configureAsyncInvoke({
       retryAttempts: 2,
       maxEventAge: Duration.hours(6),
-      onFailure: new SqsDestination(lost),
+      onFailure: new SqsDestination(this.lost),
     })
     new Rule(this, 'Rule', {
       description: `Lockstep: ${of} ended without cleaning up`,
@@ -39,7 +42,7 @@ export class RestoreRule extends Construct {
         detailType: ['Step Functions Execution Status Change'],
         detail: { stateMachineArn: [machine.stateMachineArn], status: ['ABORTED', 'FAILED', 'TIMED_OUT'] },
       },
-      targets: [new LambdaFunction(restore.function, { deadLetterQueue: lost })],
+      targets: [new LambdaFunction(restore.function, { deadLetterQueue: this.lost })],
     })
   }
 }

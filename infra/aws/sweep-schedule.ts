@@ -14,10 +14,13 @@ const longestWindowMs = 15 * 60_000
  * not sweep all at once. One that could not be started is kept for a person; the next one comes anyway.
  */
 export class SweepSchedule extends Construct {
+  /** What could not be started. */
+  readonly lost: Queue
+
   constructor(scope: Construct, id: string, { clusters, sweep: { every } }: Fleet, sweep: StateMachine) {
     super(scope, id)
-    const lost = new Queue(this, 'Lost', { enforceSSL: true, retentionPeriod: Duration.days(14) })
-    Validations.of(lost).acknowledge({
+    this.lost = new Queue(this, 'Lost', { enforceSSL: true, retentionPeriod: Duration.days(14) })
+    Validations.of(this.lost).acknowledge({
       id: 'AwsSolutions-SQS3',
       reason: 'It is a dead-letter queue itself: of the schedules.',
     })
@@ -28,7 +31,7 @@ export class SweepSchedule extends Construct {
         timeWindow: TimeWindow.flexible(Duration.millis(Math.min(every, longestWindowMs))),
         target: new StepFunctionsStartExecution(sweep, {
           input: ScheduleTargetInput.fromObject({ cluster: name }),
-          deadLetterQueue: lost,
+          deadLetterQueue: this.lost,
           maxEventAge: Duration.minutes(15),
           retryAttempts: 3,
         }),

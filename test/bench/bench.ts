@@ -12,6 +12,7 @@ import { measureStartTime } from './start-time.ts'
 import { measureStateTransitions } from './state-transitions.ts'
 import { tableOf } from './table.ts'
 import { measureUnlockTime } from './unlock-time.ts'
+import { measureUsage } from './usage.ts'
 import { measureVerdictRate } from './verdict-rate.ts'
 import { measureWebhookFunction } from './webhook-function.ts'
 
@@ -28,15 +29,30 @@ const rows: Readonly<Record<string, Measure>> = {
   locks: measureLockScan,
   unlock: measureUnlockTime,
   fleet: measureFleetWaves,
+  usage: measureUsage,
 }
 
-const usage = `npm run bench -- [--only ${Object.keys(rows).join('|')}] [--json FILE]`
+const usage = `npm run bench -- [--only ${Object.keys(rows).join('|')}] [--json FILE] [-o json]
+
+Measures, prints a table, and writes the figures to --json (default bench.json), which npm run cost reads.
+  -o json   the figures on standard output in place of the table
+  --help    this text
+`
 
 /** Measures and prints. A target that is missed is reported, and is no failure: a machine may be slow. */
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { only: { type: 'string' }, json: { type: 'string', default: 'bench.json' } },
+    options: {
+      ...{ only: { type: 'string' }, json: { type: 'string', default: 'bench.json' } },
+      ...{ output: { type: 'string', short: 'o', default: 'table' }, help: { type: 'boolean', short: 'h' } },
+    },
   })
+  if (values.help) {
+    process.stdout.write(usage)
+    return
+  }
+  if (!['table', 'json'].includes(values.output))
+    throw new Error(`-o ${values.output} is no output; give json or table.`)
   if (values.only !== undefined && !Object.hasOwn(rows, values.only)) throw new Error(`There is no row ${values.only}.`)
   const measurements: Measurement[] = []
   for (const [name, measure] of Object.entries(rows)) {
@@ -44,8 +60,9 @@ async function main(): Promise<void> {
     process.stderr.write(`measuring ${name} …\n`)
     measurements.push(...(await measure()))
   }
-  process.stdout.write(`${tableOf(measurements)}\n`)
-  writeFileSync(values.json, `${JSON.stringify({ machine: machine(), measurements }, null, 2)}\n`)
+  const figures = `${JSON.stringify({ machine: machine(), measurements }, null, 2)}\n`
+  process.stdout.write(values.output === 'json' ? figures : `${tableOf(measurements)}\n`)
+  writeFileSync(values.json, figures)
 }
 
 /** What numbers of two runs can be compared by. */

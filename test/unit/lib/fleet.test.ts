@@ -32,6 +32,7 @@ describe('parseFleet', () => {
       ],
       deadlines: { layer: 3_600_000, layers: {}, fetch: 300_000 },
       holdFor: 86_400_000,
+      ...{ tags: {}, encryption: 'aws' },
       locks: {
         ...{ dynamodb: [], s3: [], minimumAge: { plan: 900_000, apply: 3_600_000 } },
         ...{ quietWindow: 300_000, every: 120_000, policy: {} },

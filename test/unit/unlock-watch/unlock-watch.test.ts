@@ -57,9 +57,13 @@ async function begun({ changes = true } = {}): Promise<void> {
 /** Patches that the cluster refuses, by the key of their object. */
 const refused = new Set<string>()
 const told: UnlockEvent[] = []
+/** Whether something was still to be put back, of each look. */
+const counted: boolean[] = []
+
 beforeEach(() => {
   refused.clear()
   told.length = 0
+  counted.length = 0
 })
 
 function watch(input: object): Promise<unknown> {
@@ -78,7 +82,7 @@ function watch(input: object): Promise<unknown> {
     ...{ ledger, clock: { ...still, now: () => now }, log: silentLog, sliceMs: 0, fleet: {} as never },
     clusters: { connect: async () => guarded },
     events: { publish: async (event) => void told.push(event as UnlockEvent) },
-    ...{ locks: noLocks, metrics: silentMetrics },
+    ...{ locks: noLocks, metrics: { ...silentMetrics, restore: ({ pending }) => void counted.push(pending) } },
   } satisfies LockPorts
   return bindStep(step, () => ports)(input)
 }
@@ -243,6 +247,7 @@ describe('asked for a cluster', () => {
     refused.clear()
     expect(await asked()).toMatchObject({ unlock })
     expect(fields()).toEqual(before)
+    expect(counted).toEqual([true, false])
   })
 
   test('finds nothing where nothing is', async () => {

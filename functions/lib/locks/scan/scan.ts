@@ -64,6 +64,7 @@ export class Scan {
   private readonly recorded = new Set<string>()
   private readonly counted = { live: 0, suspect: 0, stale: 0, unknown: 0, free: 0, dropped: 0, failed: 0 }
   private oldest: number | undefined
+  private oldestStale: number | undefined
 
   private constructor(options: ScanOptions, ports: ScanPorts, startedAt: number, previous: readonly Observation[]) {
     this.cluster = options.cluster
@@ -124,7 +125,7 @@ export class Scan {
       findings: this.findings.length,
       unreadable: this.unreadable.size,
     }
-    const { cluster, execution, startedAt, oldest, detectedAfter } = this
+    const { cluster, execution, startedAt, oldest, oldestStale, detectedAfter } = this
     const report: ScanReport = {
       ...(cluster !== undefined && { cluster }),
       ...{ execution, startedAt, endedAt: clock.now() },
@@ -134,7 +135,7 @@ export class Scan {
     }
     await ledger.endScan(report)
     const byVerdict = { live, suspect, stale, unknown }
-    metrics.locks({ cluster, byVerdict, oldest, detectedAfter, unreadable: counts.unreadable })
+    metrics.locks({ cluster, byVerdict, oldest, oldestStale, detectedAfter, unreadable: counts.unreadable })
     log.info('scanned for locks', { execution, cluster: cluster ?? '', ...counts })
     return counts
   }
@@ -186,6 +187,7 @@ export class Scan {
     if (judgement.verdict === 'free') return
     const age = ageOf(evidence)
     this.oldest = Math.max(this.oldest ?? 0, age.atLeast)
+    if (judgement.verdict === 'stale') this.oldestStale = Math.max(this.oldestStale ?? 0, age.atLeast)
     if (!isNew) return
     const { lock, at } = evidence
     const taken = lock.parts[0]?.takenAt ?? (age.doubt === undefined ? lock.record?.createdAt : undefined)
