@@ -304,11 +304,36 @@ const sweep = section(
   'a sweep: {"every": "15m", "largestState": "10MiB"}',
 )
 
+const network = section(
+  {
+    vpc: text(/^vpc-[0-9a-f]{8,17}$/, 'the id of a VPC, such as "vpc-0a1b2c3d4e5f60718"'),
+    /** Private ones: a function has no public address. */
+    subnets: list(
+      text(/^subnet-[0-9a-f]{8,17}$/, 'the id of a subnet, such as "subnet-0a1b2c3d4e5f60718"'),
+      'the subnets that functions run in',
+    ).min(1, 'is empty; give the subnets that functions run in, best in two zones or more'),
+    /** Of a VPC of Lockstep's own, which has no way to AWS by itself: Lockstep makes VPC endpoints. */
+    endpoints: section(
+      {
+        /** Of these subnets. */
+        routeTables: list(
+          text(/^rtb-[0-9a-f]{8,17}$/, 'the id of a route table, such as "rtb-0a1b2c3d4e5f60718"'),
+          'the route tables of the subnets',
+        ).min(1, 'is empty; give the route tables of the subnets'),
+      },
+      'endpoints: {"routeTables": ["rtb-…"]}',
+    ).optional(),
+  },
+  'a network: {"vpc": "vpc-…", "subnets": ["subnet-…"]}',
+)
+
 const fleetSchema = section(
   {
     repositories: list(repository, 'a list of repositories').min(1, 'is empty; give at least one repository'),
     /** The AWS account that Lockstep is in. It is needed where clusters are in others, which have to know it. */
     account: account.optional(),
+    /** Where functions run that reach clusters. Without it that is outside of any VPC. */
+    network: network.optional(),
     /** Values of the label lockstep.dev/layer, in order. */
     layers: list(label('a layer name'), 'a list of layer names, the first one first').default([]),
     clusters: list(cluster, 'a list of clusters').min(1, 'is empty; give at least one cluster'),
@@ -469,6 +494,9 @@ const people = z
 const namesSchema = z
   .object({
     account: name,
+    network: z
+      .object({ subnets: names, endpoints: z.object({ routeTables: names }).catch({ routeTables: [] }) })
+      .catch({ subnets: [], endpoints: { routeTables: [] } }),
     repositories: z.array(z.object({ name, branches: names }).catch({ name: undefined, branches: [] })).catch([]),
     layers: names,
     clusters: z
@@ -498,6 +526,7 @@ const namesSchema = z
   })
   .catch({
     ...{ account: undefined, repositories: [], layers: [], clusters: [], deadlines: { layers: {} } },
+    network: { subnets: [], endpoints: { routeTables: [] } },
     locks: { dynamodb: [], s3: [], policy: {}, approvers: [] },
     plans: { policy: {}, approvers: [] },
     waves: { approvers: [] },
@@ -540,6 +569,8 @@ function referenceProblems(fleet: Names): FleetProblem[] {
     ]),
     ...cycles(fleet.clusters),
     ...accountProblems(fleet),
+    ...duplicates(fleet.network.subnets, (index) => `network.subnets[${index}]`),
+    ...duplicates(fleet.network.endpoints.routeTables, (index) => `network.endpoints.routeTables[${index}]`),
     ...duplicates(
       fleet.locks.dynamodb.map(({ name, region = fleet.clusters[0]?.region }) => name && `${name} in ${region}`),
       (index) => `locks.dynamodb[${index}]`,

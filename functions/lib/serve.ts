@@ -15,7 +15,8 @@ const requestHandler = { connectionTimeout: 2_000, requestTimeout: 5_000, throwO
 
 /**
  * Makes a Lambda handler of a step that needs no cluster. Clients are made at the first invocation and kept while the
- * function is warm. Environment: LEDGER_TABLE; EVENT_BUS, the name of the bus for events; LOCKSTEP_FLEET is put into the bundle when it is built.
+ * function is warm. Environment: LEDGER_TABLE and AUDIT_TABLE; EVENT_BUS, the name of the bus for events; LOCKSTEP_FLEET is put into the
+ * bundle when it is built.
  */
 export function serve<Input, Output>(step: Step<Input, Output, Ports>): Invocation {
   let ports: Ports | undefined
@@ -33,10 +34,11 @@ export function portsFromEnvironment(step: string): Ports {
   })
   const table = required('LEDGER_TABLE', process.env.LEDGER_TABLE)
   const bus = required('EVENT_BUS', process.env.EVENT_BUS)
+  const auditTable = required('AUDIT_TABLE', process.env.AUDIT_TABLE)
   return {
     clock: systemClock,
     fleet,
-    ledger: new DynamoDbLedger({ client, table, clock: systemClock }),
+    ledger: new DynamoDbLedger({ client, table, auditTable, clock: systemClock }),
     log: powertoolsLog(`lockstep-${step}`),
     events: new EventBridgeEvents({ client: new EventBridgeClient({ requestHandler }), bus }),
     metrics: powertoolsMetrics(),

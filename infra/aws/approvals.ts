@@ -39,10 +39,7 @@ export class Approvals extends Construct {
       timeout: Duration.seconds(20),
       // Memory is also CPU, and a person waits for this one.
       memorySize: 512,
-      environment: {
-        ...{ LEDGER_TABLE: ledger.table.tableName, EVENT_BUS: eventBus },
-        APPROVAL_SECRET_ARN: secret.secretArn,
-      },
+      environment: { ...ledger.environment, EVENT_BUS: eventBus, APPROVAL_SECRET_ARN: secret.secretArn },
       bundled: { LOCKSTEP_FLEET: written },
     })
     ledger.grant(page, 'unlocks')

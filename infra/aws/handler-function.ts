@@ -5,6 +5,7 @@ import { NodejsFunction, OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs'
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs'
 import { Construct } from 'constructs'
 import { functionRoleName } from './cluster-work.ts'
+import type { Network } from './network.ts'
 
 export interface HandlerFunctionProps {
   /** The folder under functions/ whose handler.ts this is. */
@@ -18,6 +19,8 @@ export interface HandlerFunctionProps {
    * fleet of some clusters exceeds.
    */
   readonly bundled?: Readonly<Record<string, unknown>>
+  /** Where it runs. Without one, outside of any VPC. */
+  readonly network?: Network | undefined
 }
 
 /** How every function of Lockstep is built, logs, is traced, and gets a role that may do nothing else yet. */
@@ -43,12 +46,18 @@ export class HandlerFunction extends Construct implements IGrantable {
     })
     this.grantPrincipal = this.role.grantPrincipal
     logGroup.grantWrite(this.role)
+    props.network?.grant(this.role)
 
     this.function = new NodejsFunction(this, 'Function', {
       entry: `functions/${props.handler}/handler.ts`,
       description: props.description,
       timeout: props.timeout,
       memorySize: props.memorySize,
+      ...(props.network && {
+        vpc: props.network.vpc,
+        vpcSubnets: { subnets: [...props.network.subnets] },
+        securityGroups: [props.network.functions],
+      }),
       environment: {
         ...props.environment,
         // Half of the memory for the heap, and a small nursery: V8 would else collect late and grow for no gain.

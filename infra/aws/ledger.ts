@@ -1,30 +1,45 @@
-import { RemovalPolicy } from 'aws-cdk-lib'
+import { RemovalPolicy, Validations } from 'aws-cdk-lib'
 import { AttributeType, BillingMode, Table } from 'aws-cdk-lib/aws-dynamodb'
-import { PolicyStatement } from 'aws-cdk-lib/aws-iam'
+import { AnyPrincipal, Effect, PolicyDocument, PolicyStatement } from 'aws-cdk-lib/aws-iam'
 import { Construct } from 'constructs'
 import type { HandlerFunction } from './handler-function.ts'
 
-/** The table of claims, rollouts, observations and unlocks. It outlives the stack: without it nothing held can be restored. */
+/**
+ * The table of claims, rollouts, observations and unlocks, and that of what happened in unlocks. They outlive the stack: without
+ * the one nothing held can be restored, and the other one is for good.
+ */
 export class Ledger extends Construct {
   readonly table: Table
+  readonly audit: Table
 
   constructor(scope: Construct, id: string) {
     super(scope, id)
-    this.table = new Table(this, 'Table', {
+    const lasting = {
       partitionKey: { name: 'pk', type: AttributeType.STRING },
       sortKey: { name: 'sk', type: AttributeType.STRING },
       billingMode: BillingMode.PAY_PER_REQUEST,
-      timeToLiveAttribute: 'expiresAt',
       pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
       deletionProtection: true,
       removalPolicy: RemovalPolicy.RETAIN,
+    }
+    this.table = new Table(this, 'Table', { ...lasting, timeToLiveAttribute: 'expiresAt' })
+    this.audit = new Table(this, 'Audit', { ...lasting, resourcePolicy: nothingButInsert })
+    Validations.of(this).acknowledge({
+      id: 'NIST.800.53.R5-DynamoDBInBackupPlan',
+      reason:
+        'Both have point-in-time recovery, of 35 days. Which plan covers an account is for the account to say, by its tags.',
     })
+  }
+
+  /** What a function has to know of it. */
+  get environment(): Record<string, string> {
+    return { LEDGER_TABLE: this.table.tableName, AUDIT_TABLE: this.audit.tableName }
   }
 
   /**
    * The calls of functions/lib/ledger/dynamodb-ledger.ts: no scan, no update, no delete, no transaction. What has happened
-   * in an unlock, and who agreed to it, is written by the functions of unlocks alone. That nobody puts a record of the
-   * audit over another one is the condition of each put: IAM cannot tell the two apart.
+   * in an unlock, and who agreed to what, is written by the functions of unlocks and approvals alone; and what has happened is inserted, which
+   * fails where a record is there already.
    */
   grant(to: HandlerFunction, writes: 'rollouts' | 'unlocks'): void {
     const resources = [this.table.tableArn]
@@ -32,5 +47,34 @@ export class Ledger extends Construct {
     const ofUnlocks = { 'ForAllValues:StringNotLike': { 'dynamodb:LeadingKeys': ['unlock#*', 'approvals'] } }
     const conditions = writes === 'unlocks' ? {} : ofUnlocks
     to.role.addToPolicy(new PolicyStatement({ actions: ['dynamodb:PutItem'], resources, conditions }))
+    if (writes === 'unlocks') to.allow(['dynamodb:PartiQLInsert', 'dynamodb:Query'], [this.audit.tableArn])
   }
 }
+
+/**
+ * Whoever they are, and whatever their own policies allow: nobody changes a record, writes over it, deletes it, or lets it
+ * expire. All that is left is PartiQL's INSERT, which never touches an item that is there. Those who may change this policy can
+ * get around it, and CloudTrail tells of that.
+ * https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/rbac-iam-actions.html
+ */
+const nothingButInsert = new PolicyDocument({
+  statements: [
+    new PolicyStatement({
+      sid: 'NothingButInsert',
+      effect: Effect.DENY,
+      principals: [new AnyPrincipal()],
+      actions: [
+        'dynamodb:BatchWriteItem',
+        'dynamodb:DeleteItem',
+        'dynamodb:DeleteTable',
+        'dynamodb:PartiQLDelete',
+        'dynamodb:PartiQLUpdate',
+        'dynamodb:PutItem',
+        'dynamodb:UpdateItem',
+        'dynamodb:UpdateTimeToLive',
+      ],
+      // This table: in its own policy it cannot be named before it is there.
+      resources: ['*'],
+    }),
+  ],
+})

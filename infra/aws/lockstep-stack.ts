@@ -6,6 +6,8 @@ import { ClusterAccess } from './cluster-access.ts'
 import { Ledger } from './ledger.ts'
 import { LockSchedule } from './lock-schedule.ts'
 import { LockStores } from './lock-stores.ts'
+import { Network } from './network.ts'
+import { NetworkEndpoints } from './network-endpoints.ts'
 import { RestoreRule } from './restore-rule.ts'
 import { Steps } from './steps.ts'
 import { WaveFiles } from './wave-files.ts'
@@ -29,7 +31,9 @@ export class LockstepStack extends Stack {
     this.clusters = new ClusterAccess(this, 'ClusterAccess', fleet)
     const lockStores = new LockStores(this, 'LockStores', fleet)
     const waveFiles = new WaveFiles(this, 'WaveFiles')
-    const steps = new Steps(this, 'Steps', { fleet: written, ledger, clusters: this.clusters, lockStores, waveFiles })
+    const network = this.network(fleet)
+    const clusters = this.clusters
+    const steps = new Steps(this, 'Steps', { fleet: written, ledger, clusters, lockStores, waveFiles, network })
     const workflow = new Workflow(this, 'Workflow', { steps, waveFiles })
     const { api } = new Webhook(this, 'Webhook', { fleet, fleetStateMachine: workflow.fleet })
     new Approvals(this, 'Approvals', { fleet, written, ledger, steps, api })
@@ -39,5 +43,16 @@ export class LockstepStack extends Stack {
     new RestoreRule(this, 'RestoreUnlock', { of: 'an unlock', machine: workflow.guardedUnlock, restore: watch })
 
     new CfnOutput(this, 'LedgerTable', { value: ledger.table.tableName })
+  }
+
+  private network({ network: place, clusters }: FleetFile['fleet']): Network | undefined {
+    if (!place) return undefined
+    const network = new Network(this, 'Network', place)
+    new CfnOutput(this, 'FunctionsSecurityGroup', {
+      value: network.functions.securityGroupId,
+      description: 'What private clusters have to let in at port 443',
+    })
+    if (place.endpoints) new NetworkEndpoints(this, 'Endpoints', { network, ...place.endpoints, clusters })
+    return network
   }
 }

@@ -7,6 +7,7 @@ import type { ClusterWork } from './cluster-work.ts'
 import { HandlerFunction } from './handler-function.ts'
 import type { Ledger } from './ledger.ts'
 import type { LockStores, StoreWork } from './lock-stores.ts'
+import type { Network } from './network.ts'
 import type { WaveFiles, WaveWork } from './wave-files.ts'
 
 interface Plan {
@@ -112,6 +113,8 @@ export interface StepsProps {
   readonly ledger: Ledger
   readonly clusters: ClusterAccess
   readonly lockStores: LockStores
+  /** Where the functions run that reach clusters. */
+  readonly network: Network | undefined
   readonly waveFiles: WaveFiles
 }
 
@@ -119,7 +122,7 @@ export interface StepsProps {
 export class Steps extends Construct {
   readonly functions: Readonly<Record<StepName, HandlerFunction>>
 
-  constructor(scope: Construct, id: string, { fleet, ledger, clusters, lockStores, waveFiles }: StepsProps) {
+  constructor(scope: Construct, id: string, { fleet, ledger, clusters, lockStores, waveFiles, network }: StepsProps) {
     super(scope, id)
     const make = (step: StepName): HandlerFunction => {
       const plan: Plan = plans[step]
@@ -129,11 +132,12 @@ export class Steps extends Construct {
         timeout: Duration.minutes(plan.minutes),
         memorySize: plan.clusters ? 512 : 256,
         environment: {
-          LEDGER_TABLE: ledger.table.tableName,
+          ...ledger.environment,
           EVENT_BUS: eventBus,
           ...(plan.waves && { WAVES_BUCKET: waveFiles.bucket.bucketName }),
         },
         bundled: { LOCKSTEP_FLEET: fleet },
+        network: plan.clusters && network,
       })
       if (plan.ledger) ledger.grant(made, plan.ledger)
       if (plan.clusters) clusters.grant(made, plan.clusters)

@@ -6,6 +6,7 @@ import {
 } from '@aws-sdk/client-dynamodb'
 import dynalite from 'dynalite'
 import { listenOnLoopback } from './loopback.ts'
+import { teachInsert } from './partiql-insert.ts'
 import type { Activity } from './virtual-clock.ts'
 
 /** Any name and key do: the stand-ins check no signatures. */
@@ -20,11 +21,13 @@ export interface LocalDynamoDb {
 /** DynamoDB on loopback. `directory` keeps the data; without it they live in memory. */
 export async function startDynamoDb(options: {
   readonly activity: Activity
-  /** The ledger's, which is made where it is not there yet. */
-  readonly table?: string
+  /** The ledger's, which are made where they are not there yet. */
+  readonly tables?: readonly string[]
   readonly directory?: string
 }): Promise<LocalDynamoDb> {
   const server = dynalite({ createTableMs: 0, ...(options.directory && { path: options.directory }) })
+  let url = ''
+  teachInsert(server, () => url)
   const underWay = new Set<object>()
   server.on('request', (_request, response) => {
     const end = options.activity.begin()
@@ -34,8 +37,8 @@ export async function startDynamoDb(options: {
       end()
     })
   })
-  const { url } = await listenOnLoopback(server)
-  if (options.table !== undefined) await createTable(url, options.table)
+  url = (await listenOnLoopback(server)).url
+  for (const table of options.tables ?? []) await createTable(url, table)
   return {
     url,
     close: async () => {

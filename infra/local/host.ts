@@ -76,6 +76,7 @@ import { type BadEnd, Watchdog } from './watchdog.ts'
 const account = '000000000000'
 const region = 'us-east-1'
 const table = 'lockstep-ledger'
+const auditTable = 'lockstep-audit'
 const wavesBucket = 'lockstep-waves'
 
 /** Where the state machines lie, from this file. */
@@ -119,14 +120,15 @@ export interface Host {
 export async function startHost(options: HostOptions): Promise<Host> {
   const { fleet, clock, activity, directory, log } = options
   if (directory) mkdirSync(directory, { recursive: true })
-  const dynamodb = await startDynamoDb({ activity, table, ...(directory && { directory: join(directory, 'ledger') }) })
+  const tables = [table, auditTable]
+  const dynamodb = await startDynamoDb({ activity, tables, ...(directory && { directory: join(directory, 'ledger') }) })
   const client = new DynamoDBClient({ endpoint: dynamodb.url, region, credentials: localCredentials })
   const documents = DynamoDBDocumentClient.from(client, { marshallOptions: { removeUndefinedValues: true } })
   const s3Server = await startS3({ clock, activity, ...(directory && { directory: join(directory, 's3') }) })
   const s3 = new S3Client({ endpoint: s3Server.url, forcePathStyle: true, region, credentials: localCredentials })
   await s3.send(new CreateBucketCommand({ Bucket: wavesBucket }))
   const closing = new AbortController()
-  const ledger = untilClosed(new DynamoDbLedger({ client: documents, table, clock }), closing.signal)
+  const ledger = untilClosed(new DynamoDbLedger({ client: documents, table, auditTable, clock }), closing.signal)
   const events = new MemoryEvents()
   const approvers = new MemoryApprovers()
   // An earlier run's links are not good any more: the console has new ones.

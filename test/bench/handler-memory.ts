@@ -36,7 +36,7 @@ export async function measureHandlerMemory(): Promise<readonly Measurement[]> {
   const bench = benchFleet({ objectCount, layerCount: 2 })
   const bundles = bundleHandlers(steps, { LOCKSTEP_FLEET: bench.written })
   const cluster = await BenchCluster.start(bench, { clock: systemClock, activity: noActivity, speedups })
-  const dynamodb = await startDynamoDb({ activity: noActivity, table })
+  const dynamodb = await startDynamoDb({ activity: noActivity, tables: [table] })
   try {
     const environment = lambdaEnvironment(cluster.simulated, dynamodb.url)
     const mib = await memoryOfSteps(cluster.commit(), bundles, environment)
@@ -60,6 +60,8 @@ function lambdaEnvironment({ eks, sts }: SimulatedFleet, dynamodbUrl: string): R
     CLUSTER_ROLE_ARN: localClusterRole,
     AWS_ENDPOINT_URL_DYNAMODB: dynamodbUrl,
     LEDGER_TABLE: table,
+    // Neither of the steps writes to it.
+    AUDIT_TABLE: 'lockstep-audit',
   }
 }
 

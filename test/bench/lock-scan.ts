@@ -37,6 +37,7 @@ const locks = 100
 /** DynamoDB answers a Scan in pages of 1 MB. */
 const pageBytes = 1024 * 1024
 const ledger = 'lockstep-ledger'
+const auditTable = 'lockstep-audit'
 const region = 'us-east-1'
 const written = {
   repositories: [{ name: 'my-org/fleet-infra', branches: ['main'] }],
@@ -59,7 +60,7 @@ export async function measureLockScan(): Promise<readonly Measurement[]> {
     const s3 = await startS3({ clock: systemClock })
     closing.push(() => s3.close())
     await createBucket(s3.url)
-    const dynamodb = await startDynamoDb({ activity: noActivity, table: ledger })
+    const dynamodb = await startDynamoDb({ activity: noActivity, tables: [ledger, auditTable] })
     closing.push(() => dynamodb.close())
     const bytes = await fillTable(dynamodb.url)
     const proxy = await startCountingProxy(dynamodb.url)
@@ -72,7 +73,7 @@ export async function measureLockScan(): Promise<readonly Measurement[]> {
     const bundles = bundleHandlers(['judge', 'judge-others'], { LOCKSTEP_FLEET: written })
     closing.push(() => bundles.remove())
     const environment = {
-      ...{ AWS_REGION: region, LEDGER_TABLE: ledger, EVENT_BUS: 'default' },
+      ...{ AWS_REGION: region, LEDGER_TABLE: ledger, AUDIT_TABLE: auditTable, EVENT_BUS: 'default' },
       ...{ AWS_ACCESS_KEY_ID: localCredentials.accessKeyId, AWS_SECRET_ACCESS_KEY: localCredentials.secretAccessKey },
       ...{ AWS_SESSION_TOKEN: 'local', AWS_ENDPOINT_URL_EKS: simulated.eks.url, AWS_ENDPOINT_URL_DYNAMODB: proxy.url },
       ...{ AWS_ENDPOINT_URL_S3: s3.url, AWS_ENDPOINT_URL_EVENTBRIDGE: bus.url },
@@ -98,7 +99,7 @@ async function measureNews(fleet: Fleet, urls: { dynamodb: string; s3: string; e
   let told = 0
   const ports: LockPorts = {
     ...{ fleet, clock: systemClock, log: silentLog, sliceMs: 60_000, metrics: silentMetrics },
-    ledger: new DynamoDbLedger({ client: documents, table: ledger, clock: systemClock }),
+    ledger: new DynamoDbLedger({ client: documents, table: ledger, auditTable, clock: systemClock }),
     clusters: eksClusters({ fleet, clock: systemClock, eksClient }),
     events: { publish: async () => void told++ },
     locks: {

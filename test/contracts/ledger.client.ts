@@ -5,9 +5,12 @@ import { DynamoDbLedger } from '../../functions/lib/ledger/dynamodb-ledger.ts'
 import type { Ledger } from '../../functions/lib/ledger/ledger.ts'
 import { localCredentials } from '../../infra/local/dynamodb.ts'
 
-/** The ledger in `table` of the DynamoDB at `endpoint`, as the functions use it. `close` closes the client. */
-export function ledgerAt(endpoint: string, table: string): { ledger: Ledger; close(): void } {
+/** The ledger in these tables of the DynamoDB at `endpoint`, as the functions use it. `close` closes the client. */
+export function ledgerAt(
+  endpoint: string,
+  tables: { readonly table: string; readonly auditTable: string },
+): { ledger: Ledger; close(): void } {
   const raw = new DynamoDBClient({ endpoint, region: 'us-east-1', credentials: localCredentials })
   const client = DynamoDBDocumentClient.from(raw, { marshallOptions: { removeUndefinedValues: true } })
-  return { ledger: new DynamoDbLedger({ client, table, clock: systemClock }), close: () => raw.destroy() }
+  return { ledger: new DynamoDbLedger({ client, ...tables, clock: systemClock }), close: () => raw.destroy() }
 }

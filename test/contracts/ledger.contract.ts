@@ -9,8 +9,11 @@ import { observationOf } from '../fixtures/observations.ts'
 import { begunRollout } from '../fixtures/snapshot-of.ts'
 import { intentOf } from '../fixtures/unlock-intent.ts'
 
-/** What every implementation of the ledger does. `setup` gives one with an empty table. */
-export function ledgerContract(name: string, setup: () => Promise<{ ledger: Ledger; close(): Promise<void> }>): void {
+/** Gives a ledger that is empty. */
+type Setup = () => Promise<{ ledger: Ledger; close(): Promise<void> }>
+
+/** What every implementation of the ledger does. */
+export function ledgerContract(name: string, setup: Setup): void {
   describe(`ledger: ${name}`, () => {
     let ledger: Ledger
     let close = async () => {}
@@ -346,6 +349,21 @@ export function ledgerContract(name: string, setup: () => Promise<{ ledger: Ledg
       expect(await names('ask-a')).toEqual([])
       expect(await ledger.readApproval('ask2')).toEqual(closed)
     })
+  })
+}
+
+/** What every implementation does with what happened in unlocks. It stands by itself since moto cannot do it. */
+export function auditContract(name: string, setup: Setup): void {
+  describe(`audit: ${name}`, () => {
+    let ledger: Ledger
+    let close = async () => {}
+
+    beforeAll(async () => {
+      const made = await setup()
+      ledger = made.ledger
+      close = () => made.close()
+    })
+    afterAll(() => close())
 
     const record = (id: string, at: number, unlock = 'audit1') => ({
       ...{ unlock, id, at, what: 'putting back', by: 'restore' },
@@ -359,6 +377,13 @@ export function ledgerContract(name: string, setup: () => Promise<{ ledger: Ledg
       }
       await ledger.appendAudit(record('z', 0, 'audit2'))
       expect(await ledger.listAudit('audit1')).toEqual([record('c', 1), record('a', 2), record('b', 2)])
+    })
+
+    test('of audit records of one id that are written at the same time, one stays', async () => {
+      const rivals = [1, 2, 3].map((at) => record('r', at, 'audit4'))
+      const written = await Promise.all(rivals.map((rival) => ledger.appendAudit(rival)))
+      expect(written.filter(Boolean)).toHaveLength(1)
+      expect(await ledger.listAudit('audit4')).toEqual([rivals[written.indexOf(true)]])
     })
 
     test('an audit record stays as it was first written', async () => {

@@ -1,11 +1,11 @@
 import { startDynamoDb } from '../../infra/local/dynamodb.ts'
 import { noActivity } from '../../infra/local/virtual-clock.ts'
 import { ledgerAt } from './ledger.client.ts'
-import { ledgerContract } from './ledger.contract.ts'
+import { auditContract, ledgerContract } from './ledger.contract.ts'
 
-ledgerContract('DynamoDB client on dynalite', async () => {
-  const server = await startDynamoDb({ activity: noActivity, table: 'ledger' })
-  const { ledger, close } = ledgerAt(server.url, 'ledger')
+async function onDynalite() {
+  const server = await startDynamoDb({ activity: noActivity, tables: ['ledger', 'audit'] })
+  const { ledger, close } = ledgerAt(server.url, { table: 'ledger', auditTable: 'audit' })
   return {
     ledger,
     close: async () => {
@@ -13,4 +13,7 @@ ledgerContract('DynamoDB client on dynalite', async () => {
       await server.close()
     },
   }
-})
+}
+
+ledgerContract('DynamoDB client on dynalite', onDynalite)
+auditContract('DynamoDB client on dynalite', onDynalite)

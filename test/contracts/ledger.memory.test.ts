@@ -1,4 +1,7 @@
 import { MemoryLedger } from '../fixtures/memory-ledger.ts'
-import { ledgerContract } from './ledger.contract.ts'
+import { auditContract, ledgerContract } from './ledger.contract.ts'
 
-ledgerContract('memory', async () => ({ ledger: new MemoryLedger(), close: async () => {} }))
+const inMemory = async () => ({ ledger: new MemoryLedger(), close: async () => {} })
+
+ledgerContract('memory', inMemory)
+auditContract('memory', inMemory)

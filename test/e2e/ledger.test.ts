@@ -10,7 +10,7 @@ const start = () => startMoto({ python: inject('python') })
 ledgerContract('DynamoDB client on moto', async () => {
   const server = await start()
   await createTable(server.url, 'ledger')
-  const { ledger, close } = ledgerAt(server.url, 'ledger')
+  const { ledger, close } = ledgerAt(server.url, { table: 'ledger', auditTable: 'audit' })
   return {
     ledger,
     close: async () => {

@@ -32,7 +32,7 @@ interface Stores {
 
 async function startStandIns(): Promise<Stores> {
   const s3 = await startS3({ clock: systemClock })
-  const dynamodb = await startDynamoDb({ activity: noActivity, table: 'ledger' })
+  const dynamodb = await startDynamoDb({ activity: noActivity, tables: ['ledger'] })
   const close = async () => void (await Promise.all([s3.close(), dynamodb.close()]))
   return { s3: s3.url, dynamodb: dynamodb.url, close }
 }

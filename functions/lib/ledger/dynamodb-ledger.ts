@@ -1,7 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import { gunzipSync, gzipSync } from 'node:zlib'
-import { ConditionalCheckFailedException } from '@aws-sdk/client-dynamodb'
-import { type DynamoDBDocumentClient, GetCommand, PutCommand, QueryCommand } from '@aws-sdk/lib-dynamodb'
+import { ConditionalCheckFailedException, DuplicateItemException } from '@aws-sdk/client-dynamodb'
+import {
+  type DynamoDBDocumentClient,
+  ExecuteStatementCommand,
+  GetCommand,
+  PutCommand,
+  QueryCommand,
+} from '@aws-sdk/lib-dynamodb'
 import * as z from 'zod'
 import { type Approval, approvalSchema, isIn } from '../approval/approval.ts'
 import type { Clock } from '../clock.ts'
@@ -58,6 +64,14 @@ const sweepItemSchema = z.looseObject({ inline: z.instanceof(Uint8Array) })
 const versionedRunSchema = z.looseObject({ version: z.number(), value: unlockRunSchema })
 const chunkSchema = z.looseObject({ data: z.instanceof(Uint8Array) })
 
+export interface DynamoDbLedgerOptions {
+  readonly client: DynamoDBDocumentClient
+  readonly table: string
+  /** Another table, with the same keys. */
+  readonly auditTable: string
+  readonly clock: Clock
+}
+
 /**
  * The ledger on DynamoDB. Items of one table (string keys `pk` and `sk`, TTL attribute `expiresAt` in seconds):
  * - `cluster#<name>` / `claim#<branch>`: a claim.
@@ -73,16 +87,20 @@ const chunkSchema = z.looseObject({ data: z.instanceof(Uint8Array) })
  * - `cluster#<name>` / `unlock`: one guarded unlock at a time, with its intent.
  * - `unlock#<id>` / `run`: a guarded unlock, and `cluster#<name>` / `unlock-run#<start>#<id>`: the same for the history.
  * - `approvals` / `approval#<id>`: what people are asked about. It is together, as scans look for the open ones.
- * - `unlock#<id>` / `audit#<record>`: what happened in a guarded unlock. Written once, never expires.
+ *
+ * And in a table of its own, into which IAM lets items be inserted and nothing else be done:
+ * - `unlock#<id>` / `audit#<record>`: what happened in a guarded unlock, in `record`. Written once, never expires.
  */
 export class DynamoDbLedger implements Ledger {
   private readonly client: DynamoDBDocumentClient
   private readonly table: string
+  private readonly auditTable: string
   private readonly clock: Clock
 
-  constructor({ client, table, clock }: { client: DynamoDBDocumentClient; table: string; clock: Clock }) {
+  constructor({ client, table, auditTable, clock }: DynamoDbLedgerOptions) {
     this.client = client
     this.table = table
+    this.auditTable = auditTable
     this.clock = clock
   }
 
@@ -267,13 +285,24 @@ export class DynamoDbLedger implements Ledger {
     return approvals.filter((each) => !each.closed && (cluster === undefined || isIn(cluster, each)))
   }
 
+  /** An INSERT is what IAM can tell from writing over an item: it has an action of its own, and never does that. */
   async appendAudit(record: AuditRecord): Promise<boolean> {
-    return this.put({ pk: `unlock#${record.unlock}`, sk: `audit#${record.id}`, ...record }, 0)
+    const command = new ExecuteStatementCommand({
+      Statement: `INSERT INTO "${this.auditTable}" VALUE {'pk': ?, 'sk': ?, 'record': ?}`,
+      Parameters: [`unlock#${record.unlock}`, `audit#${record.id}`, record],
+    })
+    try {
+      await this.tried('PartiQLInsert', () => this.client.send(command))
+      return true
+    } catch (error) {
+      if (error instanceof DuplicateItemException) return false
+      throw error
+    }
   }
 
   async listAudit(unlock: string): Promise<AuditRecord[]> {
-    const items = await this.query(`unlock#${unlock}`, 'audit#', {})
-    return inOrder(items.map((item) => parse(auditRecordSchema, item, `what happened in unlock ${unlock}`)))
+    const items = await this.query(`unlock#${unlock}`, 'audit#', { TableName: this.auditTable })
+    return inOrder(items.map(({ record }) => parse(auditRecordSchema, record, `what happened in unlock ${unlock}`)))
   }
 
   /** Whoever loses a race looks again: the winner may have been the same unlock. */
@@ -329,7 +358,7 @@ export class DynamoDbLedger implements Ledger {
   private async query(
     pk: string,
     prefix: string,
-    options: { ScanIndexForward?: boolean; Limit?: number },
+    options: { TableName?: string; ScanIndexForward?: boolean; Limit?: number },
   ): Promise<Record<string, unknown>[]> {
     const items: Record<string, unknown>[] = []
     let ExclusiveStartKey: Record<string, unknown> | undefined

@@ -24,13 +24,14 @@ export interface PythonOptions {
   readonly env?: Environment
 }
 
-const whoNeedsIt = 'Only `npm run test:e2e` needs Python; `npm test` and `npm start` do not.'
+const whoNeedsIt =
+  'Only `npm run test:e2e` and `npm run lint:templates` need Python; `npm test` and `npm start` do not.'
 /** The oldest that the packages are pinned for. */
 const oldest = [3, 10] as const
 
 export class PythonMissing extends LockstepError {
   constructor(why: string) {
-    const message = `There is no working \`python3\` (${why}), and it runs moto, which stands for AWS.`
+    const message = `There is no working \`python3\` (${why}), and it runs moto, which stands for AWS, and cfn-lint.`
     super('PythonMissing', message, `Install Python ${oldest.join('.')} or newer. ${whoNeedsIt}`)
   }
 }
@@ -60,7 +61,7 @@ export class PythonPackagesFailed extends LockstepError {
 
 const requirements = fileURLToPath(new URL('python/requirements.txt', import.meta.url))
 /** Which packages are worth a word in a summary. */
-const named = ['moto', 'jsonata-python']
+const named = ['moto', 'jsonata-python', 'cfn-lint']
 const run = promisify(execFile)
 
 /**

@@ -17,6 +17,7 @@ const asked: { target: string; input: Record<string, unknown> }[] = []
 const secret = 'a secret of the tests'
 const secretArn = 'arn:aws:secretsmanager:us-east-1:111122223333:secret:Links'
 const table = 'ledger'
+const auditTable = 'audit'
 
 const aws = createServer(async (request, response) => {
   const chunks: Buffer[] = []
@@ -36,9 +37,9 @@ let handler: typeof Handler
 
 beforeAll(async () => {
   await once(aws.listen(0, '127.0.0.1'), 'listening')
-  dynamodb = await startDynamoDb({ activity: noActivity, table })
+  dynamodb = await startDynamoDb({ activity: noActivity, tables: [table, auditTable] })
   client = new DynamoDBClient({ endpoint: dynamodb.url, region: 'us-east-1', credentials: localCredentials })
-  ledger = new DynamoDbLedger({ client: DynamoDBDocumentClient.from(client), table, clock: systemClock })
+  ledger = new DynamoDbLedger({ client: DynamoDBDocumentClient.from(client), table, auditTable, clock: systemClock })
   await ledger.writeObservation(staleLock)
   await ledger.writeApproval(approvalOf({ expiresAt, needed: 1 }))
   vi.stubEnv('AWS_ENDPOINT_URL', `http://127.0.0.1:${(aws.address() as AddressInfo).port}`)
@@ -49,6 +50,7 @@ beforeAll(async () => {
   vi.stubEnv('POWERTOOLS_LOG_LEVEL', 'SILENT')
   vi.stubEnv('LEDGER_TABLE', table)
   vi.stubEnv('EVENT_BUS', 'default')
+  vi.stubEnv('AUDIT_TABLE', auditTable)
   vi.stubEnv('APPROVAL_SECRET_ARN', secretArn)
   const fleet = {
     repositories: [{ name: 'my-org/fleet', branches: ['main'] }],

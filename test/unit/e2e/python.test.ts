@@ -28,7 +28,10 @@ describe('pythonEnvironment', () => {
     const directory = await scratch()
     const python3 = [describes('3.12.1'), ...venvWith('echo "$@" >>"$(dirname "$0")/asked"')]
     const { python, versions } = await environmentWith(directory, python3)
-    expect(versions).toEqual({ moto: expect.stringMatching(/^5\.\d/), 'jsonata-python': expect.stringMatching(/^\d/) })
+    expect(versions).toEqual({
+      ...{ moto: expect.stringMatching(/^5\.\d/), 'jsonata-python': expect.stringMatching(/^\d/) },
+      'cfn-lint': expect.stringMatching(/^1\.\d/),
+    })
     expect(await environmentWith(directory, python3)).toEqual({ python, versions })
     const asked = await readFile(join(python, '../asked'), 'utf8')
     expect(asked.match(/pip install/g)).toHaveLength(1)
@@ -38,7 +41,7 @@ describe('pythonEnvironment', () => {
   it('needs Python, and says who needs it', async () => {
     const missing = environmentWith(await scratch())
     await expect(missing).rejects.toMatchObject({ name: 'PythonMissing' })
-    await expect(missing).rejects.toThrow('Only `npm run test:e2e` needs Python')
+    await expect(missing).rejects.toThrow('Only `npm run test:e2e` and `npm run lint:templates` need Python')
   })
 
   it('needs a Python that the packages are pinned for', async () => {

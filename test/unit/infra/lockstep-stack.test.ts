@@ -1,13 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { Validations } from 'aws-cdk-lib'
 import { Match, Template } from 'aws-cdk-lib/assertions'
-import { AwsSolutionsChecks } from 'cdk-nag'
 import { describe, expect, it } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
 import { parseFleet } from '../../../functions/lib/fleet.ts'
 import { clusterGroup, locksGroup, unlockGroup } from '../../../infra/aws/cluster-work.ts'
 import { LockstepStack } from '../../../infra/aws/lockstep-stack.ts'
+import { addRulePacks } from '../../../infra/aws/rule-packs.ts'
 import { type FleetFile, readFleet } from '../../../infra/fleet.ts'
 import { newApp } from '../../fixtures/synthesized.ts'
 
@@ -17,7 +16,7 @@ function stackOf(fleet: FleetFile, app = newApp()): LockstepStack {
 
 // Fails to synthesize where cdk-nag or the rules of CloudFormation find something that is not acknowledged.
 const app = newApp()
-Validations.of(app).addPlugins(new AwsSolutionsChecks(app))
+addRulePacks(app)
 const template = Template.fromStack(stackOf(readFleet(), app))
 
 interface Statement {
@@ -42,6 +41,8 @@ function rightsOf(prefix: string): string[] {
 
 describe('permissions', () => {
   const ledger = ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:Query']
+  /** They write down what happens as well, into a table of its own. */
+  const unlocks = [...ledger, 'dynamodb:PartiQLInsert', 'dynamodb:Query']
   const clusters = ['sts:AssumeRole']
   const tables = ['dynamodb:BatchGetItem', 'dynamodb:DescribeTable', 'dynamodb:GetItem', 'dynamodb:Scan']
   const buckets = ['s3:GetObject', 's3:ListBucket']
@@ -55,9 +56,9 @@ describe('permissions', () => {
   it.each([
     ['StepsWaves', ['s3:GetObject', 's3:ListBucket', 's3:PutObject', 's3:PutObject']],
     ['StepsWaveConclude', ['s3:GetObject', 's3:ListBucket']],
-    ['StepsWaveAsk', [...ledger, ...answers, ...secret, 'sns:Publish'].sort()],
-    ['StepsPlanAsk', [...ledger, ...clusters, ...events, ...secret, 'states:SendTaskSuccess', 'sns:Publish'].sort()],
-    ['StepsPlanApprove', [...ledger, ...clusters, ...events]],
+    ['StepsWaveAsk', [...unlocks, ...answers, ...secret, 'sns:Publish'].sort()],
+    ['StepsPlanAsk', [...unlocks, ...clusters, ...events, ...secret, 'states:SendTaskSuccess', 'sns:Publish'].sort()],
+    ['StepsPlanApprove', [...unlocks, ...clusters, ...events]],
     ['StepsClaim', [...ledger, ...events]],
     ['StepsPlan', [...ledger, ...clusters, ...events]],
     ['StepsGate', [...ledger, ...clusters, ...events]],
@@ -70,21 +71,21 @@ describe('permissions', () => {
     ['StepsRestore', [...ledger, ...clusters, ...events, ...lost]],
     ['StepsJudge', [...ledger, ...tables, ...clusters, ...events, ...buckets].sort()],
     ['StepsJudgeOthers', [...ledger, ...tables, ...events, ...buckets].sort()],
-    ['StepsUnlockAct', [...ledger, ...answers, 'states:SendTaskHeartbeat'].sort()],
-    ['StepsUnlockAssess', [...ledger, ...tables, ...clusters, ...events, ...buckets].sort()],
-    ['StepsUnlockAsk', [...ledger, ...clusters, ...answers, ...secret, 'sns:Publish'].sort()],
-    ['StepsUnlockBegin', [...ledger, ...tables, ...clusters, ...events, ...buckets].sort()],
-    ['StepsUnlockFence', [...ledger, ...tables, ...clusters, ...events, ...buckets].sort()],
-    ['StepsUnlockBackUp', [...ledger, ...clusters, ...versions, 's3:PutObject']],
+    ['StepsUnlockAct', [...unlocks, ...answers, 'states:SendTaskHeartbeat'].sort()],
+    ['StepsUnlockAssess', [...unlocks, ...tables, ...clusters, ...events, ...buckets].sort()],
+    ['StepsUnlockAsk', [...unlocks, ...clusters, ...answers, ...secret, 'sns:Publish'].sort()],
+    ['StepsUnlockBegin', [...unlocks, ...tables, ...clusters, ...events, ...buckets].sort()],
+    ['StepsUnlockFence', [...unlocks, ...tables, ...clusters, ...events, ...buckets].sort()],
+    ['StepsUnlockBackUp', [...unlocks, ...clusters, ...versions, 's3:PutObject']],
     [
       'StepsUnlockDelete',
-      [...ledger, 'dynamodb:DeleteItem', 'dynamodb:GetItem', ...clusters, ...buckets, 's3:DeleteObject'].sort(),
+      [...unlocks, 'dynamodb:DeleteItem', 'dynamodb:GetItem', ...clusters, ...buckets, 's3:DeleteObject'].sort(),
     ],
-    ['StepsUnlockPutBack', [...ledger, ...clusters, ...buckets]],
-    ['StepsUnlockVerify', [...ledger, ...clusters, ...versions]],
-    ['StepsUnlockConclude', [...ledger, ...clusters, ...events]],
-    ['StepsUnlockWatch', [...ledger, ...clusters, ...events, ...lost]],
-    ['ApprovalsPage', [...ledger, ...secret, ...answers]],
+    ['StepsUnlockPutBack', [...unlocks, ...clusters, ...buckets]],
+    ['StepsUnlockVerify', [...unlocks, ...clusters, ...versions]],
+    ['StepsUnlockConclude', [...unlocks, ...clusters, ...events]],
+    ['StepsUnlockWatch', [...unlocks, ...clusters, ...events, ...lost]],
+    ['ApprovalsPage', [...unlocks, ...secret, ...answers]],
     ['WebhookHandler', ['secretsmanager:GetSecretValue', 'states:StartExecution']],
     ['Workflowrollout', ['lambda:InvokeFunction']],
     ['Workflowlockscan', ['lambda:InvokeFunction', 'states:StartExecution']],
@@ -107,8 +108,13 @@ describe('permissions', () => {
   it('on the ledger are the calls that its code makes', () => {
     const source = readFileSync('functions/lib/ledger/dynamodb-ledger.ts', 'utf8')
     const calls = new Set([...source.matchAll(/new (\w+)Command\(/g)].map(([, call]) => call))
-    const actions: Record<string, string> = { Get: 'GetItem', Put: 'PutItem', Update: 'UpdateItem', Query: 'Query' }
-    expect([...calls].map((call) => `dynamodb:${actions[call ?? ''] ?? call}`).sort()).toEqual(ledger)
+    const actions: Record<string, string> = {
+      ...{ Get: 'GetItem', Put: 'PutItem', Update: 'UpdateItem', Query: 'Query', ExecuteStatement: 'PartiQLInsert' },
+    }
+    const needed = [...calls].map((call) => `dynamodb:${actions[call ?? ''] ?? call}`)
+    expect(needed.sort()).toEqual([...new Set(unlocks)].sort())
+    // Nothing but inserts is asked of PartiQL.
+    expect(source.match(/Statement: .*/g)).toEqual([expect.stringMatching(/^Statement: `INSERT INTO /)])
   })
 
   it('are one policy for each role, and no managed ones', () => {
@@ -407,6 +413,49 @@ it('keeps the ledger, whatever happens to the stack', () => {
       PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
       TimeToLiveSpecification: { AttributeName: 'expiresAt', Enabled: true },
     },
+  })
+})
+
+describe('the audit', () => {
+  const [audit, ...others] = Object.values(template.findResources('AWS::DynamoDB::Table')).filter(
+    ({ Properties }) => Properties.ResourcePolicy,
+  )
+
+  it('is kept for good, and nobody at all may do anything to a record that is there', () => {
+    expect(others).toEqual([])
+    expect(audit).toMatchObject({ DeletionPolicy: 'Retain', UpdateReplacePolicy: 'Retain' })
+    expect(audit?.Properties).toMatchObject({
+      DeletionProtectionEnabled: true,
+      PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
+    })
+    expect(audit?.Properties).not.toHaveProperty('TimeToLiveSpecification')
+    const { Statement } = audit?.Properties.ResourcePolicy.PolicyDocument ?? {}
+    expect(Statement).toEqual([
+      {
+        ...{ Sid: 'NothingButInsert', Effect: 'Deny', Principal: { AWS: '*' }, Resource: '*' },
+        Action: [
+          ...['BatchWriteItem', 'DeleteItem', 'DeleteTable', 'PartiQLDelete', 'PartiQLUpdate', 'PutItem'],
+          ...['UpdateItem', 'UpdateTimeToLive'],
+        ].map((action) => `dynamodb:${action}`),
+      },
+    ])
+  })
+
+  it('is inserted into by the functions of unlocks and approvals alone', () => {
+    const inserts = policies.filter(({ statements }) =>
+      statements.some(({ Action }) => asList(Action).includes('dynamodb:PartiQLInsert')),
+    )
+    expect(inserts.map(({ id }) => id.replace(/Role.*/, ''))).toEqual([
+      ...['StepsWaveAsk', 'StepsPlanAsk', 'StepsPlanApprove'],
+      ...['Act', 'Assess', 'Ask', 'Begin', 'Fence', 'BackUp', 'Delete', 'PutBack', 'Verify', 'Conclude', 'Watch'].map(
+        (step) => `StepsUnlock${step}`,
+      ),
+      'ApprovalsPage',
+    ])
+    for (const { statements } of inserts)
+      for (const { Action, Resource } of statements)
+        if (asList(Action).includes('dynamodb:PartiQLInsert'))
+          expect(Resource).toEqual({ 'Fn::GetAtt': [expect.stringMatching(/^LedgerAudit/), 'Arn'] })
   })
 })
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { FleetInvalid, layerDeadline, lockPolicyOf, parseFleet } from '../../../functions/lib/fleet.ts'
+import { FleetInvalid, layerDeadline, lockPolicyOf, parseFleet, planPolicyOf } from '../../../functions/lib/fleet.ts'
 import type { LockLimits } from '../../../functions/lib/locks/verdict/lock-limits.ts'
 
 const staging = { name: 'staging', eks: 'staging-eks-01', region: 'us-east-1', environment: 'staging' }
@@ -345,5 +345,66 @@ describe('clusters in other accounts', () => {
   it.each([['12345'], [123456789012], ['aws']])('are in accounts of twelve digits, not %j', (account) => {
     const problems = inAccounts([{ ...elsewhere, account }], '111111111111')
     expect(problems['clusters[0].account']).toContain('give the 12 digits of an AWS account, in quotes')
+  })
+})
+
+describe('a network', () => {
+  const network = { vpc: 'vpc-0a1b2c3d', subnets: ['subnet-0a1b2c3d'] }
+
+  it('is a VPC and its subnets, and route tables where Lockstep makes the endpoints', () => {
+    expect(problemsOf({ ...written, network })).toEqual({})
+    expect(problemsOf({ ...written, network: { ...network, endpoints: { routeTables: ['rtb-0a1b2c3d'] } } })).toEqual(
+      {},
+    )
+    expect(parseFleet({ ...written, network }).network).toEqual(network)
+  })
+
+  it('is told by ids, each once', () => {
+    const subnets = ['subnet-0a1b2c3d', 'subnet-0a1b2c3d', 'private']
+    const endpoints = { routeTables: [] }
+    expect(problemsOf({ ...written, network: { vpc: 'main', subnets, endpoints } })).toEqual({
+      'network.vpc': 'is "main"; give the id of a VPC, such as "vpc-0a1b2c3d4e5f60718"',
+      'network.subnets[1]': 'is "subnet-0a1b2c3d" again, as in network.subnets[0]; give each one once',
+      'network.subnets[2]': 'is "private"; give the id of a subnet, such as "subnet-0a1b2c3d4e5f60718"',
+      'network.endpoints.routeTables': 'is empty; give the route tables of the subnets',
+    })
+    expect(problemsOf({ ...written, network: { ...network, subnets: [] } })).toEqual({
+      'network.subnets': 'is empty; give the subnets that functions run in, best in two zones or more',
+    })
+  })
+})
+
+describe('approvers of plans and waves', () => {
+  it('are those of locks if none are given', () => {
+    const { plans, waves } = parseFleet({ ...written, locks: { approvers: ['ana'] }, waves: { approvers: ['bob'] } })
+    expect([plans.approvers, waves.approvers]).toEqual([[{ name: 'ana' }], [{ name: 'bob' }]])
+  })
+
+  it('have to be enough for what the fleet asks for', () => {
+    const plans = {
+      policy: { staging: 'two-approvals', production: 'by-hand', stagin: 'one-approval' },
+      approvers: ['ana'],
+    }
+    const clusters = [{ ...staging, approval: 'before' }, production]
+    expect(problemsOf({ ...written, clusters, plans })).toEqual({
+      'plans.policy.stagin': 'names "stagin", which is no environment of this fleet; did you mean "staging"?',
+      'plans.policy.staging': 'is "two-approvals", and plans.approvers names 1 only; name who may approve there',
+      'clusters[0].approval': 'is "before", and waves.approvers names nobody; name who may approve',
+    })
+  })
+
+  it('have one mailbox each, wherever they are named', () => {
+    const named = { locks: { approvers: [{ name: 'ana', email: 'a@example.com' }] } }
+    expect(
+      problemsOf({ ...written, ...named, plans: { approvers: [{ name: 'Ana', email: 'b@example.com' }] } }),
+    ).toEqual({
+      'plans.approvers[0]': 'gives "Ana" another address than locks.approvers[0]; give one person one address',
+    })
+    expect(() => parseFleet({ ...written, ...named, plans: { approvers: ['Ana'] } })).not.toThrow()
+  })
+
+  it('decide by environment about plans', () => {
+    const { plans } = parseFleet({ ...written, plans: { policy: { production: 'by-hand' } } })
+    expect([planPolicyOf(plans, 'production'), planPolicyOf(plans, 'staging')]).toEqual(['by-hand', 'one-approval'])
   })
 })

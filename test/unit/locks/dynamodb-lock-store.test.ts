@@ -17,7 +17,7 @@ const storeOf = (name: string) =>
 const addressOf = (lockId: string, name = table) => ({ store: 'dynamodb', region, table: name, lockId }) as const
 
 beforeAll(async () => {
-  server = await startDynamoDb({ activity: noActivity, table: 'ledger' })
+  server = await startDynamoDb({ activity: noActivity, tables: ['ledger'] })
   locks = new LockTable(server.url, table)
   await locks.create()
   client = new DynamoDBClient({ endpoint: server.url, region, credentials: localCredentials, maxAttempts: 1 })

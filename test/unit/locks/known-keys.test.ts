@@ -90,7 +90,7 @@ describe('known items of a table', () => {
   let requests: string[] = []
 
   beforeAll(async () => {
-    server = await startDynamoDb({ activity: noActivity, table: 'ledger' })
+    server = await startDynamoDb({ activity: noActivity, tables: ['ledger'] })
     locks = new LockTable(server.url, table)
     await locks.create()
     client = new DynamoDBClient({ endpoint: server.url, region, credentials: localCredentials, maxAttempts: 1 })

@@ -85,3 +85,15 @@ it('is never longer than a page can hold, and names what is destroyed before it 
   expect(shown.changes).toHaveLength(151)
   expect(JSON.stringify(shown.changes).length).toBeLessThan(longestShown * 2)
 })
+
+it('takes a plan in which everything is left out that may be', () => {
+  const shown = show({
+    resource_changes: [{ address: 'a.gone', change: { actions: ['delete'] } }],
+    output_changes: { url: { actions: ['create'], after: 'x' } },
+    variables: { region: {} },
+  })
+  expect(shown.changes).toEqual([
+    { address: 'a.gone', action: 'delete', lines: [] },
+    { address: 'output.url', action: 'create', lines: ['value: "x"'] },
+  ])
+})
