@@ -28,7 +28,7 @@ describe('a fleet with a network', () => {
       ([, { Properties }]) => Properties.Environment.Variables.CLUSTER_ROLE_ARN,
     )
     expect(inside.map(([id]) => id)).toEqual(reaching.map(([id]) => id))
-    expect(inside).toHaveLength(19)
+    expect(inside).toHaveLength(21)
     for (const [, { Properties }] of inside) expect(Properties.VpcConfig.SubnetIds).toEqual(subnets)
   })
 
@@ -45,7 +45,7 @@ describe('a fleet with a network', () => {
   it('lets Lambda connect a function, in its subnets, and never the function’s code', () => {
     const roles = inside.map(([, { Properties }]) => Properties.Role['Fn::GetAtt'][0])
     const policies = all('AWS::IAM::Policy').filter(([, { Properties }]) => roles.includes(Properties.Roles[0].Ref))
-    expect(policies).toHaveLength(19)
+    expect(policies).toHaveLength(21)
     for (const [, { Properties }] of policies) {
       const statements: { Effect: string; Action: string | string[]; Resource: unknown; Condition?: object }[] =
         Properties.PolicyDocument.Statement
