@@ -13,6 +13,7 @@ import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions'
 import { Operation, type Table } from 'aws-cdk-lib/aws-dynamodb'
 import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam'
 import { type ITopic, Topic } from 'aws-cdk-lib/aws-sns'
+import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions'
 import type { Queue } from 'aws-cdk-lib/aws-sqs'
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions'
 import { Construct } from 'constructs'
@@ -36,8 +37,10 @@ export interface AlarmsProps {
   readonly schedules: readonly Scheduled[]
   /** What nobody could deliver, by what it is: `the end of an unlock`. */
   readonly lost: Readonly<Record<string, Queue>>
-  /** Where an alarm, and its end, is told. Default: a topic of its own, to subscribe to. */
+  /** Where an alarm, and its end, is told. Default: a topic of its own. */
   readonly topic?: ITopic
+  /** Who is subscribed to a topic of its own. */
+  readonly emails?: readonly string[]
 }
 
 /** Where the section of a runbook is, whose heading is the alarm's name. */
@@ -70,7 +73,7 @@ export class Alarms extends Construct {
 
   constructor(scope: Construct, id: string, props: AlarmsProps) {
     super(scope, id)
-    const topic = props.topic ?? this.ownTopic()
+    const topic = props.topic ?? this.ownTopic(props.emails ?? [])
     topic.addToResourcePolicy(mayTell(Stack.of(this), topic))
     this.alarms = conditionsOf(props).map((condition) => {
       const alarm = this.alarm(condition)
@@ -80,12 +83,13 @@ export class Alarms extends Construct {
     })
   }
 
-  private ownTopic(): Topic {
+  private ownTopic(emails: readonly string[]): Topic {
     const topic = new Topic(this, 'Topic', { displayName: 'Lockstep alarms', enforceSSL: true })
     const reason =
       'CloudWatch cannot tell a topic that is encrypted with the key of AWS. Alarms hold names and numbers; "encryption": "customer-key" encrypts them.'
     const rules = ['AwsSolutions-SNS2', 'NIST.800.53.R5-SNSEncryptedKMS']
     Validations.of(topic).acknowledge(...rules.map((id) => ({ id, reason })))
+    for (const email of emails) topic.addSubscription(new EmailSubscription(email))
     new CfnOutput(this, 'TopicArn', { value: topic.topicArn, description: 'Subscribe to it to hear of alarms' })
     return topic
   }

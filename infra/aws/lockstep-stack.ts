@@ -42,22 +42,28 @@ export class LockstepStack extends Stack {
     const workflow = new Workflow(this, 'Workflow', { steps, waveFiles })
     const { api, handler: webhook } = new Webhook(this, 'Webhook', { fleet, fleetStateMachine: workflow.fleet })
     new Approvals(this, 'Approvals', { fleet, written, ledger, steps, api })
-    const { fleet: fleetMachine, guardedUnlock } = workflow
-    new Notifications(this, 'Notifications', { fleet, written, ledger, fleetMachine, guardedUnlock })
-    new LockSchedule(this, 'LockSchedule', fleet, workflow.lockScan)
-    const sweeps = new SweepSchedule(this, 'Sweep', fleet, workflow.sweep)
+    const { rollout, fleet: waves, lockScan, guardedUnlock, sweep } = workflow
+    const notifications = new Notifications(this, 'Notifications', {
+      fleet,
+      written,
+      ledger,
+      fleetMachine: waves,
+      guardedUnlock,
+    })
+    new LockSchedule(this, 'LockSchedule', fleet, lockScan)
+    const sweeps = new SweepSchedule(this, 'Sweep', fleet, sweep)
     const { restore, 'unlock-watch': watch } = steps.functions
     const lost = {
-      'the end of a rollout': new RestoreRule(this, 'Restore', { of: 'a rollout', machine: workflow.rollout, restore })
-        .lost,
+      'the end of a rollout': new RestoreRule(this, 'Restore', { of: 'a rollout', machine: rollout, restore }).lost,
       'the end of an unlock': new RestoreRule(this, 'RestoreUnlock', {
-        ...{ of: 'an unlock', machine: workflow.guardedUnlock, restore: watch },
+        ...{ of: 'an unlock', machine: guardedUnlock, restore: watch },
       }).lost,
       'the start of a sweep': sweeps.lost,
+      'a notification': notifications.lost,
     }
-    const { rollout, fleet: waves, lockScan, guardedUnlock, sweep } = workflow
     const { alarms } = new Alarms(this, 'Alarms', {
       ...{ api, rollout, lost, ledger: ledger.table, machines: [waves, rollout, lockScan, guardedUnlock, sweep] },
+      emails: fleet.notifications.emails,
       schedules: [
         { what: 'scan for locks', every: fleet.locks.every, machine: lockScan },
         { what: 'sweep', every: fleet.sweep.every, machine: sweep },

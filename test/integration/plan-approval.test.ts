@@ -182,6 +182,21 @@ test('a plan that was made anew after it was shown is not applied by what people
   expect(await world.ended(pushed)).toMatchObject({ status: 'SUCCEEDED' })
 })
 
+test('an approval is good for one apply: what is planned after it failed is asked about anew', async () => {
+  await start()
+  const pushed = await push()
+  const lines = await asked(keys.vpc, dns)
+  await approve(lineOf(lines, dns))
+  const first = lineOf(await asked(keys.vpc), keys.vpc)
+  world.simulation.faults.fail(keys.vpc, { reason: 'TFExecApplyFailed', message: 'no quota' }, 1)
+  await approve(first)
+  const again = lineOf(await asked(keys.vpc), keys.vpc)
+  expect([again.plan === first.plan, again.judged === first.judged]).toEqual([true, false])
+  expect([spec(keys.vpc).approvePlan, mark(keys.vpc)]).toEqual(['', undefined])
+  await approve(again)
+  expect(await world.ended(pushed)).toMatchObject({ status: 'SUCCEEDED' })
+})
+
 test('a newer push ends the wait', async () => {
   await start()
   const older = await push()

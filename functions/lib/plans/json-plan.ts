@@ -1,17 +1,20 @@
 import * as z from 'zod'
 import { inOrder, longestShown, type PlannedAction, type PlannedChange, type ShownPlan } from './shown-plan.ts'
 
+/** Each may be left out: tofu-controller writes the plan with Go's `omitempty` (hashicorp/terraform-json, plan.go). */
+const anything = z.unknown().optional()
+
 const changeSchema = z.looseObject({
   actions: z.array(z.string()),
-  before: z.unknown(),
-  after: z.unknown(),
-  after_unknown: z.unknown(),
-  before_sensitive: z.unknown(),
-  after_sensitive: z.unknown(),
+  before: anything,
+  after: anything,
+  after_unknown: anything,
+  before_sensitive: anything,
+  after_sensitive: anything,
 })
 type Change = z.infer<typeof changeSchema>
 
-const valuesSchema = z.record(z.string(), z.looseObject({ value: z.unknown() })).nullish()
+const valuesSchema = z.record(z.string(), z.looseObject({ value: anything })).nullish()
 
 /** https://opentofu.org/docs/internals/json-format/#plan-representation, as far as it is shown. */
 const planSchema = z.looseObject({
@@ -32,7 +35,7 @@ const planSchema = z.looseObject({
       values: z
         .looseObject({
           outputs: z
-            .record(z.string(), z.looseObject({ sensitive: z.boolean().optional(), value: z.unknown() }))
+            .record(z.string(), z.looseObject({ sensitive: z.boolean().optional(), value: anything }))
             .nullish(),
         })
         .nullish(),
@@ -124,15 +127,19 @@ function describe(path: string, sides: Sides, lines: string[], depth: number): v
   if (isSame(before, after)) return
   // Marks that do not have the value's shape: nobody can tell which part of it they mean.
   const isSecret = secretName.test(path) || marks(before_sensitive) || marks(after_sensitive)
-  lines.push(isSecret ? `${name}: (sensitive)` : `${name}: ${valueText(before)}${valueText(after, ' → ')}`)
+  lines.push(isSecret ? `${name}: (sensitive)` : `${name}: ${changeText(before, after)}`)
 }
 
-/** Nothing for what is not there. */
-function valueText(value: unknown, arrow = ''): string {
-  if (value === undefined || value === null) return arrow === '' ? '' : `${arrow}nothing`
+/** `1 → 2`, `2` for what is new, `1 → nothing` for what goes. */
+function changeText(before: unknown, after: unknown): string {
+  const isThere = (value: unknown) => value !== undefined && value !== null
+  const now = isThere(after) ? valueText(after) : 'nothing'
+  return isThere(before) ? `${valueText(before)} → ${now}` : now
+}
+
+function valueText(value: unknown): string {
   const text = JSON.stringify(value)
-  const short = text.length > longestValue ? `${text.slice(0, longestValue)}…` : text
-  return `${arrow}${short}`
+  return text.length > longestValue ? `${text.slice(0, longestValue)}…` : text
 }
 
 const isNested = (value: unknown): value is object => typeof value === 'object' && value !== null

@@ -49,8 +49,8 @@ beforeAll(async () => {
   vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'key')
   vi.stubEnv('POWERTOOLS_LOG_LEVEL', 'SILENT')
   vi.stubEnv('LEDGER_TABLE', table)
-  vi.stubEnv('AUDIT_TABLE', auditTable)
   vi.stubEnv('EVENT_BUS', 'default')
+  vi.stubEnv('AUDIT_TABLE', auditTable)
   vi.stubEnv('APPROVAL_SECRET_ARN', secretArn)
   const fleet = {
     repositories: [{ name: 'my-org/fleet', branches: ['main'] }],

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { FleetInvalid, layerDeadline, lockPolicyOf, parseFleet } from '../../../functions/lib/fleet.ts'
+import { FleetInvalid, layerDeadline, lockPolicyOf, parseFleet, planPolicyOf } from '../../../functions/lib/fleet.ts'
 import type { LockLimits } from '../../../functions/lib/locks/verdict/lock-limits.ts'
 
 const staging = { name: 'staging', eks: 'staging-eks-01', region: 'us-east-1', environment: 'staging' }
@@ -416,5 +416,40 @@ describe('a network', () => {
     expect(problemsOf({ ...written, network: { ...network, subnets: [] } })).toEqual({
       'network.subnets': 'is empty; give the subnets that functions run in, best in two zones or more',
     })
+  })
+})
+
+describe('approvers of plans and waves', () => {
+  it('are those of locks if none are given', () => {
+    const { plans, waves } = parseFleet({ ...written, locks: { approvers: ['ana'] }, waves: { approvers: ['bob'] } })
+    expect([plans.approvers, waves.approvers]).toEqual([[{ name: 'ana' }], [{ name: 'bob' }]])
+  })
+
+  it('have to be enough for what the fleet asks for', () => {
+    const plans = {
+      policy: { staging: 'two-approvals', production: 'by-hand', stagin: 'one-approval' },
+      approvers: ['ana'],
+    }
+    const clusters = [{ ...staging, approval: 'before' }, production]
+    expect(problemsOf({ ...written, clusters, plans })).toEqual({
+      'plans.policy.stagin': 'names "stagin", which is no environment of this fleet; did you mean "staging"?',
+      'plans.policy.staging': 'is "two-approvals", and plans.approvers names 1 only; name who may approve there',
+      'clusters[0].approval': 'is "before", and waves.approvers names nobody; name who may approve',
+    })
+  })
+
+  it('have one mailbox each, wherever they are named', () => {
+    const named = { locks: { approvers: [{ name: 'ana', email: 'a@example.com' }] } }
+    expect(
+      problemsOf({ ...written, ...named, plans: { approvers: [{ name: 'Ana', email: 'b@example.com' }] } }),
+    ).toEqual({
+      'plans.approvers[0]': 'gives "Ana" another address than locks.approvers[0]; give one person one address',
+    })
+    expect(() => parseFleet({ ...written, ...named, plans: { approvers: ['Ana'] } })).not.toThrow()
+  })
+
+  it('decide by environment about plans', () => {
+    const { plans } = parseFleet({ ...written, plans: { policy: { production: 'by-hand' } } })
+    expect([planPolicyOf(plans, 'production'), planPolicyOf(plans, 'staging')]).toEqual(['by-hand', 'one-approval'])
   })
 })

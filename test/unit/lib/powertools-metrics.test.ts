@@ -71,14 +71,3 @@ test('what is to be put back, what a sweep has found, and what nobody heard of, 
     { ...dimensions('Type'), Type: 'Rollout Started', EventsUntold: 1 },
   ])
 })
-
-test('so are those of a sweep, by kind, those of nothing too', () => {
-  vi.stubEnv('POWERTOOLS_DEV', 'true')
-  vi.stubEnv('POWERTOOLS_METRICS_DISABLED', 'false')
-  const printed = vi.spyOn(console, 'log').mockImplementation(() => {})
-  const findings = [{ kind: 'by-hand' as const }, { kind: 'by-hand' as const }, { kind: 'drift' as const }]
-  powertoolsMetrics().sweep({ cluster: 'staging', findings, pushes: 1 })
-  expect(JSON.parse(String(printed.mock.calls[0]?.[0]))).toMatchObject({
-    ...{ Cluster: 'staging', FindingsByHand: 2, FindingsDrift: 1, FindingsStuck: 0, SweepRollouts: 1 },
-  })
-})
