@@ -18,6 +18,7 @@ const inNetwork = [
 const rights: Readonly<Record<string, readonly string[]>> = {
   'the table LedgerTable': [
     ...of('dynamodb', 'GetItem', 'PutItem', 'Query'),
+    'dynamodb:PutItem if ForAllValues:StringNotLike dynamodb:LeadingKeys unlock#*',
     'dynamodb:PutItem if ForAllValues:StringNotLike dynamodb:LeadingKeys unlock#*, approvals',
   ],
   'the table LedgerAudit': of('dynamodb', 'PartiQLInsert', 'Query'),
@@ -46,6 +47,7 @@ const rights: Readonly<Record<string, readonly string[]>> = {
   'logs of its own': of('logs', 'CreateLogStream', 'PutLogEvents'),
   'a secret of Lockstep': ['secretsmanager:GetSecretValue'],
   'the topic of approvals': ['sns:Publish'],
+  'the topic of notifications': ['sns:Publish'],
   'a queue of lost events': of('sqs', 'GetQueueAttributes', 'GetQueueUrl', 'SendMessage'),
   "the network interfaces of the network's account": inNetwork,
   'the subnets and the security group of functions': ['ec2:CreateNetworkInterface'],
@@ -76,7 +78,8 @@ const named: readonly (readonly [RegExp, string])[] = [
   [/:execution:Lockstep-[a-z-]+:\*$/, 'executions of a state machine of Lockstep'],
   [/^\{(?:Webhook|Approvals)Secret\}$/, 'a secret of Lockstep'],
   [/^\{ApprovalsTopic\}$/, 'the topic of approvals'],
-  [/^\{Restore\w*Lost\}$/, 'a queue of lost events'],
+  [/^\{NotificationsTopic\}$/, 'the topic of notifications'],
+  [/^\{(?:Restore\w*|Notifications|Sweep)Lost\}$/, 'a queue of lost events'],
   [/:network-interface\/\*$/, "the network interfaces of the network's account"],
   [/:subnet\/subnet-\w+$|:security-group\/\{NetworkFunctions\}$/, 'the subnets and the security group of functions'],
   [/^\*$/, '*'],
