@@ -198,8 +198,8 @@ describe('the ghost lock of the demo', () => {
     [['unlock', 'invoices', '--dry-run', '-o', 'json'], 1, '"outcome":"refused"'],
     [['unlock', 'invoices'], 1, 'Refused: Terraform/billing/invoices in staging stays locked: '],
     [['unlock', 'invoices', '-o', 'json'], 1, '"outcome":"refused"'],
-    [['approvals'], 0, 'No unlock waits for people.'],
-    [['approve', 'invoices', '--as', 'bob'], 2, 'No unlock invoices waits for people.'],
+    [['approvals'], 0, 'Nothing waits for people.'],
+    [['approve', 'invoices', '--as', 'bob'], 2, 'Nothing by the name invoices waits for people.'],
     [['show', 'none'], 2, 'No scan has found a lock none.'],
   ])('is told by npm run locks -- %j, which ends with %i', async (args, code, text) => {
     const url = ['--url', served.server.url]

@@ -59,7 +59,7 @@ it('deny, and then nothing waits any more', async () => {
   expect(await locks('deny', 'unlock-1', '--as', 'carol', '--reason', 'not\u001bnow')).toMatchObject({ code: 0 })
   expect(await waiting.decisions()).toEqual([{ by: 'carol', decision: 'deny', reason: 'not now' }])
   expect(await locks('approve', 'vpc', '--as', 'bob')).toMatchObject({
-    ...{ code: 2, output: expect.stringContaining('No unlock vpc waits for people.') },
+    ...{ code: 2, output: expect.stringContaining('Nothing by the name vpc waits for people.') },
   })
 })
 
