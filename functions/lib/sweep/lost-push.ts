@@ -4,7 +4,7 @@ import type { FleetCluster } from '../fleet.ts'
 import { commitOf, shortCommit } from '../flux/revision.ts'
 import type { Source } from '../flux/source.ts'
 import type { Push } from '../push.ts'
-import type { Branch } from '../rollout/branch.ts'
+import { type Branch, branchOf } from '../rollout/branch.ts'
 import type { Ports } from '../step.ts'
 import { type BranchState, knows, lagsBehind, readBranch } from './branch-state.ts'
 import type { Found } from './finding.ts'
@@ -62,7 +62,7 @@ export async function lostPushes(
     const moved = latestMove(served, own, firstSeen, ports.clock.now())
     if (!moved || own.busy) continue
     const others = await branchElsewhere(cluster.name, branch, ports)
-    if (others.some(({ busy }) => busy)) continue
+    if (others.some(({ busy }) => busy) || (await waitsForPeople(branch, ports))) continue
     const knowing = others.filter((other) => knows(other, moved.commit))
     if (knowing.length > 0) found.push(...unordered(moved, knowing))
     else {
@@ -95,6 +95,12 @@ function latestMove(served: readonly Served[], own: BranchState, firstSeen: Firs
       return firstSeen[key]?.commit !== commit
     })
     .sort((a, b) => b.movedAt - a.movedAt)[0]
+}
+
+/** A push waits for people before a wave: where that is the first one, no cluster knows of it yet. Rejects with LedgerUnavailable. */
+async function waitsForPeople(branch: Branch, { ledger }: BranchPorts): Promise<boolean> {
+  const approvals = await ledger.listApprovals()
+  return approvals.some((approval) => approval.kind === 'wave' && approval.branch === branchOf(branch))
 }
 
 /** The branch in the other clusters that follow it. Rejects with LedgerUnavailable. */

@@ -125,6 +125,19 @@ describe('a source that has moved on', () => {
     expect(await look([source()])).toMatchObject({ pushes: [], found: [] })
   })
 
+  test('while people are asked before the first wave of a push, which no cluster knows of', async () => {
+    await claimed('staging')
+    const asked = {
+      ...{ kind: 'wave' as const, id: 'a wave', version: 1, needed: 1, requestedBy: 'ana', reason: '', judged: 'it' },
+      ...{ askedAt: now, expiresAt: now + 1, decisions: [], branch, commit: head('c'), wave: 1, waves: 2 },
+      ...{ clusters: [], clusterCount: 2, before: { succeeded: 0, failed: 0, other: 0 } },
+    }
+    await ledger.writeApproval({ ...asked, branch: 'my-org/fleet-infra#another' })
+    expect((await look([source()])).pushes).toHaveLength(1)
+    await ledger.writeApproval({ ...asked, id: 'another wave' })
+    expect(await look([source()])).toMatchObject({ pushes: [], found: [] })
+  })
+
   const newer = push({ before: head('b'), after: head('c'), pushedAt: now - 1_800_000, delivery: '2' })
   test.each([
     ['succeeded', []],
