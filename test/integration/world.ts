@@ -33,6 +33,8 @@ export interface WorldOptions {
   readonly locks?: object
   /** Section `plans` of the fleet. */
   readonly plans?: object
+  /** Section `waves` of the fleet. */
+  readonly waves?: object
   /** Section `notifications` of the fleet. */
   readonly notifications?: object
   /** Who is told, besides whoever sits at this machine. */
@@ -82,6 +84,7 @@ export class World {
       ...(options.holdFor && { holdFor: options.holdFor }),
       ...(options.locks && { locks: options.locks }),
       ...(options.plans && { plans: options.plans }),
+      ...(options.waves && { waves: options.waves }),
       ...(options.notifications && { notifications: options.notifications }),
     })
   }
