@@ -1,4 +1,6 @@
 import { statesEntered } from '../../infra/local/states/history.ts'
+import { configMap, layered, roots } from '../integration/layered-fleet.ts'
+import { World } from '../integration/world.ts'
 import { clusterNames, FleetMachine, fleetOfWaves, largestState } from '../unit/statemachines/fleet-machine.ts'
 import type { Measurement } from './measurement.ts'
 
@@ -31,7 +33,39 @@ export async function measureFleetWaves(): Promise<readonly Measurement[]> {
       ok: stateBytes < mostStateBytes,
       values: { stateBytes },
     },
+    await measureSimulatedFleet(),
   ]
+}
+
+/** The whole of it: a simulated cluster behind each rollout, with real HTTP between all parts, in one process. */
+async function measureSimulatedFleet(): Promise<Measurement> {
+  const clusters = clusterNames(clusterCount).map((name) => ({
+    ...{ name, eks: name, region: 'us-east-1', environment: 'staging' },
+  }))
+  const files = { 'root/all.yaml': [layered.app], 'app/config.yaml': [configMap('app', { version: '1' })] }
+  const world = await World.start(roots, files, { clusters })
+  const before = process.cpuUsage()
+  const from = performance.now()
+  const pushed = world.change()
+  await world.deliver(pushed)
+  await world.until('the end of the fleet', () => {
+    const found = world.host.interpreter.list({ machine: 'fleet' }).find(({ name }) => name === pushed.delivery)
+    return found !== undefined && found.status !== 'RUNNING'
+  })
+  const { user, system } = process.cpuUsage(before)
+  const seconds = (performance.now() - from) / 1_000
+  const rollouts = world.host.interpreter.list({ machine: 'rollout' })
+  const succeeded = rollouts.filter(({ status }) => status === 'SUCCEEDED').length
+  const cpuPerClusterMs = (user + system) / 1_000 / clusterCount
+  const memoryMiB = process.memoryUsage().rss / 1_048_576
+  await world.close()
+  return {
+    what: `a push to ${clusterCount} simulated clusters in one wave, their controllers and API servers included`,
+    target: 'all',
+    measured: `${succeeded} rolled out in ${seconds.toFixed(0)} s, ${cpuPerClusterMs.toFixed(0)} ms of CPU each, ${memoryMiB.toFixed(0)} MiB`,
+    ok: succeeded === clusterCount,
+    values: { succeeded, seconds, cpuPerClusterMs, memoryMiB },
+  }
 }
 
 async function runWave(names: readonly string[]) {
