@@ -1,6 +1,5 @@
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
-import { LockstepError } from '../../functions/lib/errors.ts'
+import { readArguments, UsageError } from '../command-line.ts'
 
 /** What the local host was asked to do. */
 export interface Options {
@@ -26,13 +25,6 @@ export interface Options {
   readonly help: boolean
 }
 
-/** The command line makes no sense. */
-export class UsageError extends LockstepError {
-  constructor(message: string) {
-    super('UsageError', message, 'See --help.')
-  }
-}
-
 const demoFleet = fileURLToPath(new URL('../../test/fixtures/fleet', import.meta.url))
 const demoPush = fileURLToPath(new URL('../../test/fixtures/github/push.json', import.meta.url))
 const demoConfiguration = fileURLToPath(new URL('../../cdk.json', import.meta.url))
@@ -42,6 +34,13 @@ const defaultSpeed = 3
 const defaultPort = 8080
 /** Of the console. */
 export const defaultUrl = `http://127.0.0.1:${defaultPort}`
+
+/** Of the console that `--url` names, without a path. Throws UsageError. */
+export function consoleUrl(url = defaultUrl): string {
+  const parsed = URL.parse(url)
+  if (parsed?.protocol === 'http:' || parsed?.protocol === 'https:') return parsed.origin
+  throw new UsageError(`--url ${url} is no address; give one such as ${defaultUrl}.`)
+}
 
 export const helpText = `Runs Lockstep on this machine, without an AWS account.
 
@@ -106,19 +105,13 @@ export function parseOptions(args: readonly string[]): Options {
 function parse(args: readonly string[]) {
   const text = { type: 'string' } as const
   const flag = { type: 'boolean' } as const
-  try {
-    return parseArgs({
-      args: [...args],
-      options: {
-        ...{ manifests: text, push: text, fleet: text, kubeconfig: text, context: text, cluster: text, port: text },
-        ...{ speed: text, data: text, json: flag, once: flag, help: { ...flag, short: 'h' } },
-      },
-    }).values
-  } catch (error) {
-    // Its first sentence names the option; the rest is advice for programmers.
-    const message = error instanceof Error ? error.message : String(error)
-    throw new UsageError(`${message.split('. ', 1)[0]}.`)
-  }
+  return readArguments({
+    args: [...args],
+    options: {
+      ...{ manifests: text, push: text, fleet: text, kubeconfig: text, context: text, cluster: text, port: text },
+      ...{ speed: text, data: text, json: flag, once: flag, help: { ...flag, short: 'h' } },
+    },
+  }).values
 }
 
 function portOf(text: string): number {

@@ -12,6 +12,7 @@ import type { Log } from '../../functions/lib/log.ts'
 import { requestRelease } from '../../functions/lib/rollout/request-release.ts'
 import { fleetLocks } from '../../functions/lib/serve-locks.ts'
 import { preflight } from '../cluster/preflight.ts'
+import { UsageError } from '../command-line.ts'
 import { readFleet } from '../fleet.ts'
 import { installQuickController, paceText, shownFleet } from './demo/demo-pace.ts'
 import { NextPushes } from './demo/next-pushes.ts'
@@ -23,7 +24,7 @@ import { type HttpServer, type HttpServerOptions, PortUnavailable, startHttpServ
 import { kubeconfigClusters } from './kubernetes/kubeconfig-clusters.ts'
 import { startLocalStates } from './local-states.ts'
 import { outsideFrom } from './notifications.ts'
-import { type Options, UsageError } from './options.ts'
+import type { Options } from './options.ts'
 import { deliverPush, type PushFile, readPushFile } from './push-file.ts'
 import {
   loadTree,

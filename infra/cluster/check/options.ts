@@ -1,7 +1,6 @@
 import { homedir } from 'node:os'
 import { delimiter, join } from 'node:path'
-import { parseArgs } from 'node:util'
-import { UsageError } from '../../local/options.ts'
+import { isJson, readArguments, UsageError } from '../../command-line.ts'
 
 /** What `npm run check:cluster` was asked for. */
 export interface Options {
@@ -47,11 +46,10 @@ Examples:
 /** Reads the arguments after `npm run check:cluster --`. Throws UsageError. */
 export function parseOptions(args: readonly string[], environment: NodeJS.ProcessEnv = process.env): Options {
   const { help = false, output, kubeconfig, context, groups = false, unlock = false } = parse(args)
-  if (output !== undefined && output !== 'json' && output !== 'text')
-    throw new UsageError(`-o ${output} is no output; give json or text.`)
+  const json = isJson(output)
   return {
     kubeconfig: help ? '' : (kubeconfig ?? usualKubeconfig(environment)),
-    ...{ context, groups, unlock, json: output === 'json', help },
+    ...{ context, groups, unlock, json, help },
   }
 }
 
@@ -64,17 +62,11 @@ function usualKubeconfig({ KUBECONFIG }: NodeJS.ProcessEnv): string {
 function parse(args: readonly string[]) {
   const text = { type: 'string' } as const
   const flag = { type: 'boolean' } as const
-  try {
-    return parseArgs({
-      args: [...args],
-      options: {
-        ...{ kubeconfig: text, context: text, groups: flag, unlock: flag },
-        ...{ output: { ...text, short: 'o' }, help: { ...flag, short: 'h' } },
-      },
-    }).values
-  } catch (error) {
-    // Its first sentence names the option; the rest is advice for programmers.
-    const message = error instanceof Error ? error.message : String(error)
-    throw new UsageError(`${message.split('. ', 1)[0]}.`)
-  }
+  return readArguments({
+    args: [...args],
+    options: {
+      ...{ kubeconfig: text, context: text, groups: flag, unlock: flag },
+      ...{ output: { ...text, short: 'o' }, help: { ...flag, short: 'h' } },
+    },
+  }).values
 }

@@ -1,6 +1,6 @@
-import { parseArgs } from 'node:util'
 import { nearest } from '../../../functions/lib/nearest.ts'
-import { defaultUrl, UsageError } from '../options.ts'
+import { isJson, readArguments, UsageError } from '../../command-line.ts'
+import { consoleUrl, defaultUrl } from '../options.ts'
 
 /** What `npm run locks` was asked for. */
 export interface Options {
@@ -88,7 +88,7 @@ const ownOptions: Readonly<Record<string, readonly CommandName[]>> = {
 /** Reads the arguments after `npm run locks --`. Throws UsageError. */
 export function parseOptions(args: readonly string[]): Options {
   const { values, positionals } = parse(args)
-  const url = urlOf(values.url)
+  const url = consoleUrl(values.url)
   const json = isJson(values.output)
   if (values.help) return { command: { name: 'help' }, url, json }
   const [given = 'list', ...words] = positionals
@@ -143,24 +143,5 @@ function parse(args: readonly string[]) {
     help: { ...flag, short: 'h' },
     ...{ as: text, reason: text, 'dry-run': flag, 'no-wait': flag },
   } as const
-  try {
-    return parseArgs({ args: [...args], allowPositionals: true, options })
-  } catch (error) {
-    // Its first sentence names the option; the rest is advice for programmers.
-    const message = error instanceof Error ? error.message : String(error)
-    throw new UsageError(`${message.split('. ', 1)[0]}.`)
-  }
-}
-
-function isJson(output: string | undefined): boolean {
-  if (output !== undefined && output !== 'json' && output !== 'text') {
-    throw new UsageError(`-o ${output} is no output; give json or text.`)
-  }
-  return output === 'json'
-}
-
-function urlOf(url = defaultUrl): string {
-  const parsed = URL.parse(url)
-  if (parsed?.protocol === 'http:' || parsed?.protocol === 'https:') return parsed.origin
-  throw new UsageError(`--url ${url} is no address; give one such as ${defaultUrl}.`)
+  return readArguments({ args: [...args], allowPositionals: true, options })
 }

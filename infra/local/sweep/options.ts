@@ -1,5 +1,5 @@
-import { parseArgs } from 'node:util'
-import { defaultUrl, UsageError } from '../options.ts'
+import { isJson, readArguments, UsageError } from '../../command-line.ts'
+import { consoleUrl, defaultUrl } from '../options.ts'
 
 /** What `npm run sweep` was asked for. */
 export interface Options {
@@ -45,20 +45,17 @@ Ends with:
 /** Reads the arguments after `npm run sweep --`. Throws UsageError. */
 export function parseOptions(args: readonly string[]): Options {
   const { values, positionals } = parse(args)
-  const { output = 'text', cluster } = values
-  if (output !== 'json' && output !== 'text') throw new UsageError(`-o ${output} is no output; give json or text.`)
+  const { cluster } = values
+  const json = isJson(values.output)
   const [command = 'list', ...more] = positionals
   if ((command !== 'list' && command !== 'now') || more.length > 0) {
     throw new UsageError(`${positionals.join(' ')} is no command; known are list and now.`)
   }
-  const url = URL.parse(values.url ?? defaultUrl)
-  if (url?.protocol !== 'http:' && url?.protocol !== 'https:') {
-    throw new UsageError(`--url ${values.url} is no address; give one such as ${defaultUrl}.`)
-  }
+  const url = consoleUrl(values.url)
   return {
     command: values.help ? 'help' : command,
     ...(cluster !== undefined && { cluster }),
-    ...{ url: url.origin, json: output === 'json' },
+    ...{ url, json },
   }
 }
 
@@ -68,11 +65,5 @@ function parse(args: readonly string[]) {
     ...{ cluster: text, url: text, output: { ...text, short: 'o' } },
     help: { type: 'boolean', short: 'h' },
   } as const
-  try {
-    return parseArgs({ args: [...args], allowPositionals: true, options })
-  } catch (error) {
-    // Its first sentence names the option; the rest is advice for programmers.
-    const message = error instanceof Error ? error.message : String(error)
-    throw new UsageError(`${message.split('. ', 1)[0]}.`)
-  }
+  return readArguments({ args: [...args], allowPositionals: true, options })
 }

@@ -1,7 +1,7 @@
 /** `npm run cluster`: a real cluster for a person, and orders to one that runs. See --help. */
 import { LockstepError } from '../../../functions/lib/errors.ts'
+import { UsageError } from '../../../infra/command-line.ts'
 import { interruption } from '../../../infra/local/interruption.ts'
-import { UsageError } from '../../../infra/local/options.ts'
 import { endWithNpm } from '../end-with-npm.ts'
 import { NoSuchCluster, sendOrder } from './control.ts'
 import { faultHelp } from './fault-command.ts'

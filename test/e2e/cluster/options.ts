@@ -1,6 +1,5 @@
-import { parseArgs } from 'node:util'
 import { nearest } from '../../../functions/lib/nearest.ts'
-import { UsageError } from '../../../infra/local/options.ts'
+import { isJson, readArguments, UsageError } from '../../../infra/command-line.ts'
 import { demoTerraforms } from './demo.ts'
 import type { Order } from './order.ts'
 
@@ -41,7 +40,7 @@ const defaultSeconds = 2
 /** Reads the arguments after `npm run cluster --`. Throws UsageError. */
 export function parseOptions(args: readonly string[]): Options {
   const { positionals, values } = parse(args)
-  const json = output(values.output)
+  const json = isJson(values.output)
   if (values.help) return { command: { name: 'help' }, json }
   const [name = 'up', ...words] = positionals
   const known = commandNames.find((each) => each === name)
@@ -72,20 +71,14 @@ function commandOf(name: keyof typeof usage, words: readonly string[], values: V
 function parse(args: readonly string[]) {
   const text = { type: 'string' } as const
   const flag = { type: 'boolean' } as const
-  try {
-    return parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        ...{ help: { ...flag, short: 'h' }, output: { ...text, short: 'o' }, empty: flag, webhook: text },
-        ...{ cluster: text, seconds: text, fail: text },
-      },
-    })
-  } catch (error) {
-    // Its first sentence names the option; the rest is advice for programmers.
-    const message = error instanceof Error ? error.message : String(error)
-    throw new UsageError(`${message.split('. ', 1)[0]}.`)
-  }
+  return readArguments({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      ...{ help: { ...flag, short: 'h' }, output: { ...text, short: 'o' }, empty: flag, webhook: text },
+      ...{ cluster: text, seconds: text, fail: text },
+    },
+  })
 }
 
 const optionsOf: Readonly<Record<keyof typeof usage, readonly string[]>> = {
@@ -100,12 +93,6 @@ const optionsOf: Readonly<Record<keyof typeof usage, readonly string[]>> = {
 function refuseForeign(command: keyof typeof usage, given: readonly string[]): void {
   const foreign = given.find((name) => name !== 'output' && !optionsOf[command].includes(name))
   if (foreign !== undefined) throw new UsageError(`--${foreign} is nothing for: ${usage[command]}.`)
-}
-
-function output(text: string | undefined): boolean {
-  if (text === undefined || text === 'text') return false
-  if (text === 'json') return true
-  throw new UsageError(`-o ${text} is no output; give json or text.`)
 }
 
 function secondsOf(text: string | undefined): number {

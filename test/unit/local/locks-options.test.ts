@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import { UsageError } from '../../../infra/command-line.ts'
 import { helpText, parseOptions } from '../../../infra/local/locks/options.ts'
-import { UsageError } from '../../../infra/local/options.ts'
 
 const url = 'http://127.0.0.1:8080'
 

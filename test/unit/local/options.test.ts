@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
-import { parseOptions, UsageError } from '../../../infra/local/options.ts'
+import { UsageError } from '../../../infra/command-line.ts'
+import { parseOptions } from '../../../infra/local/options.ts'
 
 it('runs the demo without arguments', () => {
   const options = parseOptions([])

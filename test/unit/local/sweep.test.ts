@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { FindingEvent } from '../../../functions/lib/events.ts'
 import { sweepFindingKinds } from '../../../functions/lib/sweep/finding.ts'
-import { UsageError } from '../../../infra/local/options.ts'
+import { UsageError } from '../../../infra/command-line.ts'
 import { findingLines } from '../../../infra/local/sweep/finding-text.ts'
 import { helpText, parseOptions } from '../../../infra/local/sweep/options.ts'
 import { findingNews } from '../../../infra/local/views/finding-news.ts'
