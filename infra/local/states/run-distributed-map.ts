@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
 import * as z from 'zod'
 import type { DistributedMapState } from './definition.ts'
-import { type Branch, type Execution, Stopped, taskKey } from './execution.ts'
+import { type Branch, type Execution, taskKey } from './execution.ts'
 import type { Position } from './execution-store.ts'
+import { inTurns } from './in-turns.ts'
 import type { Json, Scope } from './jsonata-expression.ts'
 import { wholeNumber } from './state-data.ts'
 import { StateError } from './state-error.ts'
@@ -80,25 +81,12 @@ async function readItems({ execution }: MapRun, address: Json): Promise<readonly
 async function runItems(run: MapRun, items: readonly Json[], atOnce: number, scope: Scope): Promise<Execution[]> {
   const failed = new AbortController()
   const signal = AbortSignal.any([run.branch.signal, failed.signal])
-  const children: Execution[] = []
-  const waiting = items.entries()
-  const failures: unknown[] = []
-  const worker = async () => {
-    for (const [index, item] of waiting) {
-      if (signal.aborted) throw new Stopped()
-      const child = await startItem(run, item, index, scope)
-      children[index] = child
-      await ended(run, child, signal)
-    }
+  const runItem = async (item: Json, index: number) => {
+    const child = await startItem(run, item, index, scope)
+    await ended(run, child, signal)
+    return child
   }
-  const guarded = () =>
-    worker().catch((error) => {
-      failures.push(error)
-      failed.abort()
-    })
-  await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, guarded))
-  if (failures.length > 0) throw failures[0]
-  return children
+  return inTurns(items, atOnce, signal, runItem, () => failed.abort())
 }
 
 async function startItem(run: MapRun, item: Json, index: number, scope: Scope): Promise<Execution> {

@@ -1,6 +1,7 @@
 import type { MapState } from './definition.ts'
 import { type Branch, type Execution, Stopped, taskKey } from './execution.ts'
 import type { Position } from './execution-store.ts'
+import { inTurns } from './in-turns.ts'
 import type { Json } from './jsonata-expression.ts'
 import type { Beginning } from './run-states.ts'
 import { wholeNumber } from './state-data.ts'
@@ -102,31 +103,4 @@ async function runIteration(
     }
     throw error
   }
-}
-
-/** `run` for every item, at most `atOnce` at a time. After the first failure `stop` is called and the rest awaited. */
-async function inTurns(
-  items: readonly Json[],
-  atOnce: number,
-  signal: AbortSignal,
-  run: (item: Json, index: number) => Promise<Json>,
-  stop: () => void,
-): Promise<Json[]> {
-  const outputs: Json[] = []
-  const waiting = items.entries()
-  const failures: unknown[] = []
-  const worker = async () => {
-    for (const [index, item] of waiting) {
-      if (signal.aborted) throw new Stopped()
-      outputs[index] = await run(item, index)
-    }
-  }
-  const guarded = () =>
-    worker().catch((error) => {
-      failures.push(error)
-      stop()
-    })
-  await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, guarded))
-  if (failures.length > 0) throw failures[0]
-  return outputs
 }
