@@ -38,7 +38,7 @@ beforeEach(async () => {
   world.simulation.faults.release(vpc)
   // The scan asks as soon as the lock is stale.
   links = await sent(3)
-  const [line] = await busy(() => world.host.unlockRoutes.approvals.list())
+  const [line] = await world.busy(() => world.host.unlockRoutes.approvals.list())
   if (line?.kind !== 'unlock') throw new Error('nobody is asked')
   asked = line
 })
@@ -46,18 +46,6 @@ afterEach(() => world.close())
 
 const readyOf = () =>
   world.object(vpc).status?.conditions.find(({ type }: { type: string }) => type === 'Ready')?.message
-
-/** What talks to stand-ins over HTTP: virtual time must not jump over it. */
-async function busy<T>(work: () => Promise<T>): Promise<T> {
-  const done = world.clock.begin()
-  try {
-    return await work()
-  } finally {
-    done()
-  }
-}
-
-const pass = (ms: number) => new Promise<void>((resolve) => world.clock.after(ms, resolve))
 
 /** Waits until so many people have been sent a link. */
 function sent(count: number): Promise<ReadonlyMap<string, string>> {
@@ -77,14 +65,14 @@ async function ended(unlock: string) {
   const { interpreter, unlockRoutes } = world.host
   const execution = interpreter.list({ machine: unlockMachine }).find(({ name }) => name === unlock)
   await interpreter.finished(execution?.executionArn ?? '')
-  return busy(() => unlockRoutes.unlockRuns.get(unlock))
+  return world.busy(() => unlockRoutes.unlockRuns.get(unlock))
 }
 
-const decided = async () => (await busy(() => world.host.unlockRoutes.approvals.list()))[0]?.decisions
+const decided = async () => (await world.busy(() => world.host.unlockRoutes.approvals.list()))[0]?.decisions
 
 /** What a person does with the link that was sent. */
 const page = (method: string, link: string, body?: string) =>
-  busy(() =>
+  world.busy(() =>
     world.host.unlockRoutes.approve({
       ...{ method, token: link.slice(link.lastIndexOf('/') + 1), headers: {}, isBase64Encoded: false },
       ...(body !== undefined && { body }),
@@ -97,15 +85,17 @@ it('goes on once two people have agreed by their links, and not with one who den
   const { id: first, requestedBy, judged, place } = asked
   expect([requestedBy, [...links.keys()]]).toEqual(['lockstep (scan)', ['ana', 'bob', 'carol']])
   const request = { key: place, requestedBy: 'ana', reason: 'the node is gone' }
-  expect(await busy(() => unlockRuns.start(request))).toEqual({ unlock: first, wasUnderWay: true })
-  await busy(() => approvals.decide({ approval: first, by: 'bob', decision: 'deny', judged, reason: 'I look at it' }))
+  expect(await world.busy(() => unlockRuns.start(request))).toEqual({ unlock: first, wasUnderWay: true })
+  await world.busy(() =>
+    approvals.decide({ approval: first, by: 'bob', decision: 'deny', judged, reason: 'I look at it' }),
+  )
   expect(await ended(first)).toMatchObject({
     run: { outcome: 'refused', why: expect.stringContaining('bob denied the unlock') },
   })
-  expect((await busy(() => world.host.ledger.readObservation(place)))?.judgement.verdict).toBe('stale')
+  expect((await world.busy(() => world.host.ledger.readObservation(place)))?.judgement.verdict).toBe('stale')
 
   const sentAgain = sent(2)
-  const { unlock } = await busy(() => unlockRuns.start(request))
+  const { unlock } = await world.busy(() => unlockRuns.start(request))
   links = await sentAgain
   // Ana has asked for it herself.
   expect([...links.keys()]).toEqual(['bob', 'carol'])
@@ -115,12 +105,12 @@ it('goes on once two people have agreed by their links, and not with one who den
   }
   expect(await decided()).toEqual([])
   expect((await page('POST', links.get('bob') ?? '', 'decision=approve')).statusCode).toBe(303)
-  await pass(3 * minute)
+  await world.pass(3 * minute)
   expect(await decided()).toHaveLength(1)
   expect((await page('POST', links.get('carol') ?? '', 'decision=approve')).statusCode).toBe(303)
   expect(await ended(unlock)).toMatchObject({ status: 'SUCCEEDED', run: { outcome: 'unlocked' } })
 
-  const audit = await busy(() => world.host.ledger.listAudit(unlock))
+  const audit = await world.busy(() => world.host.ledger.listAudit(unlock))
   expect(audit.map(({ by, what }) => `${by}: ${what}`)).toEqual(
     expect.arrayContaining(['ask: asks for approval', 'bob: approves the unlock', 'carol: approves the unlock']),
   )
@@ -133,21 +123,21 @@ it('goes on once two people have agreed by their links, and not with one who den
 it('is refused in the end when nobody decides', async () => {
   const { id: unlock, place } = asked
   expect(await ended(unlock)).toMatchObject({ run: { outcome: 'refused' } })
-  expect((await busy(() => world.host.ledger.readObservation(place)))?.judgement.verdict).toBe('stale')
+  expect((await world.busy(() => world.host.ledger.readObservation(place)))?.judgement.verdict).toBe('stale')
 })
 
 it('is void once the lock is another one: those who agreed, agreed to the one before', async () => {
   const { id: unlock, judged } = asked
   const { approvals } = world.host.unlockRoutes
-  await busy(() => approvals.decide({ approval: unlock, by: 'bob', decision: 'approve', judged }))
+  await world.busy(() => approvals.decide({ approval: unlock, by: 'bob', decision: 'approve', judged }))
   const item = { TableName: 'locks', Key: { LockID: 'states/vpc/terraform.tfstate' } }
-  await busy(async () => world.states?.dynamodb.send(new DeleteCommand(item)))
+  await world.busy(async () => world.states?.dynamodb.send(new DeleteCommand(item)))
   await world.simulation.takeLock(vpc, { who: 'dora@laptop' })
   expect(await ended(unlock)).toMatchObject({
     run: { outcome: 'refused', why: expect.stringContaining('not what people were asked about') },
   })
-  expect(await busy(() => world.host.ledger.readApproval(unlock))).toMatchObject({ closed: { how: 'changed' } })
-  const [held] = await busy(
+  expect(await world.busy(() => world.host.ledger.readApproval(unlock))).toMatchObject({ closed: { how: 'changed' } })
+  const [held] = await world.busy(
     async () => (await world.states?.dynamodb.send(new ScanCommand({ TableName: 'locks' })))?.Items ?? [],
   )
   expect(held?.Info).toContain('dora@laptop')

@@ -239,17 +239,12 @@ export class LockedWorld {
 
   /** Lets time pass. */
   pass(ms: number): Promise<void> {
-    return new Promise((resolve) => void this.world.clock.after(ms, resolve))
+    return this.world.pass(ms)
   }
 
   /** Time stands still while something is read for a test. */
-  async read<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.world.clock.begin()
-    try {
-      return await work()
-    } finally {
-      done()
-    }
+  read<T>(work: () => Promise<T>): Promise<T> {
+    return this.world.busy(work)
   }
 
   private describe(unlock: string) {

@@ -50,15 +50,10 @@ const stateOf = (name: string) =>
     attributes: { bucket: 'states', key: `${name}/terraform.tfstate`, dynamodb_table: 'locks' },
   })
 
-/** Lets time pass. */
-const pass = (ms: number) => new Promise<void>((resolve) => world.clock.after(ms, resolve))
-
 /** The latest verdict on each object's lock. */
 async function verdicts(): Promise<Record<string, string>> {
-  const reading = world.clock.begin()
   const { host, fleet, clock } = world
-  const { locks } = await new LockViews({ ledger: host.ledger, fleet, clock }).list()
-  reading()
+  const { locks } = await world.busy(() => new LockViews({ ledger: host.ledger, fleet, clock }).list())
   const entries = locks.map(({ object, addresses, verdict, scene }) => {
     return [object?.split('/').at(-1) ?? addresses[0], [verdict, scene].filter(Boolean).join(', ')] as const
   })
@@ -84,20 +79,20 @@ it('tells apart what looks alike, on every backend', async () => {
   ])
   await applying('silent', 'loud', 'works', 'lease')
   world.simulation.killRunner(key('silent'), 'fail')
-  await pass(2_000)
+  await world.pass(2_000)
   world.simulation.killRunner(key('loud'), 'restart')
   world.simulation.killRunner(key('lease'), 'fail')
   await world.simulation.takeLock(key('laptop'), { who: 'ana@laptop' })
   await world.simulation.takeLock(key('future'), { who: 'ana@laptop', createdAt: world.clock.now() + 30 * minute })
   await world.simulation.takeLock(key('garbage'), { who: 'x', written: '{"ID":' })
 
-  await pass(20 * minute)
+  await world.pass(20 * minute)
   expect(await verdicts()).toEqual({
     ...{ silent: 'suspect, silent ghost', loud: 'suspect, loud ghost', lease: 'suspect, silent ghost' },
     ...{ works: 'live', laptop: 'live', future: 'live', garbage: 'unknown' },
   })
 
-  await pass(70 * minute)
+  await world.pass(70 * minute)
   expect(await verdicts()).toEqual({
     ...{ silent: 'stale, silent ghost', loud: 'stale, loud ghost', lease: 'stale, silent ghost' },
     ...{ works: 'live', laptop: 'suspect', future: 'suspect', garbage: 'unknown' },
@@ -106,7 +101,7 @@ it('tells apart what looks alike, on every backend', async () => {
   expect(told('works')).toEqual(['live'])
 
   world.simulation.faults.release(key('works'))
-  await pass(10 * minute)
+  await world.pass(10 * minute)
   expect(await verdicts()).not.toHaveProperty('works')
   expect(told('works')).toEqual(['live', 'free'])
 })
@@ -122,7 +117,7 @@ it('a runner that outlives its controller is live, however long it takes', async
     manager: 'kubectl',
   })
   for (let hours = 0; hours < 3; hours++) {
-    await pass(60 * minute)
+    await world.pass(60 * minute)
     expect(await verdicts()).toEqual({ orphan: 'live, live orphan' })
   }
 })
@@ -132,10 +127,10 @@ it('what is dead by all signs is no more than suspect while a node does not answ
   await applying('vpc')
   world.simulation.killRunner(key('vpc'), 'fail')
   world.simulation.tofu.kubelet.silence()
-  await pass(120 * minute)
+  await world.pass(120 * minute)
   expect(await verdicts()).toEqual({ vpc: 'suspect' })
   world.simulation.tofu.kubelet.answers()
-  await pass(20 * minute)
+  await world.pass(20 * minute)
   expect(await verdicts()).toEqual({ vpc: 'stale, silent ghost' })
 })
 
@@ -145,7 +140,7 @@ it('locks in the fleet of nobody are shown, and are never more than suspect', as
   const record = { ID: 'a-lock', Operation: 'OperationTypeApply', Info: '', Version: '1.12.1', Path: '' }
   const Created = new Date(world.clock.now()).toISOString()
   await state?.acquire({ ...record, Who: 'runner@mine-tf-runner', Created })
-  await pass(120 * minute)
+  await world.pass(120 * minute)
   expect(await verdicts()).toEqual({ 'states/other/terraform.tfstate in table locks (us-east-1)': 'suspect' })
 })
 

@@ -27,18 +27,8 @@ async function start(plans: object = {}, more: object = {}) {
   })
 }
 
-/** What talks to stand-ins over HTTP: virtual time must not jump over it. */
-async function busy<T>(work: () => Promise<T>): Promise<T> {
-  const done = world.clock.begin()
-  try {
-    return await work()
-  } finally {
-    done()
-  }
-}
-
 const waiting = async () =>
-  (await busy(() => world.host.unlockRoutes.approvals.list())).filter((each) => each.kind === 'plan')
+  (await world.busy(() => world.host.unlockRoutes.approvals.list())).filter((each) => each.kind === 'plan')
 
 /** Waits until people are asked about the plans of just these objects. */
 const asked = (...wanted: readonly string[]) =>
@@ -57,7 +47,7 @@ function lineOf(lines: ReadonlyMap<string, PlanApprovalLine>, key: string): Plan
 /** What a person does with the link that the console knows. */
 const page = (method: string, { people }: PlanApprovalLine, by: string, body?: string) => {
   const address = people.find(({ name }) => name === by)?.page ?? ''
-  return busy(() =>
+  return world.busy(() =>
     world.host.unlockRoutes.approve({
       ...{ method, token: address.slice(address.lastIndexOf('/') + 1), headers: {}, isBase64Encoded: false },
       ...(body !== undefined && { body }),
@@ -159,7 +149,7 @@ test('a plan that is approved by hand is noticed, and nobody has to decide any m
   })
   await approve(lineOf(await asked(dns), dns))
   expect(await world.ended(pushed)).toMatchObject({ status: 'SUCCEEDED' })
-  expect(await busy(() => world.host.ledger.readApproval(id))).toMatchObject({ closed: { how: 'gone' } })
+  expect(await world.busy(() => world.host.ledger.readApproval(id))).toMatchObject({ closed: { how: 'gone' } })
   // It is somebody else's.
   expect(spec(keys.vpc).approvePlan).toBe(plan)
 })
@@ -203,7 +193,7 @@ test('a newer push ends the wait', async () => {
   const before = lineOf(await asked(keys.vpc, dns), keys.vpc)
   const newer = await push()
   expect(await world.ended(older)).toMatchObject({ rollout: { outcome: 'superseded' } })
-  expect(await busy(() => world.host.ledger.readApproval(before.id))).toMatchObject({ closed: { how: 'gone' } })
+  expect(await world.busy(() => world.host.ledger.readApproval(before.id))).toMatchObject({ closed: { how: 'gone' } })
   const lines = await asked(keys.vpc, dns)
   expect((await approve(before)).statusCode).toBe(409)
   for (const line of lines.values()) await approve(line)

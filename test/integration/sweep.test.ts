@@ -17,8 +17,6 @@ const start = async (options: WorldOptions = {}, objects: readonly object[] = po
 }
 afterEach(() => world.close())
 
-const pass = (ms: number) => new Promise<void>((resolve) => world.clock.after(ms, resolve))
-
 /** Sweeps, and waits for the end of the sweep. Answers what its execution came to. */
 async function sweep(cluster = 'staging') {
   const arn = startSweep(world.host.interpreter, cluster)
@@ -49,7 +47,7 @@ async function loseWebhook(): Promise<Pushed> {
     const { artifact } = world.object(keys.source).status as { artifact: { revision: string } }
     return artifact.revision.endsWith(lost.after)
   })
-  await pass(6 * minute)
+  await world.pass(6 * minute)
   return lost
 }
 
@@ -96,13 +94,13 @@ describe('a push whose webhook was lost', () => {
     await start()
     await world.push()
     const under = world.change({ 'app/config.yaml': [] })
-    await pass(2 * minute)
+    await world.pass(2 * minute)
     expect(await sweep()).toMatchObject({ rollouts: 0, findings: 0 })
     world.simulation.faults.hang(keys.db)
     await world.deliver(under)
     await world.reaches(under, 'WaitForLayer')
     world.change({ 'app/config.yaml': [] })
-    await pass(10 * minute)
+    await world.pass(10 * minute)
     expect(await sweep()).toMatchObject({ rollouts: 0 })
     world.simulation.faults.release(keys.db)
     expect((await world.ended(under)).rollout.outcome).toBe('succeeded')
@@ -124,7 +122,7 @@ describe('a push whose webhook was lost', () => {
 
   test('counts from when the source was first seen, where nothing was rolled out yet', async () => {
     await start()
-    await pass(10 * minute)
+    await world.pass(10 * minute)
     expect(await sweep()).toMatchObject({ rollouts: 0 })
     expect(await sweep()).toMatchObject({ rollouts: 0 })
     const lost = await loseWebhook()
@@ -157,7 +155,7 @@ describe('a rollout that has failed', () => {
   test('goes on when its cause is gone, with the waves that come after', async () => {
     const failed = await failedRollout()
     expect(await sweep()).toMatchObject({ rollouts: 0 })
-    await pass(6 * minute)
+    await world.pass(6 * minute)
     expect(await sweep('production')).toMatchObject({ rollouts: 0 })
     expect(told()).toContainEqual(['new', 'unordered', keys.source])
 
@@ -165,7 +163,7 @@ describe('a rollout that has failed', () => {
     await world.until('the database', () =>
       world.runs(failed.after).some(({ key, outcome }) => key === keys.db && outcome === 'succeeded'),
     )
-    await pass(2 * minute)
+    await world.pass(2 * minute)
     await Promise.all([sweep(), sweep()])
     const [found, ...others] = foundPushes()
     expect(others).toEqual([])
@@ -188,7 +186,7 @@ describe('a rollout that has failed', () => {
     await world.host.interpreter.stop(world.executionArn(stopped))
     await world.until('the restore', async () => (await world.rollout(stopped)).outcome)
     world.simulation.faults.release(keys.vpc)
-    await pass(30 * minute)
+    await world.pass(30 * minute)
     expect(await sweep()).toMatchObject({ rollouts: 0 })
   })
 })
@@ -207,7 +205,7 @@ test('a claim that an execution was handed at the moment at which it ended is fr
   })
   // It may be at its release.
   expect(await sweep()).toMatchObject({ restored: 0 })
-  await pass(6 * minute)
+  await world.pass(6 * minute)
   expect(await sweep()).toMatchObject({ restored: 1 })
   expect(world.leftovers()).toEqual([])
   expect((await ledger.readClaim('staging', branchOf(branch)))?.holder).toBeUndefined()
@@ -228,7 +226,7 @@ test('drift that nobody corrects is told once, and that it is gone', async () =>
   for (let sweeps = 0; sweeps < 4; sweeps++) {
     await sweep()
     // Whatever it says between its tries.
-    await pass(7_000)
+    await world.pass(7_000)
   }
   expect(told()).toEqual([['new', 'drift', keys.vpc]])
   world.edit(keys.vpc, ({ spec }) => {

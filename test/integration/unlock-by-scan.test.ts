@@ -26,8 +26,6 @@ beforeEach(async () => {
 })
 afterEach(() => world.close())
 
-const pass = (ms: number) => new Promise<void>((resolve) => world.clock.after(ms, resolve))
-
 /** A runner that dies in the middle of an apply, and is not missed by its controller. */
 async function ghost(): Promise<void> {
   const { simulation } = world
@@ -46,16 +44,11 @@ const replicas = () =>
 const executions = () => world.host.interpreter.list({ machine: 'guarded-unlock' })
 
 /** The newest first. While it is read no time passes. */
-async function runs(): Promise<UnlockRun[]> {
-  const done = world.clock.begin()
-  const found = await world.host.ledger.listUnlockRuns('staging', 10)
-  done()
-  return found
-}
+const runs = (): Promise<UnlockRun[]> => world.busy(() => world.host.ledger.listUnlockRuns('staging', 10))
 
 it('a ghost whose policy is auto is unlocked without anybody asking, once', async () => {
   await ghost()
-  await pass(60 * minute)
+  await world.pass(60 * minute)
   expect(await runs()).toEqual([expect.objectContaining({ requestedBy: theScan, outcome: 'unlocked', object: vpc })])
   expect(executions().map(({ status }) => status)).toEqual(['SUCCEEDED'])
   expect([replicas(), world.object(vpc).spec.suspend]).toEqual([1, undefined])
@@ -71,10 +64,10 @@ it('an unlock that is aborted with the controller stopped is put back at once, a
   await world.until('what was stopped', () => replicas() === 1)
   expect(world.clock.now() - stoppedAt).toBeLessThan(minute)
   expect(statesEntered(world.host.interpreter.history(executionArn))).not.toContain('PutBack')
-  await pass(minute)
+  await world.pass(minute)
   expect(world.object(vpc).spec.suspend).toBeUndefined()
   expect((await runs()).map(({ outcome }) => outcome)).toEqual(['failed'])
-  await pass(75 * minute)
+  await world.pass(75 * minute)
   expect((await runs()).map(({ outcome }) => outcome)).toEqual(['unlocked', 'failed'])
   expect([replicas(), world.object(vpc).spec.suspend]).toEqual([1, undefined])
 })

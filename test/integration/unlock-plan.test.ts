@@ -25,7 +25,6 @@ afterEach(() => world.close())
 const key = (name: string) => `Terraform/flux-system/${name}`
 const message = (name: string) =>
   world.object(key(name)).status?.conditions.find(({ type }: { type: string }) => type === 'Ready')?.message
-const pass = (ms: number) => new Promise<void>((resolve) => world.clock.after(ms, resolve))
 
 /** What an unlock of each lock would do: its rung, or the rule by which it is refused. */
 async function plans(): Promise<Record<string, string>> {
@@ -67,18 +66,18 @@ it('chooses the rung by what the clusters show, and changes nothing', async () =
   for (const name of applying) await world.until(`the apply of ${name}`, () => message(name) === 'Applying')
   world.simulation.killRunner(key('silent'), 'fail')
   // What else runs ends meanwhile.
-  await pass(minute)
+  await world.pass(minute)
   world.simulation.killRunner(key('loud'), 'restart')
   world.simulation.killRunner(key('lease'), 'restart')
   await world.simulation.takeLock(key('laptop'), { who: 'ana@laptop' })
 
-  await pass(20 * minute)
+  await world.pass(20 * minute)
   expect(await plans()).toEqual({
     ...{ silent: 'suspect', loud: 'suspect', lease: 'suspect' },
     ...{ works: 'live', laptop: 'live' },
   })
 
-  await pass(70 * minute)
+  await world.pass(70 * minute)
   const before = versions()
   expect(await plans()).toEqual({
     // Its controller waits for the run that hangs.

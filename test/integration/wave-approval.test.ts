@@ -27,35 +27,20 @@ beforeEach(async () => {
   await world.deliver(pushed)
 })
 
-/** What talks to stand-ins over HTTP: virtual time must not jump over it. */
-async function busy<T>(work: () => Promise<T>): Promise<T> {
-  const done = world.clock.begin()
-  try {
-    return await work()
-  } finally {
-    done()
-  }
-}
-
 const asked = () =>
   world.until('people to be asked before the wave', async () => {
-    const lines = await busy(() => world.host.unlockRoutes.approvals.list())
+    const lines = await world.busy(() => world.host.unlockRoutes.approvals.list())
     return lines.find((line): line is WaveApprovalLine => line.kind === 'wave')
   })
 
 const decide = ({ people }: WaveApprovalLine, by: string, decision: 'approve' | 'deny') => {
   const address = people.find(({ name }) => name === by)?.page ?? ''
-  return busy(() =>
+  return world.busy(() =>
     world.host.unlockRoutes.approve({
       ...{ method: 'POST', token: address.slice(address.lastIndexOf('/') + 1), body: `decision=${decision}` },
       ...{ headers: {}, isBase64Encoded: false },
     }),
   )
-}
-
-const pass = (ms: number) => {
-  const until = world.clock.now() + ms
-  return world.until(`${ms} ms`, () => world.clock.now() >= until)
 }
 
 const fleetArn = () => `arn:aws:states:us-east-1:000000000000:execution:fleet:${pushed.delivery}`
@@ -73,7 +58,7 @@ test('a wave that somebody agrees to begins then, and not before', async () => {
   expect(line).toMatchObject({ wave: 2, waves: 2, clusters: ['production'], before: { succeeded: 1, failed: 0 } })
   // Whoever pushed is not asked.
   expect(line.people.map(({ name }) => name)).toEqual(['bob'])
-  await pass(3_600_000)
+  await world.pass(3_600_000)
   expect(world.state(pushed, 'production')).toBeUndefined()
   expect((await decide(line, 'bob', 'approve')).statusCode).toBe(303)
   expect((await world.ended(pushed, 'production')).status).toBe('SUCCEEDED')
@@ -82,7 +67,7 @@ test('a wave that somebody agrees to begins then, and not before', async () => {
 
 test.each([
   ['somebody denies', (line: WaveApprovalLine) => decide(line, 'bob', 'deny')],
-  ['nobody answers in time', () => pass(5 * 3_600_000)],
+  ['nobody answers in time', () => world.pass(5 * 3_600_000)],
 ])('a wave is not begun where %s', async (_, then) => {
   await then(await asked())
   const { status, states } = await fleetEnded()

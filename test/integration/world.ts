@@ -225,6 +225,21 @@ export class World {
     return `arn:aws:states:us-east-1:000000000000:execution:rollout:${delivery}.${cluster}`
   }
 
+  /** Does what talks to stand-ins over HTTP while time stands still: it must not jump over it. */
+  async busy<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.clock.begin()
+    try {
+      return await work()
+    } finally {
+      done()
+    }
+  }
+
+  /** Lets that many milliseconds pass. */
+  pass(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.clock.after(ms, resolve))
+  }
+
   /** Waits for a condition, looking at it whenever virtual time passes. */
   async until<T>(what: string, look: () => T | undefined | false | Promise<T | undefined | false>): Promise<T> {
     for (let looks = 0; looks < 20_000; looks++) {
