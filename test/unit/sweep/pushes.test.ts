@@ -165,7 +165,11 @@ describe('a source that has moved on', () => {
     ['could not be asked', { closed: { how: 'ended', at: now - 1 } }, 1],
     ['have just agreed', { decisions: [consent], closed: { how: 'approved', at: now - 60_000 } }, 0],
     ['have agreed long ago', { decisions: [consent], closed: { how: 'approved', at: now - 600_000 } }, 1],
-    ['were asked about another commit', { commit: head('d'), closed: { how: 'denied', at: now - 1 } }, 1],
+    [
+      'were asked about another commit',
+      { commit: head('d'), decisions: [denial], closed: { how: 'denied', at: now - 1 } },
+      1,
+    ],
   ])('where people %s', async (_, answer, started) => {
     await claimed('staging')
     await ledger.writeApproval(askedAbout(answer))
