@@ -5,9 +5,10 @@ import type { Fleet } from '../lib/fleet.ts'
 import { type CommitStatus, type CommitStatuses, description, type StatusCommit } from '../lib/notify/commit-status.ts'
 import type { MessageChannel } from '../lib/notify/message.ts'
 import { messageOf } from '../lib/notify/message-of.ts'
-import { sendOnce } from '../lib/notify/notice.ts'
 import { layerStatuses, pushStatus } from '../lib/notify/rollout-statuses.ts'
-import { type StatusBoard, updateBoard } from '../lib/notify/status-board.ts'
+import { sendOnce } from '../lib/notify/send-once.ts'
+import type { StatusBoard } from '../lib/notify/status-board.ts'
+import { updateBoard } from '../lib/notify/update-board.ts'
 import { type Push, pushSchema } from '../lib/push.ts'
 import { branchOf } from '../lib/rollout/branch.ts'
 import { outcomeSchema, type Rollout } from '../lib/rollout/rollout.ts'
@@ -104,16 +105,19 @@ async function tellGitHub(
   const shared = { turnMs, giveUpAt }
   if ('fleet' in input) {
     const push = pushIn(input.fleet.input)
-    if (push) await updateBoard({ ...shared, ...pushUpdate(push, ports, input.fleet) }, boards)
-    return push !== undefined
+    if (!push || !isFollowed(push, ports.fleet)) return false
+    await updateBoard({ ...shared, ...pushUpdate(push, ports, input.fleet) }, boards)
+    return true
   }
   const { event } = input
   if (!('rollout' in event)) return false
   const rollout = (await ports.ledger.readRollout(event.rollout))?.value
+  // Written down after it was told that it has begun.
+  const push = rollout?.push ?? pushOf(event)
+  if (!isFollowed(push, ports.fleet)) return false
   const updates = [
-    ...(rollout && ports.fleet.notifications.github?.layers ? [layersUpdate(event, rollout.push, ports)] : []),
-    // Written down after it was told that it has begun.
-    pushUpdate(rollout?.push ?? pushOf(event), ports, event),
+    ...(rollout && ports.fleet.notifications.github?.layers ? [layersUpdate(event, push, ports)] : []),
+    pushUpdate(push, ports, event),
   ]
   const results = await Promise.allSettled(updates.map((update) => updateBoard({ ...shared, ...update }, boards)))
   for (const result of results) if (result.status === 'rejected') throw result.reason
@@ -136,6 +140,14 @@ function pushIn(input: string): Push | undefined {
   } catch {
     return undefined
   }
+}
+
+/**
+ * Who may put events on the bus, or start executions, says what these are about: the token of GitHub must go to no other host,
+ * and speak for no other repository, than those of the fleet.
+ */
+function isFollowed({ repository: { host, name } }: Pushed, { repositories }: Fleet): boolean {
+  return repositories.some((ours) => ours.host === host && ours.name === name)
 }
 
 const commitOf = ({ repository, after }: Pushed): StatusCommit => ({

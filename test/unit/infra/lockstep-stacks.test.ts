@@ -54,6 +54,19 @@ describe('access entries', () => {
     }
   })
 
+  it('and the roles of other accounts have the tags of the fleet, too', () => {
+    const elsewhere = { ...eu, ...account }
+    const { templates } = made({ ...written, account: '111111111111', clusters: [us, elsewhere], tags: { team: 'a' } })
+    const tagged = [...templates]
+      .filter(([name]) => name !== 'Lockstep')
+      .flatMap(([, { Resources }]) => {
+        const types = ['AWS::EKS::AccessEntry', 'AWS::IAM::Role']
+        return Object.values(Resources).filter(({ Type }) => types.includes(Type))
+      })
+    expect(tagged).toHaveLength(3 * 3)
+    for (const { Properties } of tagged) expect(Properties).toMatchObject({ Tags: [{ Key: 'team', Value: 'a' }] })
+  })
+
   it('of clusters whose names differ by a hyphen only are all there', () => {
     const clusters = ['a-b', 'ab'].map((name) => ({ ...us, name, eks: name }))
     const { templates } = made({ ...written, clusters })
