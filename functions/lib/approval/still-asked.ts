@@ -1,10 +1,10 @@
 import type { Fleet } from '../fleet.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import { stillJudged } from '../unlock/approval/still-judged.ts'
+import { type StillJudged, stillJudged } from '../unlock/approval/still-judged.ts'
 import type { Approval } from './approval.ts'
 
 /** Whether what people were asked about is still that; `unknown` where it cannot be told now. */
-export type StillAsked = 'same' | 'changed' | 'unknown'
+export type StillAsked = StillJudged
 
 /**
  * By what the ledger knows. Of a plan and of a wave whoever waits for the answer closes the approval as soon as they are

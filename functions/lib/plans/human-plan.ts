@@ -19,9 +19,12 @@ export function showHumanPlan(text: string, destroysAll: boolean): ShownPlan {
 // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what a colour begins with.
 const colours = /\u001b\[[\d;]*m/g
 
-/** `  # aws_vpc.main must be replaced` */
+/**
+ * `  # aws_vpc.main must be replaced`: two spaces, since what stands in a resource's values stands further in. The index
+ * of a resource may hold any text (`aws_vpc.main["a b"]`), so that the line counts up to its end.
+ */
 const heading =
-  /^ *# (\S+)(?: \(deposed object \w+\))? (?:will be |must be |is tainted, so (?:must be |will be )?|has changed)(created|updated in-place|destroyed|replaced|read during apply)/gm
+  /^ {2}# (.+?)(?: is tainted, so it)? (?:will|must) be (created|updated in-place|destroyed|replaced|read during apply|removed from the OpenTofu state but will not be destroyed)(?:, as requested| due to changes in replace_triggered_by)?( - older instance will not be destroyed .*)?$/gm
 
 const actions: Readonly<Record<string, PlannedAction>> = {
   created: 'create',
@@ -33,6 +36,7 @@ const actions: Readonly<Record<string, PlannedAction>> = {
 
 const mostChanges = 200
 
-function changeOf([, address = '', how = '']: RegExpMatchArray): PlannedChange {
-  return { address, action: actions[how] ?? 'update', lines: [] }
+/** What is kept beside its replacement is forgotten, as what has no replacement. */
+function changeOf([, address = '', how = '', keepsOlder]: RegExpMatchArray): PlannedChange {
+  return { address, action: (keepsOlder === undefined && actions[how]) || 'forget', lines: [] }
 }

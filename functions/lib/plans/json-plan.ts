@@ -14,11 +14,19 @@ const changeSchema = z.looseObject({
 })
 type Change = z.infer<typeof changeSchema>
 
+const resourceSchema = z.looseObject({
+  address: z.string(),
+  /** Of what is left over from a replacement that failed half way: it has the address of what is in its place. */
+  deposed: z.string().optional(),
+  change: changeSchema,
+})
+type Resource = z.infer<typeof resourceSchema>
+
 const valuesSchema = z.record(z.string(), z.looseObject({ value: anything })).nullish()
 
 /** https://opentofu.org/docs/internals/json-format/#plan-representation, as far as it is shown. */
 const planSchema = z.looseObject({
-  resource_changes: z.array(z.looseObject({ address: z.string(), change: changeSchema })).nullish(),
+  resource_changes: z.array(resourceSchema).nullish(),
   output_changes: z.record(z.string(), changeSchema).nullish(),
   variables: valuesSchema,
   configuration: z
@@ -52,7 +60,7 @@ export function showJsonPlan(text: string, destroysAll: boolean): ShownPlan {
   const plan = planSchema.parse(JSON.parse(text))
   const secrets = secretsOf(plan)
   const all = inOrder([
-    ...(plan.resource_changes ?? []).flatMap(({ address, change }) => shownChange(address, change)),
+    ...(plan.resource_changes ?? []).flatMap((each) => shownChange(nameOf(each), each.change)),
     ...Object.entries(plan.output_changes ?? {}).flatMap(([name, change]) => shownChange(`output.${name}`, change)),
   ])
   const redacted = all.map(({ address, action, lines }) => ({
@@ -63,7 +71,15 @@ export function showJsonPlan(text: string, destroysAll: boolean): ShownPlan {
   return { counts: countsOf(plan), destroysAll, ...bounded(redacted) }
 }
 
-/** `create`, `update`, …; replacing is `["delete", "create"]` or the other way round. Undefined: nothing changes. */
+/** As OpenTofu names it for people. */
+function nameOf({ address, deposed }: Resource): string {
+  return deposed ? `${address} (deposed object ${deposed})` : address
+}
+
+/**
+ * `create`, `update`, …; replacing is `["delete", "create"]` or the other way round, and `["forget", "create"]` where the older
+ * one is kept. Undefined: nothing changes.
+ */
 function actionOf({ actions }: Change): PlannedAction | undefined {
   if (actions.includes('delete')) return actions.includes('create') ? 'replace' : 'delete'
   const [action] = actions
@@ -71,11 +87,11 @@ function actionOf({ actions }: Change): PlannedAction | undefined {
   return undefined
 }
 
-/** As OpenTofu counts them, without outputs. */
+/** As OpenTofu counts them, without outputs: what is replaced is added, and destroyed unless it is kept. */
 function countsOf({ resource_changes }: Plan): NonNullable<ShownPlan['counts']> {
-  const actions = (resource_changes ?? []).map(({ change }) => actionOf(change))
-  const count = (...which: PlannedAction[]) => actions.filter((action) => action && which.includes(action)).length
-  return { add: count('create', 'replace'), change: count('update'), destroy: count('delete', 'replace') }
+  const count = (action: string) =>
+    (resource_changes ?? []).filter(({ change }) => change.actions.includes(action)).length
+  return { add: count('create'), change: count('update'), destroy: count('delete') }
 }
 
 function shownChange(address: string, change: Change): PlannedChange[] {

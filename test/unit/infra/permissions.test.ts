@@ -2,7 +2,7 @@ import { Template } from 'aws-cdk-lib/assertions'
 import { expect, it } from 'vitest'
 import { lockstepStacks } from '../../../infra/aws/lockstep-stacks.ts'
 import { largeFleet } from '../../fixtures/large-fleet.ts'
-import { fleetFile, newApp } from '../../fixtures/synthesized.ts'
+import { fleetFile, nestedTemplate, newApp } from '../../fixtures/synthesized.ts'
 
 /** `GetItem, Query` of a service. */
 const of = (service: string, ...actions: readonly string[]) => actions.map((action) => `${service}:${action}`)
@@ -103,9 +103,11 @@ interface Resource {
 const asList = <T>(value: T | readonly T[]): readonly T[] => (Array.isArray(value) ? value : [value as T])
 
 const stacks = lockstepStacks(newApp(), fleetFile(largeFleet(10)))
-const resources = [stacks.lockstep, ...stacks.accounts, ...stacks.clusters].flatMap((stack) =>
-  Object.entries<Resource>(Template.fromStack(stack).toJSON().Resources),
-)
+const templates = [
+  ...[stacks.lockstep, ...stacks.accounts, ...stacks.clusters].map((stack) => Template.fromStack(stack)),
+  ...stacks.lockstep.sweeps.parts.map(nestedTemplate),
+]
+const resources = templates.flatMap((template) => Object.entries<Resource>(template.toJSON().Resources))
 const statements = resources
   .filter(([, { Type }]) => Type === 'AWS::IAM::Policy' || Type === 'AWS::IAM::ManagedPolicy')
   .flatMap(([id, { Properties }]) => {

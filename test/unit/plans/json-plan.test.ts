@@ -20,12 +20,14 @@ it('counts as OpenTofu does, and puts what cannot be undone first', () => {
       change('a.anew', ['delete', 'create']),
       change('data.a.read', ['read']),
       change('a.forgotten', ['forget']),
+      change('a.kept', ['forget', 'create']),
+      { ...change('a.new', ['delete']), deposed: '5f2a' },
     ],
   })
-  expect(counts).toEqual({ add: 3, change: 1, destroy: 3 })
+  expect(counts).toEqual({ add: 4, change: 1, destroy: 4 })
   expect(changes.map(({ address, action }) => `${action} ${address}`)).toEqual([
-    ...['replace a.other', 'replace a.anew', 'delete a.gone', 'create a.new', 'update a.changed'],
-    ...['forget a.forgotten', 'read data.a.read'],
+    ...['replace a.other', 'replace a.anew', 'delete a.gone', 'delete a.new (deposed object 5f2a)', 'create a.new'],
+    ...['update a.changed', 'forget a.forgotten', 'forget a.kept', 'read data.a.read'],
   ])
 })
 

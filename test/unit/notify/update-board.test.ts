@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from 'vitest'
 import type { CommitStatus } from '../../../functions/lib/notify/commit-status.ts'
 import { NotifierUnavailable } from '../../../functions/lib/notify/notifier-error.ts'
-import { updateBoard } from '../../../functions/lib/notify/status-board.ts'
+import { updateBoard } from '../../../functions/lib/notify/update-board.ts'
 import { MemoryLedger } from '../../fixtures/memory-ledger.ts'
 
 const context = 'lockstep/staging/apps'
