@@ -1,12 +1,15 @@
 /** How people name what is secret. */
 export const secretName = /passw(?:or)?d|passphrase|secret|token|(?:private|api|access)[_-]?key|credential/i
 
-/** A value in quotes, also where those are escaped because all of it stands in other ones; or up to where it ends. */
-const value = String.raw`\\+"[^"\\]*\\+"|"[^"]*"|'[^']*'|[^\s,;]+`
+/**
+ * A value in quotes, also where those are escaped because all of it stands in other ones; or up to where it ends. What is
+ * masked already stays as it is.
+ */
+const value = String.raw`(?!\((?:sensitive|known after))(?:\\+"[^"\\]*\\+"|"[^"]*"|'[^']*'|[^\s,;]+)`
 
 /** `AWS_SECRET_ACCESS_KEY=…`, `"password": "…"`. What refers to a secret is none (`secretName: …`), nor is an error of ours (`TokenUnavailable: …`). */
 const named = new RegExp(
-  String.raw`\b(\w*(?:${secretName.source})(?:[_-](?!ref|name)\w+|(?:access)?key|value)?)(\\*["']?\s*[:=]\s*)(?:${value})`,
+  String.raw`\b(\w*(?:${secretName.source})(?:[_-](?!ref|name)\w+|(?:access)?key|value)?)(\\*["']?\s*[:=]\s*)${value}`,
   'gi',
 )
 
