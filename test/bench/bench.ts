@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util'
 import { measureClusterRequests } from './cluster-requests.ts'
 import { measureFleetWaves } from './fleet-waves.ts'
 import { measureHandlerMemory } from './handler-memory.ts'
+import { measureHandlerWork } from './handler-work.ts'
 import { measureLayerLatency } from './layer-latency.ts'
 import { measureLockScan } from './lock-scan.ts'
 import type { Measure, Measurement } from './measurement.ts'
@@ -21,6 +22,7 @@ const rows: Readonly<Record<string, Measure>> = {
   plan: measurePlanTime,
   latency: measureLayerLatency,
   memory: measureHandlerMemory,
+  work: measureHandlerWork,
   requests: measureClusterRequests,
   transitions: measureStateTransitions,
   webhook: measureWebhookFunction,
