@@ -22,7 +22,6 @@ const rows: Readonly<Record<string, Measure>> = {
   plan: measurePlanTime,
   latency: measureLayerLatency,
   memory: measureHandlerMemory,
-  work: measureHandlerWork,
   requests: measureClusterRequests,
   transitions: measureStateTransitions,
   webhook: measureWebhookFunction,
@@ -31,7 +30,7 @@ const rows: Readonly<Record<string, Measure>> = {
   locks: measureLockScan,
   unlock: measureUnlockTime,
   fleet: measureFleetWaves,
-  usage: measureUsage,
+  usage: async () => [...(await measureUsage()), ...(await measureHandlerWork())],
 }
 
 const usage = `npm run bench -- [--only ${Object.keys(rows).join('|')}] [--json FILE] [-o json]

@@ -13,7 +13,7 @@ export async function measureHandlerWork(): Promise<readonly Measurement[]> {
 function line(step: StepName, { bundleBytes, startCpuMs, workCpuMs }: HandlerRun): Measurement {
   const [kilobytes, start, work] = [bundleBytes / 1_000, startCpuMs, workCpuMs].map(Math.round)
   return {
-    what: `work: ${step}, 100 objects in 5 layers`,
+    what: `usage: work of ${step}, 100 objects in 5 layers`,
     target: '',
     measured: `bundle ${kilobytes} KB; CPU time ${start} ms to start, ${work} ms to work`,
     ok: undefined,
