@@ -540,15 +540,21 @@ describe('unlocks', () => {
 
   it('write their audit and their approvals alone, and nobody updates or deletes an item of the ledger', () => {
     const puts = statementsOf('dynamodb:PutItem')
-    const not = (keys?: string[]) => keys && { 'ForAllValues:StringNotLike': { 'dynamodb:LeadingKeys': keys } }
-    const writersBut = (keys?: string[]) =>
-      puts.filter(({ Condition }) => isDeepStrictEqual(Condition, not(keys))).map(({ id }) => id)
-    const writers = {
-      all: writersBut(),
-      approvals: writersBut(['unlock#*']),
-      others: writersBut(['unlock#*', 'approvals']),
+    const writersIf = (operator?: string, keys?: string[]) => {
+      const condition = operator && { [`ForAllValues:${operator}`]: { 'dynamodb:LeadingKeys': keys } }
+      return puts.filter(({ Condition }) => isDeepStrictEqual(Condition, condition)).map(({ id }) => id)
     }
-    expect(writers.all.sort()).toEqual(['ApprovalsPage', ...unlockSteps].sort())
+    const writers = {
+      all: writersIf(),
+      decisions: writersIf('StringLike', ['approvals']),
+      notices: writersIf('StringLike', ['notice#*', 'push#*']),
+      approvals: writersIf('StringNotLike', ['unlock#*']),
+      others: writersIf('StringNotLike', ['unlock#*', 'approvals']),
+    }
+    expect(writers.all.sort()).toEqual(unlockSteps.sort())
+    // Everybody on the internet can call the one, and the other one hears of what others put on the bus.
+    expect(writers.decisions).toEqual(['ApprovalsPage'])
+    expect(writers.notices).toEqual(['NotificationsNotify'])
     expect(writers.approvals.sort()).toEqual(['StepsPlanApprove', 'StepsPlanAsk', 'StepsWaveAsk'])
     expect(Object.values(writers).flat()).toHaveLength(puts.length)
     for (const action of ['dynamodb:UpdateItem', 'dynamodb:BatchWriteItem', 'dynamodb:PartiQLUpdate'])
