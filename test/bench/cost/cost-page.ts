@@ -22,7 +22,7 @@ Not in it: the clusters, their NAT gateways and networks, states and lock tables
 
 **What takes the money** with many clusters are the scans for locks, every ${assumptions.scanEvery} minutes for each cluster. \`locks.every\` makes them rarer: a ghost
 lock is then found that much later, and \`quietWindow\` has to be longer than it. What a scan reads of other clusters' reports grows with
-the square of the clusters; with 100 of them it is still less than the transitions. Functions that wait for a layer are paid for while they
+the square of the clusters: with 100 of them it is some $27 a month, with 500 some $680. Functions that wait for a layer are paid for while they
 wait; an apply of an hour is an hour of 512 MB, some $0.024.
 
 ## Measured

@@ -17,7 +17,7 @@ Dollars per push and per month, from measured quantities and list prices (test/b
 
 Options:
   --bench FILE        what npm run bench has written; default: what is kept in test/bench/cost/usage.json
-  --clusters N,N      default 1,10,100
+  --clusters N,N      default 1,10,100,500
   --pushes N          a day; default ${usualAssumptions.pushesPerDay}
   --scan-every TIME   locks.every of the fleet; default ${usualAssumptions.scanEvery}m
   --sweep-every TIME  sweep.every of the fleet; default ${usualAssumptions.sweepEvery}m
@@ -62,7 +62,7 @@ function run(args: readonly string[]): void {
   }
   if (values.output !== undefined && values.output !== 'json')
     throw wrong(`-o ${values.output} is no output; give json.`)
-  const clusters = (values.clusters ?? '1,10,100').split(',').map((count) => positive('--clusters', count))
+  const clusters = (values.clusters ?? '1,10,100,500').split(',').map((count) => positive('--clusters', count))
   const { pushesPerDay, scanEvery, sweepEvery } = usualAssumptions
   const measured = values.bench ?? fileURLToPath(new URL('usage.json', import.meta.url))
   const input: CostInput = {
