@@ -107,8 +107,9 @@ async function tellGitHub(
   const shared = { turnMs, giveUpAt }
   if ('fleet' in input) {
     const push = pushIn(input.fleet.input)
-    if (push) await updateBoard({ ...shared, ...pushUpdate(push, ports, input.fleet) }, boards)
-    return push !== undefined
+    if (!push || !isFollowed(push, ports.fleet)) return false
+    await updateBoard({ ...shared, ...pushUpdate(push, ports, input.fleet) }, boards)
+    return true
   }
   const { event } = input
   if (event.type === 'Wave Approval Changed') {
@@ -117,10 +118,12 @@ async function tellGitHub(
   }
   if (!('rollout' in event)) return false
   const rollout = (await ports.ledger.readRollout(event.rollout))?.value
+  // Written down after it was told that it has begun.
+  const push = rollout?.push ?? pushOf(event)
+  if (!isFollowed(push, ports.fleet)) return false
   const updates = [
-    ...(rollout && ports.fleet.notifications.github?.layers ? [layersUpdate(event, rollout.push, ports)] : []),
-    // Written down after it was told that it has begun.
-    pushUpdate(rollout?.push ?? pushOf(event), ports, event),
+    ...(rollout && ports.fleet.notifications.github?.layers ? [layersUpdate(event, push, ports)] : []),
+    pushUpdate(push, ports, event),
   ]
   const results = await Promise.allSettled(updates.map((update) => updateBoard({ ...shared, ...update }, boards)))
   for (const result of results) if (result.status === 'rejected') throw result.reason
@@ -143,6 +146,14 @@ function pushIn(input: string): Push | undefined {
   } catch {
     return undefined
   }
+}
+
+/**
+ * Who may put events on the bus, or start executions, says what these are about: the token of GitHub must go to no other host,
+ * and speak for no other repository, than those of the fleet.
+ */
+function isFollowed({ repository: { host, name } }: Pushed, { repositories }: Fleet): boolean {
+  return repositories.some((ours) => ours.host === host && ours.name === name)
 }
 
 const commitOf = ({ repository, after }: Pushed): StatusCommit => ({

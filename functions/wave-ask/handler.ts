@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { pushSchema } from '../lib/push.ts'
-import { serveAsking } from '../lib/serve-approvals.ts'
+import { serveAsking } from '../lib/serve-asking.ts'
 import type { AskPorts, Step } from '../lib/step.ts'
 import { askBeforeWave, type WaveAsked } from './ask-before-wave.ts'
 

@@ -186,6 +186,13 @@ function conditionsOf({ api, ledger, rollout, machines, schedules, lost }: Alarm
       metric: machine.metricStarted({ period: wholeMinutes(every), statistic: Stats.SUM }),
       ...({ atLeast: 1, below: true, missingIsBad: true, periods: 3 } as const),
     })),
+    // One that fails now and then is made up for by the next.
+    ...schedules.map(({ what, every, machine }) => ({
+      name: `A ${what} fails`,
+      next: 'Open the latest execution that failed: its input or its error names the cluster, and its error the reason.',
+      metric: machine.metricFailed({ period: wholeMinutes(every), statistic: Stats.SUM }),
+      ...{ atLeast: 1, periods: 3 },
+    })),
     {
       name: 'Functions are throttled',
       next: 'Raise the quota of concurrent executions of this account and region: all functions share it, other ones too.',

@@ -43,7 +43,7 @@ export class Approvals extends Construct {
       environment: { ...ledger.environment, EVENT_BUS: eventBus, APPROVAL_SECRET_ARN: secret.secretArn },
       bundled: { LOCKSTEP_FLEET: written },
     })
-    ledger.grant(page, 'unlocks')
+    ledger.grant(page, 'decisions')
     allowEvents(page)
     const [route] = api.addRoutes({
       path: '/approve/{token}',

@@ -22,6 +22,7 @@ import { Workflow } from './workflow.ts'
 /** All of Lockstep but what is in clusters: in one account, in the region of the fleet's first cluster. */
 export class LockstepStack extends Stack {
   readonly clusters: ClusterAccess
+  readonly sweeps: SweepSchedule
 
   constructor(scope: Construct, id: string, { fleet, written }: FleetFile, props: StackProps = {}) {
     const region = fleet.clusters[0]?.region
@@ -51,7 +52,7 @@ export class LockstepStack extends Stack {
       guardedUnlock,
     })
     new LockSchedule(this, 'LockSchedule', fleet, lockScan)
-    const sweeps = new SweepSchedule(this, 'Sweep', fleet, sweep)
+    this.sweeps = new SweepSchedule(this, 'Sweep', fleet, sweep)
     const { restore, 'unlock-watch': watch, 'stop-asking': stopAsking } = steps.functions
     const lost = {
       'the end of a rollout': new RestoreRule(this, 'Restore', { of: 'a rollout', machines: [rollout], restore }).lost,
@@ -61,7 +62,7 @@ export class LockstepStack extends Stack {
       'the end of a question': new RestoreRule(this, 'RestoreAsked', {
         ...{ of: 'what people may be asked by', machines: [waves, rollout], restore: stopAsking },
       }).lost,
-      'the start of a sweep': sweeps.lost,
+      'the start of a sweep': this.sweeps.lost,
       'a notification': notifications.lost,
     }
     const { alarms } = new Alarms(this, 'Alarms', {

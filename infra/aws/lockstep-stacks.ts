@@ -1,4 +1,4 @@
-import type { Stack } from 'aws-cdk-lib'
+import { type Stack, Tags } from 'aws-cdk-lib'
 import type { Construct } from 'constructs'
 import type { FleetCluster } from '../../functions/lib/fleet.ts'
 import type { FleetFile } from '../fleet.ts'
@@ -25,11 +25,18 @@ export function lockstepStacks(scope: Construct, file: FleetFile): LockstepStack
     const roles = account === undefined ? undefined : accountStack(scope, file, lockstep, account, clusters)
     return { roles, clusters: clustersStacks(scope, file, lockstep, { account, clusters, after: roles ?? lockstep }) }
   })
-  return {
+  const made = {
     lockstep,
     accounts: stacks.flatMap(({ roles }) => roles ?? []),
     clusters: stacks.flatMap(({ clusters }) => clusters),
   }
+  for (const stack of [...made.accounts, ...made.clusters]) addTags(stack, file)
+  return made
+}
+
+/** Lockstep's own stack has them already. */
+function addTags(stack: Stack, { fleet }: FleetFile): void {
+  for (const [key, value] of Object.entries(fleet.tags)) Tags.of(stack).add(key, value)
 }
 
 function accountStack(

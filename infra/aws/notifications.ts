@@ -61,7 +61,7 @@ export class Notifications extends Construct {
       },
       bundled: { LOCKSTEP_FLEET: written },
     })
-    ledger.grant(notify, 'rollouts')
+    ledger.grant(notify, 'notices')
     notify.allow(['sns:Publish'], [this.topic.topicArn])
     for (const [, secret] of secrets) notify.allow(['secretsmanager:GetSecretValue'], [this.secretArn(secret)])
     this.rules(notify, fleetMachine)

@@ -37,8 +37,8 @@ const firstPauseMs = 250
 const longestPauseMs = 8_000
 /** A server may ask for a longer pause, up to this. */
 const longestAskedPauseMs = 60_000
-/** A watch that lasted this long worked, even where it had nothing to tell. */
-const lastedMs = 10_000
+/** A watch that lasted this long worked, even where it had nothing to tell: what a server refuses, it refuses at once. */
+const lastedMs = 1000
 
 const objectSchema = z.object({
   metadata: z.object({
@@ -243,12 +243,18 @@ class Replica {
     if (!listAnew && !passing.has(error.name)) throw error
     if (listAnew) this.resourceVersion = undefined
     this.failures++
-    if (this.failures >= failureLimit) throw error
+    if (this.failures >= failureLimit) throw this.givenUp(error)
     // History that is gone is no trouble of the server's: list at once.
     if (listAnew && this.failures === 1) return
     const pause = Math.min(firstPauseMs * 2 ** (this.failures - 1), longestPauseMs)
     const asked = Math.min(error.retryAfterMs ?? 0, longestAskedPauseMs)
     await sleep(this.shared.clock, Math.max(pause, asked), this.shared.signal)
+  }
+
+  /** Whoever began this mirror would list anew: for them a history that goes again and again is a server in trouble. */
+  private givenUp(error: ClusterError): ClusterError {
+    if (error.name !== 'ClusterGone') return error
+    return this.broken(`was told that its history is gone, ${failureLimit} tries in a row`)
   }
 
   private entryOf(raw: unknown): Entry {

@@ -1,8 +1,9 @@
+import { maskedText } from './masked-text.ts'
 import { inOrder, longestShown, type PlannedAction, type PlannedChange, type ShownPlan } from './shown-plan.ts'
 
 /**
- * Shows a plan as OpenTofu prints it (`tofu show`, without colours). It has masked what it calls sensitive. What is
- * replaced or deleted is found by the line that OpenTofu writes above each resource
+ * Shows a plan as OpenTofu prints it (`tofu show`, without colours). It has masked what it calls sensitive, and what is
+ * named like a secret is masked, too. What is replaced or deleted is found by the line that OpenTofu writes above each resource
  * (internal/command/jsonformat/plan.go of OpenTofu).
  */
 export function showHumanPlan(text: string, destroysAll: boolean): ShownPlan {
@@ -10,18 +11,22 @@ export function showHumanPlan(text: string, destroysAll: boolean): ShownPlan {
   const changes = inOrder([...plain.matchAll(heading)].map(changeOf)).slice(0, mostChanges)
   const summary = /^Plan:(?: \d+ to import,)? (\d+) to add, (\d+) to change, (\d+) to destroy/m.exec(plain)
   const [add = 0, change = 0, destroy = 0] = (summary ?? []).slice(1).map(Number)
+  const shown = maskedText(plain)
   return {
     ...(summary && { counts: { add, change, destroy } }),
-    ...{ destroysAll, changes, text: plain.slice(0, longestShown), cut: plain.length > longestShown },
+    ...{ destroysAll, changes, text: shown.slice(0, longestShown), cut: shown.length > longestShown },
   }
 }
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what a colour begins with.
 const colours = /\u001b\[[\d;]*m/g
 
-/** `  # aws_vpc.main must be replaced` */
+/**
+ * `  # aws_vpc.main must be replaced`: two spaces, since what stands in a resource's values stands further in. The index
+ * of a resource may hold any text (`aws_vpc.main["a b"]`), so that the line counts up to its end.
+ */
 const heading =
-  /^ *# (\S+)(?: \(deposed object \w+\))? (?:will be |must be |is tainted, so (?:must be |will be )?|has changed)(created|updated in-place|destroyed|replaced|read during apply)/gm
+  /^ {2}# (.+?)(?: is tainted, so it)? (?:will|must) be (created|updated in-place|destroyed|replaced|read during apply|removed from the OpenTofu state but will not be destroyed)(?:, as requested| due to changes in replace_triggered_by)?( - older instance will not be destroyed .*)?$/gm
 
 const actions: Readonly<Record<string, PlannedAction>> = {
   created: 'create',
@@ -33,6 +38,7 @@ const actions: Readonly<Record<string, PlannedAction>> = {
 
 const mostChanges = 200
 
-function changeOf([, address = '', how = '']: RegExpMatchArray): PlannedChange {
-  return { address, action: actions[how] ?? 'update', lines: [] }
+/** What is kept beside its replacement is forgotten, as what has no replacement. */
+function changeOf([, address = '', how = '', keepsOlder]: RegExpMatchArray): PlannedChange {
+  return { address, action: (keepsOlder === undefined && actions[how]) || 'forget', lines: [] }
 }

@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { blotted, secretName } from '../blotted.ts'
 import { inOrder, longestShown, type PlannedAction, type PlannedChange, type ShownPlan } from './shown-plan.ts'
 
 /** Each may be left out: tofu-controller writes the plan with Go's `omitempty` (hashicorp/terraform-json, plan.go). */
@@ -14,11 +15,19 @@ const changeSchema = z.looseObject({
 })
 type Change = z.infer<typeof changeSchema>
 
+const resourceSchema = z.looseObject({
+  address: z.string(),
+  /** Of what is left over from a replacement that failed half way: it has the address of what is in its place. */
+  deposed: z.string().optional(),
+  change: changeSchema,
+})
+type Resource = z.infer<typeof resourceSchema>
+
 const valuesSchema = z.record(z.string(), z.looseObject({ value: anything })).nullish()
 
 /** https://opentofu.org/docs/internals/json-format/#plan-representation, as far as it is shown. */
 const planSchema = z.looseObject({
-  resource_changes: z.array(z.looseObject({ address: z.string(), change: changeSchema })).nullish(),
+  resource_changes: z.array(resourceSchema).nullish(),
   output_changes: z.record(z.string(), changeSchema).nullish(),
   variables: valuesSchema,
   configuration: z
@@ -52,18 +61,23 @@ export function showJsonPlan(text: string, destroysAll: boolean): ShownPlan {
   const plan = planSchema.parse(JSON.parse(text))
   const secrets = secretsOf(plan)
   const all = inOrder([
-    ...(plan.resource_changes ?? []).flatMap(({ address, change }) => shownChange(address, change)),
-    ...Object.entries(plan.output_changes ?? {}).flatMap(([name, change]) => shownChange(`output.${name}`, change)),
+    ...(plan.resource_changes ?? []).flatMap((each) => shownChange(nameOf(each), each.change, secrets)),
+    ...Object.entries(plan.output_changes ?? {}).flatMap(([name, change]) =>
+      shownChange(`output.${name}`, change, secrets),
+    ),
   ])
-  const redacted = all.map(({ address, action, lines }) => ({
-    address: redact(address, secrets),
-    action,
-    lines: lines.map((line) => redact(line, secrets)),
-  }))
-  return { counts: countsOf(plan), destroysAll, ...bounded(redacted) }
+  return { counts: countsOf(plan), destroysAll, ...bounded(all) }
 }
 
-/** `create`, `update`, …; replacing is `["delete", "create"]` or the other way round. Undefined: nothing changes. */
+/** As OpenTofu names it for people. */
+function nameOf({ address, deposed }: Resource): string {
+  return deposed ? `${address} (deposed object ${deposed})` : address
+}
+
+/**
+ * `create`, `update`, …; replacing is `["delete", "create"]` or the other way round, and `["forget", "create"]` where the older
+ * one is kept. Undefined: nothing changes.
+ */
 function actionOf({ actions }: Change): PlannedAction | undefined {
   if (actions.includes('delete')) return actions.includes('create') ? 'replace' : 'delete'
   const [action] = actions
@@ -71,20 +85,27 @@ function actionOf({ actions }: Change): PlannedAction | undefined {
   return undefined
 }
 
-/** As OpenTofu counts them, without outputs. */
+/** As OpenTofu counts them, without outputs: what is replaced is added, and destroyed unless it is kept. */
 function countsOf({ resource_changes }: Plan): NonNullable<ShownPlan['counts']> {
-  const actions = (resource_changes ?? []).map(({ change }) => actionOf(change))
-  const count = (...which: PlannedAction[]) => actions.filter((action) => action && which.includes(action)).length
-  return { add: count('create', 'replace'), change: count('update'), destroy: count('delete', 'replace') }
+  const count = (action: string) =>
+    (resource_changes ?? []).filter(({ change }) => change.actions.includes(action)).length
+  return { add: count('create'), change: count('update'), destroy: count('delete') }
 }
 
-function shownChange(address: string, change: Change): PlannedChange[] {
+function shownChange(address: string, change: Change, secrets: readonly string[]): PlannedChange[] {
   const action = actionOf(change)
   if (!action) return []
-  const lines: string[] = []
+  const lines: Line[] = []
   // What goes is named; what it was is in the state.
   if (action !== 'delete' && action !== 'forget') describe('', change, lines, 0)
-  return [{ address, action, lines }]
+  const texts = lines.map(({ name, change }) => `${redact(name, secrets)}: ${changeText(change, secrets)}`)
+  return [{ address: redact(address, secrets), action, lines: texts }]
+}
+
+/** What is said of a value, or the value before and after. */
+interface Line {
+  readonly name: string
+  readonly change: string | { readonly before: unknown; readonly after: unknown }
 }
 
 /** One value before and after, with what OpenTofu says of both. Each of these has the shape of the value, or is a boolean. */
@@ -94,24 +115,21 @@ const deepest = 12
 const mostLines = 40
 const longestValue = 120
 
-/** Named like a secret: masked, whatever OpenTofu knows of it. */
-const secretName = /passw|passphrase|secret|token|private_?key|api_?key|access_?key|credential/i
-
-function describe(path: string, sides: Sides, lines: string[], depth: number): void {
+function describe(path: string, sides: Sides, lines: Line[], depth: number): void {
   if (lines.length > mostLines) return
   const { before, after, after_unknown: unknown, before_sensitive, after_sensitive } = sides
   const name = path || 'value'
   if (before_sensitive === true || after_sensitive === true) {
-    if (unknown === true || !isSame(before, after)) lines.push(`${name}: (sensitive)`)
+    if (unknown === true || !isSame(before, after)) lines.push({ name, change: '(sensitive)' })
     return
   }
   if (unknown === true) {
-    lines.push(`${name}: (known after apply)`)
+    lines.push({ name, change: '(known after apply)' })
     return
   }
   if (isNested(before) || isNested(after) || isNested(unknown)) {
     if (depth >= deepest) {
-      if (!isSame(before, after)) lines.push(`${name}: (changes deep inside)`)
+      if (!isSame(before, after)) lines.push({ name, change: '(changes deep inside)' })
       return
     }
     for (const key of keysOf(before, after, unknown)) {
@@ -127,18 +145,21 @@ function describe(path: string, sides: Sides, lines: string[], depth: number): v
   if (isSame(before, after)) return
   // Marks that do not have the value's shape: nobody can tell which part of it they mean.
   const isSecret = secretName.test(path) || marks(before_sensitive) || marks(after_sensitive)
-  lines.push(isSecret ? `${name}: (sensitive)` : `${name}: ${changeText(before, after)}`)
+  lines.push({ name, change: isSecret ? '(sensitive)' : { before, after } })
 }
 
 /** `1 → 2`, `2` for what is new, `1 → nothing` for what goes. */
-function changeText(before: unknown, after: unknown): string {
+function changeText(change: Line['change'], secrets: readonly string[]): string {
+  if (typeof change === 'string') return change
+  const { before, after } = change
   const isThere = (value: unknown) => value !== undefined && value !== null
-  const now = isThere(after) ? valueText(after) : 'nothing'
-  return isThere(before) ? `${valueText(before)} → ${now}` : now
+  const now = isThere(after) ? valueText(after, secrets) : 'nothing'
+  return isThere(before) ? `${valueText(before, secrets)} → ${now}` : now
 }
 
-function valueText(value: unknown): string {
-  const text = JSON.stringify(value)
+/** Cut after the masking: half of a secret would not be found. */
+function valueText(value: unknown, secrets: readonly string[]): string {
+  const text = blotted(redact(JSON.stringify(value), secrets))
   return text.length > longestValue ? `${text.slice(0, longestValue)}…` : text
 }
 

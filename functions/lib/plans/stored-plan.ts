@@ -44,27 +44,44 @@ const mostChunks = 8
 const largestPlan = 32 * 1024 * 1024
 
 /**
- * The fingerprint of the plan that waits: by tofu-controller's hash of the plan file, which no two plans share. Throws
- * PlanMissing, UnexpectedShape, ClusterError.
+ * The fingerprint of the plan that waits: by tofu-controller's hashes of the plan file, which no two plans share, and of what
+ * people can read of it. The one is written before the other: what is read in between does not belong together, and has a
+ * fingerprint that no plan has later. Throws PlanMissing, UnexpectedShape, ClusterError.
  */
 export async function planFingerprint(object: Planned, cluster: Cluster): Promise<string> {
-  const { key, uid, pendingPlan: plan = '' } = object
-  const chunks = await chunksOf('Secret', '', object, cluster)
-  if (plan === '' || chunks.length === 0) throw new PlanMissing(key, plan || 'a plan')
-  const hashes = chunks.map(({ of, content }) => of[annotations.hash] ?? sha256(content))
-  return sha256(JSON.stringify([uid, plan, hashes]))
+  return fingerprintOf(object, await readChunks(object, cluster))
 }
 
 /** The plan that waits, with what people may see of it. Throws as `planFingerprint`. */
 export async function readStoredPlan(object: Planned, cluster: Cluster): Promise<StoredPlan> {
-  const fingerprint = await planFingerprint(object, cluster)
-  return { fingerprint, shown: await readShown(object, cluster) }
+  const chunks = await readChunks(object, cluster)
+  return { fingerprint: fingerprintOf(object, chunks), shown: shownOf(object, chunks.readable) }
 }
 
-async function readShown(object: Planned, cluster: Cluster): Promise<ShownPlan> {
-  const { storesReadable = 'none', destroys = false } = object.planning ?? {}
+interface Chunks {
+  /** Of the plan file. */
+  readonly file: readonly Chunk[]
+  /** Of what people can read. */
+  readonly readable: readonly Chunk[]
+}
+
+async function readChunks(object: Planned, cluster: Cluster): Promise<Chunks> {
+  const { key, pendingPlan: plan = '' } = object
+  const file = await chunksOf('Secret', '', object, cluster)
+  if (plan === '' || file.length === 0) throw new PlanMissing(key, plan || 'a plan')
+  return { file, readable: await readableChunks(object, cluster) }
+}
+
+function fingerprintOf({ uid, pendingPlan }: Planned, { file, readable }: Chunks): string {
+  const hashes = [file, readable].map((chunks) =>
+    chunks.map(({ of, content }) => of[annotations.hash] ?? sha256(content)),
+  )
+  return sha256(JSON.stringify([uid, pendingPlan, hashes]))
+}
+
+function shownOf({ planning }: Planned, chunks: readonly Chunk[]): ShownPlan {
+  const { storesReadable = 'none', destroys = false } = planning ?? {}
   if (storesReadable === 'none') return unreadable(notStored, destroys)
-  const chunks = await readableChunks(storesReadable, object, cluster)
   if (chunks.length === 0) return unreadable(lost, destroys)
   const content = Buffer.concat(chunks.map((chunk) => chunk.content))
   try {
@@ -81,8 +98,16 @@ const notStored =
   'There is no plan that people can read. Set spec.storeReadablePlan of the object to json (or human) in Git: then the next one is shown here.'
 const lost = 'tofu-controller has stored no readable plan with this one.'
 
-function readableChunks(how: 'json' | 'human', object: Planned, cluster: Cluster): Promise<Chunk[]> {
-  return how === 'json' ? chunksOf('Secret', '.json', object, cluster) : chunksOf('ConfigMap', '', object, cluster)
+/** The one kind that the object says: what it said before may still be there, of the same plan id. */
+async function readableChunks(object: Planned, cluster: Cluster): Promise<readonly Chunk[]> {
+  switch (object.planning?.storesReadable) {
+    case 'json':
+      return chunksOf('Secret', '.json', object, cluster)
+    case 'human':
+      return chunksOf('ConfigMap', '', object, cluster)
+    default:
+      return []
+  }
 }
 
 interface Chunk {

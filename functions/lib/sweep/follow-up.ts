@@ -39,6 +39,8 @@ export async function followUps(cluster: FleetCluster, swept: SweptCluster, port
       foundPush({
         ...{ repository: push.repository, branch: push.branch, after, pushedAt: push.pushedAt + 1 },
         before: after === push.after ? push.before : push.after,
+        // Of a newer commit that was served in its place it is the nearest that is known.
+        pusher: push.pusher,
         because: [newest.id],
       }),
     )

@@ -10,6 +10,8 @@ export interface FoundPush extends Branch {
   readonly after: string
   /** In milliseconds since the epoch: at most when it was really pushed, so that no push that was told of is older. */
   readonly pushedAt: number
+  /** Who pushed, where that is known: whoever it is does not approve it either. */
+  readonly pusher?: string
   /** What it is the consequence of. Whoever finds the same finds the same push. */
   readonly because: readonly string[]
 }
@@ -18,10 +20,10 @@ export interface FoundPush extends Branch {
  * A push that nobody told of. Its id is made of what it is, so that of sweeps that find it, in this cluster or in
  * another one, the first one alone starts it.
  */
-export function foundPush({ repository, branch, before, after, pushedAt, because }: FoundPush): Push {
+export function foundPush({ repository, branch, before, after, pushedAt, pusher = finder, because }: FoundPush): Push {
   const { name, host } = repository
   const delivery = madeUpId([host, name.toLowerCase(), branch, after, ...because])
-  return { repository: { name, host }, branch, before, after, pushedAt, pusher: finder, delivery, found: true }
+  return { repository: { name, host }, branch, before, after, pushedAt, pusher, delivery, found: true }
 }
 
 /** A UUID of version 8, which is for ids of one's own making: RFC 9562, section 5.8. */

@@ -1,4 +1,4 @@
-import type { Problem } from './definition.ts'
+import type { Problem } from './definition-invalid.ts'
 import { expressionProblems } from './expression-rules.ts'
 import { runsDistributed } from './map-mode.ts'
 

@@ -1,7 +1,8 @@
 import type { Clock } from '../../../functions/lib/clock.ts'
 import type { Activity } from '../virtual-clock.ts'
 import { alarm } from './alarm.ts'
-import type { Definition, Graph } from './definition.ts'
+import { type Branch, retryCount, taskKey } from './branch.ts'
+import type { Definition } from './definition.ts'
 import type {
   ExecutionRecord,
   ExecutionStore,
@@ -22,13 +23,11 @@ import { evaluate, type Json, type Scope } from './jsonata-expression.ts'
 import type { ObjectFiles } from './object-files.ts'
 import { runGraph } from './run-states.ts'
 import { StateError } from './state-error.ts'
+import { Stopped } from './stopped.ts'
 import { taskToken } from './task-token.ts'
 
 /** Events of one execution, as of Standard workflows. */
 export const historyLimit = 25_000
-
-/** Thrown through the code of a branch that is no longer to go on: nothing is recorded any more. */
-export class Stopped extends Error {}
 
 /** What executions share. */
 export interface Services {
@@ -54,18 +53,6 @@ export interface ChildStart {
   readonly name: string | undefined
   readonly input: Json
   readonly startedBy: StartedBy
-}
-
-/** A run through a graph of states: the machine's own, or one iteration of a Map. */
-export interface Branch {
-  readonly graph: Graph
-  /** Empty for the machine's own; tells iterations apart. */
-  readonly key: string
-  readonly signal: AbortSignal
-  readonly item: { readonly Index: number; readonly Value: Json } | undefined
-  lastEventId: number
-  /** Events that are written together with the next one. */
-  pending: EventBody[]
 }
 
 /** A task that waits for its token. */
@@ -352,13 +339,6 @@ export class Execution {
     return cut ? [{ type: `${type}StateAborted` }] : []
   }
 }
-
-/** Retries so far. */
-export const retryCount = ({ retries }: Position): number => retries.reduce((sum, count) => sum + count, 0)
-
-/** Names one attempt of one visit of a state, the same again after a restart. */
-export const taskKey = (branch: Branch, position: Position): string =>
-  `${branch.key}${position.visit}.${retryCount(position)}`
 
 function closingEvent({ status, output, error, cause }: Closing): EventBody {
   if (status === 'SUCCEEDED') {

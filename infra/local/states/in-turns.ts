@@ -1,4 +1,4 @@
-import { Stopped } from './execution.ts'
+import { Stopped } from './stopped.ts'
 
 /**
  * `run` for every item of a Map, at most `atOnce` at a time; answers what it gave, in the order of the items. After the first

@@ -1,11 +1,12 @@
+import { type Beginning, type Branch, taskKey } from './branch.ts'
 import type { MapState } from './definition.ts'
-import { type Branch, type Execution, Stopped, taskKey } from './execution.ts'
+import type { Execution } from './execution.ts'
 import type { Position } from './execution-store.ts'
 import { inTurns } from './in-turns.ts'
 import type { Json } from './jsonata-expression.ts'
-import type { Beginning } from './run-states.ts'
 import { wholeNumber } from './state-data.ts'
 import { StateError } from './state-error.ts'
+import { Stopped } from './stopped.ts'
 
 /** Iterations of an inline Map at once, as of Step Functions. */
 const mostAtOnce = 40

@@ -1,6 +1,7 @@
 import { alarm } from './alarm.ts'
+import type { Beginning, Branch } from './branch.ts'
 import { type Catcher, type ChoiceState, isDistributed, type State, type WaitState } from './definition.ts'
-import { type Branch, type Execution, Stopped } from './execution.ts'
+import type { Execution } from './execution.ts'
 import type { Position } from './execution-store.ts'
 import { whole } from './history.ts'
 import type { Json, Scope } from './jsonata-expression.ts'
@@ -10,12 +11,7 @@ import { runMap } from './run-map.ts'
 import { runTask } from './run-task.ts'
 import { jsonText, wholeNumber } from './state-data.ts'
 import { errorMatches, StateError } from './state-error.ts'
-
-/** What a graph starts with. */
-export interface Beginning {
-  readonly input: Json
-  readonly variables: Readonly<Record<string, Json>>
-}
+import { Stopped } from './stopped.ts'
 
 /** What a state did, before its Output and Assign are applied. */
 interface Outcome {

@@ -1,12 +1,14 @@
 import { z } from 'zod'
 import { alarm } from './alarm.ts'
+import { type Branch, taskKey } from './branch.ts'
 import type { TaskState } from './definition.ts'
-import { type Branch, type Execution, Stopped, taskKey } from './execution.ts'
+import type { Execution } from './execution.ts'
 import type { Position, TaskOutcome } from './execution-store.ts'
 import { whole } from './history.ts'
 import type { Json, Scope } from './jsonata-expression.ts'
 import { jsonText, wholeNumber } from './state-data.ts'
 import { StateError } from './state-error.ts'
+import { Stopped } from './stopped.ts'
 
 /** One attempt of a task. */
 interface Attempt {

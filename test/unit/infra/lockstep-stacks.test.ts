@@ -1,3 +1,4 @@
+import type { NestedStack } from 'aws-cdk-lib'
 import { Template } from 'aws-cdk-lib/assertions'
 import { describe, expect, it } from 'vitest'
 import { clusterWorks, groupsOf } from '../../../infra/aws/cluster-work.ts'
@@ -35,6 +36,7 @@ function resourcesOf<T>(template: Synthesized | undefined, type: string): T[] {
   const all = Object.values(template?.Resources ?? {})
   return all.filter(({ Type }) => Type === type).map(({ Properties }) => Properties as T)
 }
+const schedule = 'AWS::Scheduler::Schedule'
 const entriesOf = (template: Synthesized | undefined) => resourcesOf<Entry>(template, 'AWS::EKS::AccessEntry')
 
 describe('access entries', () => {
@@ -52,41 +54,68 @@ describe('access entries', () => {
     }
   })
 
+  it('and the roles of other accounts have the tags of the fleet, too', () => {
+    const elsewhere = { ...eu, ...account }
+    const { templates } = made({ ...written, account: '111111111111', clusters: [us, elsewhere], tags: { team: 'a' } })
+    const tagged = [...templates]
+      .filter(([name]) => name !== 'Lockstep')
+      .flatMap(([, { Resources }]) => {
+        const types = ['AWS::EKS::AccessEntry', 'AWS::IAM::Role']
+        return Object.values(Resources).filter(({ Type }) => types.includes(Type))
+      })
+    expect(tagged).toHaveLength(3 * 3)
+    for (const { Properties } of tagged) expect(Properties).toMatchObject({ Tags: [{ Key: 'team', Value: 'a' }] })
+  })
+
   it('of clusters whose names differ by a hyphen only are all there', () => {
     const clusters = ['a-b', 'ab'].map((name) => ({ ...us, name, eks: name }))
     const { templates } = made({ ...written, clusters })
     expect(entriesOf(templates.get('Lockstep-Clusters-us-east-1'))).toHaveLength(6)
   })
+})
 
-  it.each([
-    [10, 1],
-    [100, 2],
-    // The main stack has a schedule for each cluster.
-    [250, 4],
-  ])('of %d clusters stay within what a stack may hold', (count, stacksOfEntries) => {
-    const clusters = Array.from({ length: count }, (_, index) => {
-      const name = `cluster-${index}-of-a-fleet`
-      return { ...us, name, eks: `${name}-with-a-long-name-in-eks` }
-    })
-    const { templates, stacks } = made({ ...written, clusters })
-    expect(stacks.clusters).toHaveLength(stacksOfEntries)
-    expect([...templates.values()].flatMap(entriesOf)).toHaveLength(3 * count)
-    for (const template of templates.values()) {
-      // https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
-      expect(Object.keys(template.Resources).length).toBeLessThan(500)
-      expect(Buffer.byteLength(JSON.stringify(template, null, 1))).toBeLessThan(1_000_000)
-      for (const { PolicyDocument } of resourcesOf<{ PolicyDocument: object }>(template, 'AWS::IAM::ManagedPolicy')) {
-        // Partition and account are a few characters each, and references to them are not.
-        const text = JSON.stringify(PolicyDocument).replaceAll(/\{"Fn::Join":\["",\[(.*?)\]\]\}/g, (_, parts) =>
-          parts
-            .replaceAll(/\{"Ref":"AWS::(\w+)"\}/g, '123456789012')
-            .replaceAll('","', '')
-            .replaceAll(/"?,"?/g, ''),
-        )
-        expect(text.length).toBeLessThan(6_144)
-      }
-    }
+it.each([
+  { clusters: 10, stacksOfEntries: 1, partsOfSweeps: 1 },
+  { clusters: 100, stacksOfEntries: 2, partsOfSweeps: 1 },
+  { clusters: 500, stacksOfEntries: 8, partsOfSweeps: 2 },
+])('stacks of $clusters clusters stay within what they may hold', ({ clusters, stacksOfEntries, partsOfSweeps }) => {
+  const names = Array.from({ length: clusters }, (_, index) => `cluster-${index}-of-a-fleet`)
+  const { templates, stacks } = made({
+    ...written,
+    clusters: names.map((name) => ({ ...us, name, eks: `${name}-with-a-long-name-in-eks` })),
   })
+  expect(stacks.clusters).toHaveLength(stacksOfEntries)
+  expect([...templates.values()].flatMap(entriesOf)).toHaveLength(3 * clusters)
+  const sweeps = stacks.lockstep.sweeps.parts.map((part) => Template.fromStack(part).toJSON() as Synthesized)
+  expect(sweeps).toHaveLength(partsOfSweeps)
+  const swept = sweeps.flatMap((template) => resourcesOf<{ Target: { Input: string } }>(template, schedule))
+  expect(swept.map(({ Target }) => JSON.parse(Target.Input).cluster).sort()).toEqual(names.sort())
+  for (const template of [...templates.values(), ...sweeps]) {
+    // https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
+    expect(Object.keys(template.Resources).length).toBeLessThan(500)
+    expect(Buffer.byteLength(JSON.stringify(template, null, 1))).toBeLessThan(1_000_000)
+    for (const { PolicyDocument } of resourcesOf<{ PolicyDocument: object }>(template, 'AWS::IAM::ManagedPolicy')) {
+      // Partition and account are a few characters each, and references to them are not.
+      const text = JSON.stringify(PolicyDocument).replaceAll(/\{"Fn::Join":\["",\[(.*?)\]\]\}/g, (_, parts) =>
+        parts
+          .replaceAll(/\{"Ref":"AWS::(\w+)"\}/g, '123456789012')
+          .replaceAll('","', '')
+          .replaceAll(/"?,"?/g, ''),
+      )
+      expect(text.length).toBeLessThan(6_144)
+    }
+  }
+})
+
+it('a cluster that comes leaves the others in their stacks', () => {
+  const clusters = Array.from({ length: 500 }, (_, index) => ({ ...us, name: `c${index}`, eks: `c${index}` }))
+  const parts = (of: readonly object[]) => made({ ...written, clusters: of }).stacks.lockstep.sweeps.parts
+  const idsOf = (nested: NestedStack | undefined) =>
+    Object.keys(nested ? Template.fromStack(nested).toJSON().Resources : {})
+  const [before, after] = [parts(clusters.slice(1)), parts(clusters)]
+  expect(after).toHaveLength(before.length)
+  expect(after.flatMap(idsOf).length).toBe(before.flatMap(idsOf).length + 1)
+  for (const [at, part] of before.entries()) expect(idsOf(after[at])).toEqual(expect.arrayContaining(idsOf(part)))
 })
 
 describe('another account', () => {

@@ -102,6 +102,17 @@ describe('alarms', () => {
     })
   })
 
+  it.each([
+    ['A scan for locks fails', 'lockscan', 300],
+    ['A sweep fails', 'sweep', 1_800],
+  ])('%s: where it goes on, since nobody else would tell', (name, machine, Period) => {
+    expect(described(name)).toMatchObject({
+      ...{ Namespace: 'AWS/States', MetricName: 'ExecutionsFailed', Statistic: 'Sum', Period, EvaluationPeriods: 3 },
+      ...{ Threshold: 1, ComparisonOperator: 'GreaterThanOrEqualToThreshold' },
+      Dimensions: [{ Name: 'StateMachineArn', Value: { Ref: expect.stringMatching(`^Workflow${machine}`) } }],
+    })
+  })
+
   it('tell of throttling, by service', () => {
     expect(described('Functions are throttled')).toMatchObject({ Namespace: 'AWS/Lambda', MetricName: 'Throttles' })
     const machines = Object.keys(usual.findResources('AWS::StepFunctions::StateMachine'))

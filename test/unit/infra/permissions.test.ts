@@ -2,7 +2,7 @@ import { Template } from 'aws-cdk-lib/assertions'
 import { expect, it } from 'vitest'
 import { lockstepStacks } from '../../../infra/aws/lockstep-stacks.ts'
 import { largeFleet } from '../../fixtures/large-fleet.ts'
-import { fleetFile, newApp } from '../../fixtures/synthesized.ts'
+import { fleetFile, nestedTemplate, newApp } from '../../fixtures/synthesized.ts'
 
 /** `GetItem, Query` of a service. */
 const of = (service: string, ...actions: readonly string[]) => actions.map((action) => `${service}:${action}`)
@@ -18,11 +18,16 @@ const inNetwork = [
 const rights: Readonly<Record<string, readonly string[]>> = {
   'the table LedgerTable': [
     ...of('dynamodb', 'GetItem', 'PutItem', 'Query'),
+    'dynamodb:PutItem if ForAllValues:StringLike dynamodb:LeadingKeys approvals',
+    'dynamodb:PutItem if ForAllValues:StringLike dynamodb:LeadingKeys notice#*, push#*',
     'dynamodb:PutItem if ForAllValues:StringNotLike dynamodb:LeadingKeys unlock#*',
     'dynamodb:PutItem if ForAllValues:StringNotLike dynamodb:LeadingKeys unlock#*, approvals',
   ],
   'the table LedgerAudit': of('dynamodb', 'PartiQLInsert', 'Query'),
-  'a lock table of the fleet': of('dynamodb', 'BatchGetItem', 'DeleteItem', 'DescribeTable', 'GetItem', 'Scan'),
+  'a lock table of the fleet': [
+    ...of('dynamodb', 'BatchGetItem', 'DescribeTable', 'GetItem', 'Scan'),
+    'dynamodb:DeleteItem if ForAllValues:StringNotLike dynamodb:LeadingKeys *-md5',
+  ],
   'a state bucket of the fleet': of('s3', 'ListBucket', 'ListBucketVersions'),
   '* in a state bucket of the fleet': of('s3', 'GetObject', 'GetObjectVersion'),
   '*.tflock in a state bucket of the fleet': ['s3:DeleteObject if Null s3:if-match false', 's3:GetObject'],
@@ -98,9 +103,11 @@ interface Resource {
 const asList = <T>(value: T | readonly T[]): readonly T[] => (Array.isArray(value) ? value : [value as T])
 
 const stacks = lockstepStacks(newApp(), fleetFile(largeFleet(10)))
-const resources = [stacks.lockstep, ...stacks.accounts, ...stacks.clusters].flatMap((stack) =>
-  Object.entries<Resource>(Template.fromStack(stack).toJSON().Resources),
-)
+const templates = [
+  ...[stacks.lockstep, ...stacks.accounts, ...stacks.clusters].map((stack) => Template.fromStack(stack)),
+  ...stacks.lockstep.sweeps.parts.map(nestedTemplate),
+]
+const resources = templates.flatMap((template) => Object.entries<Resource>(template.toJSON().Resources))
 const statements = resources
   .filter(([, { Type }]) => Type === 'AWS::IAM::Policy' || Type === 'AWS::IAM::ManagedPolicy')
   .flatMap(([id, { Properties }]) => {

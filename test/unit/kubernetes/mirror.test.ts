@@ -203,6 +203,19 @@ describe('mirror', () => {
       expect(view.objects('Kustomization').size).toBe(3)
     })
 
+    it('goes on through watches that are cut every few seconds', async () => {
+      let begun = 0
+      const cut = async () => {
+        begun++
+        await sleep(standIn.clock, 3000)
+        throw new ClusterError('ClusterUnavailable', 'fake', 0, 'Cut.', 'Nothing.')
+      }
+      const view = await start(undefined, { ...fake(), watch: cut })
+      await Promise.race([eventually(() => expect(begun).toBeGreaterThan(20)), view.closed])
+      ending.abort()
+      await view.closed
+    })
+
     it.each([
       [401, 'ClusterUnauthorized', 1],
       // The client asks once more whether it is really forbidden.
@@ -222,7 +235,8 @@ describe('mirror', () => {
     it('gives up when the history is gone as soon as it was listed, again and again', async () => {
       standIn.server.faults.inject({ verb: 'WATCH' }, { do: 'answer', status: 410 }, 9)
       const view = await start()
-      await expect(view.closed).rejects.toMatchObject({ name: 'ClusterGone' })
+      // Not ClusterGone, which is for a caller to answer by listing: a step that is begun again does that.
+      await expect(view.closed).rejects.toMatchObject({ name: 'ClusterUnavailable' })
     })
 
     it('ends with what its listener throws', async () => {

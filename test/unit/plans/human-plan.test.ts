@@ -11,7 +11,7 @@ const text = `
   # aws_vpc.old will be destroyed
   # (because aws_vpc.old is not in configuration)
 
-  # module.net["a"].aws_subnet.b is tainted, so must be replaced
+  # module.net["a"].aws_subnet.b is tainted, so it must be replaced
 
   # aws_s3.new will be created
 
@@ -30,6 +30,48 @@ it('finds counts, and what is destroyed, first of all', () => {
   expect([shown, cut]).toEqual([text, false])
 })
 
+const headings = (...lines: readonly string[]) =>
+  showHumanPlan(lines.map((line) => `  # ${line}`).join('\n'), false).changes.map(
+    ({ address, action }) => `${action} ${address}`,
+  )
+
+it('takes every heading that OpenTofu has for a change', () => {
+  expect(
+    headings(
+      ...['a.b will be replaced, as requested', 'a.c will be replaced due to changes in replace_triggered_by'],
+      ...['a.d (deposed object 5f2a) will be destroyed', '(left over from a partially-failed replacement)'],
+      ...['a.e must be replaced - older instance will not be destroyed (lifecycle.destroy = false)'],
+      ...[
+        'a.f will be removed from the OpenTofu state but will not be destroyed',
+        'data.a.g will be read during apply',
+      ],
+      ...['a.h has moved to a.i', 'a.j will be imported', 'a.k has changed', 'a.l has been deleted'],
+    ),
+  ).toEqual([
+    ...['replace a.b', 'replace a.c', 'delete a.d (deposed object 5f2a)', 'forget a.e', 'forget a.f', 'read data.a.g'],
+  ])
+})
+
+it('is not misled by what stands in an index, or in a value', () => {
+  expect(headings('a.b["x y"] will be destroyed', 'a.c["z # d will be destroyed"] will be created')).toEqual([
+    ...['delete a.b["x y"]', 'create a.c["z # d will be destroyed"]'],
+  ])
+  const { changes, counts } = showHumanPlan(
+    `  # a.b will be created
+  + resource "a" "b" {
+      + input = <<-EOT
+              # a.c will be destroyed
+            Plan: 0 to add, 0 to change, 9 to destroy.
+        EOT
+    }
+
+Plan: 1 to add, 0 to change, 0 to destroy, 2 to forget.`,
+    false,
+  )
+  expect(changes.map(({ address }) => address)).toEqual(['a.b'])
+  expect(counts).toEqual({ add: 1, change: 0, destroy: 0 })
+})
+
 it('takes imports and colours', () => {
   const { counts } = showHumanPlan('\u001b[1mPlan:\u001b[0m 2 to import, 1 to add, 0 to change, 4 to destroy.', false)
   expect(counts).toEqual({ add: 1, change: 0, destroy: 4 })
@@ -39,4 +81,55 @@ it('is cut where it is too long, and what is destroyed is named all the same', (
   const long = `${'x'.repeat(longestShown)}\n${text}`
   const { text: shown, changes, cut } = showHumanPlan(long, true)
   expect([shown?.length, cut, changes[0]?.address]).toEqual([longestShown, true, 'aws_db.main'])
+})
+
+it('masks what is named like a secret, or looks like one, although nobody has called it one', () => {
+  const plan = `
+  # terraform_data.a will be created
+  + resource "terraform_data" "a" {
+      ~ db_password   = "hidden-1" -> "hidden-2"
+      + json          = jsonencode(
+            {
+              + other    = "kept-1"
+              + password = "hidden-3"
+            }
+        )
+      + api_token     = {
+          + inner = "hidden-4"
+          + list  = [
+              + "hidden-5",
+            ]
+        }
+      + plain         = "kept-2"
+      + private_key   = <<-EOT
+            hidden-6
+
+            hidden-7
+        EOT
+      + "my-secret"   = "hidden-8"
+      + credentials {
+          + user = "hidden-9"
+        }
+      + master_token  = (sensitive value)
+      + next_token    = (known after apply)
+      + script        = "export PASSWORD=hidden-10"
+      + key           = <<-EOT
+            -----BEGIN PRIVATE KEY-----
+            hidden-11
+            -----END PRIVATE KEY-----
+        EOT
+    }
+
+Changes to Outputs:
+  + admin_token = "hidden-12"
+  + url         = "kept-3"
+`
+  const { text = '' } = showHumanPlan(plan, false)
+  expect(text.match(/hidden-\d+/g)).toBeNull()
+  expect(text.match(/kept-\d/g)).toEqual(['kept-1', 'kept-2', 'kept-3'])
+  for (const line of [
+    ...['~ db_password   = (sensitive)', '+ credentials = (sensitive)', '+ master_token  = (sensitive value)'],
+    ...['+ next_token    = (known after apply)', '  + admin_token = (sensitive)'],
+  ])
+    expect(text).toContain(`${line}\n`)
 })

@@ -20,12 +20,14 @@ it('counts as OpenTofu does, and puts what cannot be undone first', () => {
       change('a.anew', ['delete', 'create']),
       change('data.a.read', ['read']),
       change('a.forgotten', ['forget']),
+      change('a.kept', ['forget', 'create']),
+      { ...change('a.new', ['delete']), deposed: '5f2a' },
     ],
   })
-  expect(counts).toEqual({ add: 3, change: 1, destroy: 3 })
+  expect(counts).toEqual({ add: 4, change: 1, destroy: 4 })
   expect(changes.map(({ address, action }) => `${action} ${address}`)).toEqual([
-    ...['replace a.other', 'replace a.anew', 'delete a.gone', 'create a.new', 'update a.changed'],
-    ...['forget a.forgotten', 'read data.a.read'],
+    ...['replace a.other', 'replace a.anew', 'delete a.gone', 'delete a.new (deposed object 5f2a)', 'create a.new'],
+    ...['update a.changed', 'forget a.forgotten', 'forget a.kept', 'read data.a.read'],
   ])
 })
 
@@ -73,6 +75,27 @@ it('masks sensitive variables and outputs wherever their values stand', () => {
   expect(text).toContain('echo (sensitive)')
   expect(text).toContain('output.url')
   for (const secret of ['hunter22', 'in:side']) expect(text).not.toContain(secret)
+})
+
+it('masks a secret that a long value is cut in the middle of, and what looks like one although nobody calls it so', () => {
+  const plan = {
+    variables: { key: { value: 'hunter22-hunter22' } },
+    configuration: { root_module: { variables: { key: { sensitive: true } } } },
+    resource_changes: [
+      change('a.b', ['create'], {
+        after: {
+          user_data: `${'x'.repeat(110)}hunter22-hunter22`,
+          url: 'postgres://ana:pass@db',
+          env: 'PASSWORD="x y"',
+        },
+      }),
+    ],
+  }
+  expect(show(plan).changes[0]?.lines).toEqual([
+    `user_data: "${'x'.repeat(110)}(sensitiv…`,
+    'url: "postgres://***@db"',
+    'env: "PASSWORD=***"',
+  ])
 })
 
 it('is never longer than a page can hold, and names what is destroyed before it shows any line', () => {

@@ -45,6 +45,27 @@ describe('the fingerprint', () => {
     expect(await planFingerprint(object({ workspace: 'blue' }), cluster)).not.toBe(both)
   })
 
+  it.each([
+    ['json', 'Secret', 'tfplan-default-vpc.json'],
+    ['human', 'ConfigMap', 'tfplan-default-vpc'],
+  ] as const)(
+    'is of what people read as well: beside a new plan may still be the %s of the one before',
+    async (storeReadablePlan, kind, name) => {
+      const hash = (text: string) => ({ 'infra.contrib.fluxcd.io/plan-hash': text })
+      stored('Secret', 'tfplan-default-vpc', 'x', hash('new'))
+      stored(kind, name, 'x', hash('old'))
+      const between = await planFingerprint(object({ storeReadablePlan }), cluster)
+      stored(kind, name, 'x', hash('new'))
+      const after = await readStoredPlan(object({ storeReadablePlan }), cluster)
+      expect(after.fingerprint).not.toBe(between)
+      expect(await planFingerprint(object({ storeReadablePlan }), cluster)).toBe(after.fingerprint)
+      // What the object does not ask for any more is left there, and is nothing to it.
+      const unread = await planFingerprint(object(), cluster)
+      stored(kind, name, 'x', hash('older'))
+      expect(await planFingerprint(object(), cluster)).toBe(unread)
+    },
+  )
+
   it.each<[string, () => void]>([
     ['there is none', () => {}],
     ['it is of another id', () => stored('Secret', 'tfplan-default-vpc', 'x', { savedPlan: 'plan-main-older' })],

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { DefinitionInvalid, loadDefinition } from '../../../infra/local/states/definition.ts'
+import { loadDefinition } from '../../../infra/local/states/definition.ts'
+import { DefinitionInvalid } from '../../../infra/local/states/definition-invalid.ts'
 import { ask, distributedMapOf, documentOf, invoke, type States } from './machines.ts'
 
 const end = { Type: 'Succeed' }

@@ -243,6 +243,8 @@ describe('a rollout that has failed', () => {
     expect(others).toEqual([])
     expect(found).toMatchObject({ before: known.before, after: known.after, pushedAt: known.pushedAt + 1, found: true })
     expect(found?.delivery).not.toBe(known.delivery)
+    // Nobody gets to approve a push of his own by letting it fail once.
+    expect(found?.pusher).toBe(known.pusher)
     expect(await follow(served, ready())).toEqual([found])
   })
 

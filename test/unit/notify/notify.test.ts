@@ -1,0 +1,115 @@
+import { beforeEach, describe, expect, test } from 'vitest'
+import { eventSource, type LockstepEvent, silentEvents } from '../../../functions/lib/events.ts'
+import { parseFleet } from '../../../functions/lib/fleet.ts'
+import { silentLog } from '../../../functions/lib/log.ts'
+import { silentMetrics } from '../../../functions/lib/metrics.ts'
+import { NotifierRefused } from '../../../functions/lib/notify/notifier-error.ts'
+import type { Rollout } from '../../../functions/lib/rollout/rollout.ts'
+import { rolloutEvents } from '../../../functions/lib/rollout/rollout-events.ts'
+import { bindStep } from '../../../functions/lib/step.ts'
+import { step } from '../../../functions/notify/handler.ts'
+import { MemoryLedger } from '../../fixtures/memory-ledger.ts'
+import { delivery, plannedObject, rolloutTo } from '../../fixtures/notified-rollout.ts'
+
+let ledger: MemoryLedger
+/** `github.com/my-org/fleet-infra lockstep`: what was set, and where. */
+let set: string[]
+let sent: string[]
+let refuses: string | undefined
+beforeEach(() => {
+  ledger = new MemoryLedger()
+  set = []
+  sent = []
+  refuses = undefined
+})
+
+const channel = (name: string) => ({
+  name,
+  send: async ({ title }: { title: string }) => {
+    if (refuses === name) throw new NotifierRefused(name, 'no_service', 'Look.')
+    sent.push(`${name}: ${title}`)
+  },
+})
+
+function notify(payload: object, github: object = {}): Promise<unknown> {
+  const fleet = parseFleet({
+    repositories: [{ name: 'my-org/fleet-infra', branches: ['main'] }],
+    clusters: [{ name: 'staging', eks: 'staging', region: 'us-east-1', environment: 'staging' }],
+    notifications: { github: { secret: 'github', ...github } },
+  })
+  const told = bindStep(step, () => ({
+    ...{ fleet, ledger, log: silentLog, events: silentEvents, metrics: silentMetrics },
+    clock: { now: () => 0, after: () => () => {} },
+    channels: [channel('sns'), channel('slack')],
+    statuses: {
+      set: async ({ host, repository }, context) => void set.push(`${host}/${repository} ${context}`),
+    },
+    linkOf: () => undefined,
+    unlockArn: (unlock) => unlock,
+  }))
+  return told(payload)
+}
+
+const asEvent = ({ type, ...detail }: LockstepEvent) => ({ source: eventSource, 'detail-type': type, detail })
+const startOf = (rollout: Rollout) => asEvent(rolloutEvents(rollout)[0] as LockstepEvent)
+const endOf = (input: unknown) => ({
+  source: 'aws.states',
+  detail: { executionArn: 'arn', name: delivery, status: 'FAILED', input: JSON.stringify(input) },
+})
+
+/** A rollout as somebody would have it who may put events on the bus, or start executions. */
+function rolloutFrom(repository: Rollout['push']['repository']): Rollout {
+  const rollout = rolloutTo('staging')
+  rollout.push.repository = repository
+  rollout.layers = [{ index: 0, name: 'apps', deadlineMs: 1 }]
+  rollout.objects = [plannedObject('Kustomization/a/apps', 0)]
+  return rollout
+}
+
+const ours = { host: 'github.com', name: 'my-org/fleet-infra' }
+const foreign = [
+  ['another host', { host: 'github.example.com', name: 'my-org/fleet-infra' }],
+  ['another repository', { host: 'github.com', name: 'my-org/payroll' }],
+] as const
+
+describe('statuses', () => {
+  test('of a rollout are those of its layers and of the push', async () => {
+    const rollout = rolloutFrom(ours)
+    await ledger.writeRollout(rollout, 0)
+    await notify(startOf(rollout))
+    expect(set.sort()).toEqual(
+      ['lockstep', 'lockstep/staging/apps'].map((context) => `github.com/my-org/fleet-infra ${context}`),
+    )
+  })
+
+  test('of layers are left out where the fleet says so', async () => {
+    const rollout = rolloutFrom(ours)
+    await ledger.writeRollout(rollout, 0)
+    await notify(startOf(rollout), { layers: false })
+    expect(set).toEqual(['github.com/my-org/fleet-infra lockstep'])
+  })
+
+  test.each(foreign)('are not sent to %s than the fleet names, which would get the token', async (_, repository) => {
+    const rollout = rolloutFrom(repository)
+    await notify(startOf(rollout))
+    await ledger.writeRollout(rollout, 0)
+    await notify(startOf(rollout))
+    await notify(endOf(rollout.push))
+    expect(set).toEqual([])
+    await notify(endOf(rolloutFrom(ours).push))
+    expect(set).toHaveLength(1)
+  })
+})
+
+describe('a channel that refuses', () => {
+  test('keeps no other from it, and is the only one that is tried again', async () => {
+    refuses = 'slack'
+    const event = startOf(rolloutFrom(ours))
+    await expect(notify(event)).rejects.toThrow('slack: slack refused a notification (no_service)')
+    expect([sent, set]).toEqual([[expect.stringContaining('sns: ')], ['github.com/my-org/fleet-infra lockstep']])
+    refuses = undefined
+    await expect(notify(event)).resolves.toEqual({ told: ['slack', 'github'] })
+    expect(sent.map((text) => text.split(':')[0])).toEqual(['sns', 'slack'])
+    expect(set).toHaveLength(1)
+  })
+})
