@@ -198,6 +198,15 @@ describe('a source that has moved on', () => {
     expect(found).toMatchObject(findings)
   })
 
+  test('to a commit that went well elsewhere, and that people denied before it came here', async () => {
+    await claimed('staging')
+    await claimed('production', newer, { outcome: 'succeeded' })
+    await ledger.writeApproval(askedAbout({ wave: 2, decisions: [denial], closed: { how: 'denied', at: now - 1 } }))
+    const { pushes, found } = await look([source()])
+    expect(pushes).toEqual([])
+    expect(found).toMatchObject([{ kind: 'unordered', text: expect.stringContaining('did not agree') }])
+  })
+
   test('where nothing was rolled out yet: what it served first is where it began', async () => {
     const first = await look([source()])
     expect([first.pushes, first.firstSeen]).toEqual([
