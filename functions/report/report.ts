@@ -1,3 +1,4 @@
+import { blotted } from '../lib/blotted.ts'
 import { causeText } from '../lib/cause-text.ts'
 import type { Outcome, Rollout } from '../lib/rollout/rollout.ts'
 
@@ -15,7 +16,7 @@ export function concludeRollout(rollout: Rollout, now: number, failure?: Failure
   rollout.endedAt ??= now
   if (failure) {
     rollout.outcome = failure.error === 'ClaimLost' ? 'superseded' : 'failed'
-    rollout.failure = `${failure.error}: ${causeText(failure.cause)}`.slice(0, 1_000)
+    rollout.failure = blotted(`${failure.error}: ${causeText(failure.cause)}`.slice(0, 1_000))
   }
   rollout.outcome ??= outcomeOf(rollout)
   if (rollout.outcome === 'failed') rollout.failure ??= whyFailed(rollout)

@@ -4,15 +4,24 @@ import { AnyPrincipal, Effect, PolicyDocument, PolicyStatement } from 'aws-cdk-l
 import { Construct } from 'constructs'
 import type { HandlerFunction } from './handler-function.ts'
 
-/** What a function writes about. Each writes what the one before it does, too. */
-export type LedgerWork = 'rollouts' | 'approvals' | 'unlocks'
+/** What a function writes about. */
+export type LedgerWork = keyof typeof partitions
 
-/** Partitions that are for others to write. */
-const notOf: Readonly<Record<LedgerWork, readonly string[]>> = {
-  rollouts: ['unlock#*', 'approvals'],
-  approvals: ['unlock#*'],
-  unlocks: [],
-}
+/** Partitions of functions/lib/ledger/dynamodb-ledger.ts that are written about it: these alone, or all but these. */
+const partitions = {
+  /** What people were told, and statuses at GitHub. */
+  notices: { only: ['notice#*', 'push#*'] },
+  /** What people decide: by the only function that the whole internet can call. */
+  decisions: { only: ['approvals'] },
+  rollouts: { not: ['unlock#*', 'approvals'] },
+  /** Rollouts, and what people are asked. */
+  approvals: { not: ['unlock#*'] },
+  /** All of it. */
+  unlocks: {},
+} as const satisfies Record<string, { readonly only: readonly string[] } | { readonly not?: readonly string[] }>
+
+/** Who may say what has happened in unlocks and approvals. */
+const audited: readonly LedgerWork[] = ['decisions', 'approvals', 'unlocks']
 
 /**
  * The table of claims, rollouts, observations and unlocks, and that of what happened in unlocks and approvals. They outlive
@@ -49,15 +58,25 @@ export class Ledger extends Construct {
   /**
    * The calls of functions/lib/ledger/dynamodb-ledger.ts: no scan, no update, no delete, no transaction. Who agreed to
    * what is written by the functions of approvals and unlocks alone, and so is what has happened: that is inserted, which
-   * fails where a record is there already.
+   * fails where a record is there already (DuplicateItemException). An INSERT takes this one right, whether its values are in the
+   * statement or are parameters: these belong to the call, and IAM knows the action and the table.
+   * https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ql-iam.html
+   * https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ql-reference.insert.html
    */
   grant(to: HandlerFunction, writes: LedgerWork): void {
     const resources = [this.table.tableArn]
     to.allow(['dynamodb:GetItem', 'dynamodb:Query'], resources)
-    const others = notOf[writes]
-    const conditions = others.length === 0 ? {} : { 'ForAllValues:StringNotLike': { 'dynamodb:LeadingKeys': others } }
+    const conditions = conditionsFor(partitions[writes])
     to.role.addToPolicy(new PolicyStatement({ actions: ['dynamodb:PutItem'], resources, conditions }))
-    if (writes !== 'rollouts') to.allow(['dynamodb:PartiQLInsert', 'dynamodb:Query'], [this.audit.tableArn])
+    if (audited.includes(writes)) to.allow(['dynamodb:PartiQLInsert', 'dynamodb:Query'], [this.audit.tableArn])
+  }
+}
+
+/** On the keys of all items that a request names, which is one. */
+function conditionsFor({ only, not }: { readonly only?: readonly string[]; readonly not?: readonly string[] }) {
+  return {
+    ...(only && { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': only } }),
+    ...(not && { 'ForAllValues:StringNotLike': { 'dynamodb:LeadingKeys': not } }),
   }
 }
 

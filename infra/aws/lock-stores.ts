@@ -28,6 +28,9 @@ const lockFiles = '.tflock'
 /** Of the copies that functions/lib/unlock/state/s3-state-keeper.ts makes. */
 const copies = '.lockstep-backup-*'
 
+/** Beside the lock `<bucket>/<key>` the S3 backend keeps the item `<bucket>/<key>-md5`. */
+const noDigest = { 'ForAllValues:StringNotLike': { 'dynamodb:LeadingKeys': ['*-md5'] } }
+
 const readTables = ['dynamodb:BatchGetItem', 'dynamodb:DescribeTable', 'dynamodb:GetItem', 'dynamodb:Scan']
 /** Without the right to list, what does not exist is forbidden. */
 const list = 's3:ListBucket'
@@ -67,10 +70,12 @@ export class LockStores extends Construct {
     const { dynamodb, s3 } = this.fleet.locks
     const { tables, buckets, objects } = rightsOf[work]
     if (tables && dynamodb.length > 0) {
-      to.allow(
-        [...tables],
-        dynamodb.map(({ table, region }) => this.tableArn(table, region)),
-      )
+      const resources = dynamodb.map(({ table, region }) => this.tableArn(table, region))
+      for (const action of tables) {
+        // The digest of a state is in the same table, and nobody's to delete.
+        const conditions = action === 'dynamodb:DeleteItem' ? noDigest : {}
+        to.role.addToPolicy(new PolicyStatement({ actions: [action], resources, conditions }))
+      }
     }
     if (s3.length === 0) return
     to.allow(

@@ -11,9 +11,9 @@ import { Construct } from 'constructs'
 import { eventSource } from '../../functions/lib/events.ts'
 import { functionSeconds } from '../../functions/notify/notify.ts'
 import type { FleetFile } from '../fleet.ts'
+import { eventBus } from './allow-events.ts'
 import { HandlerFunction } from './handler-function.ts'
 import type { Ledger } from './ledger.ts'
-import { eventBus } from './steps.ts'
 
 export interface NotificationsProps extends FleetFile {
   readonly ledger: Ledger
@@ -61,7 +61,7 @@ export class Notifications extends Construct {
       },
       bundled: { LOCKSTEP_FLEET: written },
     })
-    ledger.grant(notify, 'rollouts')
+    ledger.grant(notify, 'notices')
     notify.allow(['sns:Publish'], [this.topic.topicArn])
     for (const [, secret] of secrets) notify.allow(['secretsmanager:GetSecretValue'], [this.secretArn(secret)])
     this.rules(notify, fleetMachine)

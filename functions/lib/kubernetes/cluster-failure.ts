@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { blotted } from '../blotted.ts'
 import { ClusterError, type ClusterErrorName } from './cluster.ts'
 
 /** What was asked of which cluster, in words: `PATCH Kustomization/flux-system/app`. */
@@ -131,7 +132,7 @@ function said(code: number, status: Status | undefined): string {
 }
 
 function plain(text: string): string {
-  const printable = text.replace(/[^\x20-\x7e\u00a0-\uffff]+/g, ' ').trim()
+  const printable = blotted(text.slice(0, 2_000).replace(/[^\x20-\x7e\u00a0-\uffff]+/g, ' ')).trim()
   return printable.length > 500 ? `${printable.slice(0, 500)}…` : printable.replace(/\.$/, '')
 }
 

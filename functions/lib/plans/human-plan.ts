@@ -1,8 +1,9 @@
+import { maskedText } from './masked-text.ts'
 import { bounded, inOrder, longestShown, type PlannedAction, type PlannedChange, type ShownPlan } from './shown-plan.ts'
 
 /**
- * Shows a plan as OpenTofu prints it (`tofu show`, without colours). It has masked what it calls sensitive. What is
- * replaced or deleted is found by the line that OpenTofu writes above each resource
+ * Shows a plan as OpenTofu prints it (`tofu show`, without colours). It has masked what it calls sensitive, and what is
+ * named like a secret is masked, too. What is replaced or deleted is found by the line that OpenTofu writes above each resource
  * (internal/command/jsonformat/plan.go of OpenTofu).
  */
 export function showHumanPlan(text: string, destroysAll: boolean): ShownPlan {
@@ -10,9 +11,10 @@ export function showHumanPlan(text: string, destroysAll: boolean): ShownPlan {
   const { changes } = bounded(inOrder([...plain.matchAll(heading)].flatMap(([, line = '']) => changeOf(line))))
   const summary = /^Plan:(?: \d+ to import,)? (\d+) to add, (\d+) to change, (\d+) to destroy/m.exec(plain)
   const [add = 0, change = 0, destroy = 0] = (summary ?? []).slice(1).map(Number)
+  const shown = maskedText(plain)
   return {
     ...(summary && { counts: { add, change, destroy } }),
-    ...{ destroysAll, changes, text: plain.slice(0, longestShown), cut: plain.length > longestShown },
+    ...{ destroysAll, changes, text: shown.slice(0, longestShown), cut: shown.length > longestShown },
   }
 }
 
@@ -41,5 +43,5 @@ function changeOf(line: string): PlannedChange[] {
   const [, changed, how = '', keepsOlder] = change.exec(line) ?? []
   if (changed) return [{ address: changed, action: (keepsOlder === undefined && actions[how]) || 'forget', lines: [] }]
   const [, from = '', to] = move.exec(line) ?? []
-  return to ? [{ address: to, action: 'move', lines: [`moved from ${from}`] }] : []
+  return to ? [{ address: to, action: 'move', lines: [`moved from: ${from}`] }] : []
 }

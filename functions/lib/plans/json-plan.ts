@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { blotted, secretName } from '../blotted.ts'
 import { bounded, inOrder, mostLines, type PlannedAction, type PlannedChange, type ShownPlan } from './shown-plan.ts'
 
 /** Each may be left out: tofu-controller writes the plan with Go's `omitempty` (hashicorp/terraform-json, plan.go). */
@@ -64,15 +65,14 @@ export function showJsonPlan(text: string, destroysAll: boolean): ShownPlan {
   const plan = planSchema.parse(JSON.parse(text))
   const secrets = secretsOf(plan)
   const all = inOrder([
-    ...(plan.resource_changes ?? []).flatMap((each) => shownChange(nameOf(each), each.change, each.previous_address)),
-    ...Object.entries(plan.output_changes ?? {}).flatMap(([name, change]) => shownChange(`output.${name}`, change)),
+    ...(plan.resource_changes ?? []).flatMap((each) =>
+      shownChange(nameOf(each), each.change, secrets, each.previous_address),
+    ),
+    ...Object.entries(plan.output_changes ?? {}).flatMap(([name, change]) =>
+      shownChange(`output.${name}`, change, secrets),
+    ),
   ])
-  const redacted = all.map(({ address, action, lines }) => ({
-    address: redact(address, secrets),
-    action,
-    lines: lines.map((line) => redact(line, secrets)),
-  }))
-  return { counts: countsOf(plan), destroysAll, ...bounded(redacted) }
+  return { counts: countsOf(plan), destroysAll, ...bounded(all) }
 }
 
 /** As OpenTofu names it for people. */
@@ -99,13 +99,20 @@ function countsOf({ resource_changes }: Plan): NonNullable<ShownPlan['counts']> 
   return { add: count('create'), change: count('update'), destroy: count('delete') }
 }
 
-function shownChange(address: string, change: Change, movedFrom?: string): PlannedChange[] {
+function shownChange(address: string, change: Change, secrets: readonly string[], movedFrom?: string): PlannedChange[] {
   const action = actionOf(change, movedFrom)
   if (!action) return []
-  const lines = movedFrom ? [`moved from ${movedFrom}`] : []
+  const lines: Line[] = movedFrom ? [{ name: 'moved from', change: redact(movedFrom, secrets) }] : []
   // What goes is named; what it was is in the state.
   if (action !== 'delete' && action !== 'forget') describe('', change, lines, 0)
-  return [{ address, action, lines }]
+  const texts = lines.map(({ name, change }) => `${redact(name, secrets)}: ${changeText(change, secrets)}`)
+  return [{ address: redact(address, secrets), action, lines: texts }]
+}
+
+/** What is said of a value, or the value before and after. */
+interface Line {
+  readonly name: string
+  readonly change: string | { readonly before: unknown; readonly after: unknown }
 }
 
 /** One value before and after, with what OpenTofu says of both. Each of these has the shape of the value, or is a boolean. */
@@ -114,24 +121,21 @@ interface Sides extends Omit<Change, 'actions' | 'importing'> {}
 const deepest = 12
 const longestValue = 120
 
-/** Named like a secret: masked, whatever OpenTofu knows of it. */
-const secretName = /passw|passphrase|secret|token|private_?key|api_?key|access_?key|credential/i
-
-function describe(path: string, sides: Sides, lines: string[], depth: number): void {
+function describe(path: string, sides: Sides, lines: Line[], depth: number): void {
   if (lines.length > mostLines) return
   const { before, after, after_unknown: unknown, before_sensitive, after_sensitive } = sides
   const name = path || 'value'
   if (before_sensitive === true || after_sensitive === true) {
-    if (unknown === true || !isSame(before, after)) lines.push(`${name}: (sensitive)`)
+    if (unknown === true || !isSame(before, after)) lines.push({ name, change: '(sensitive)' })
     return
   }
   if (unknown === true) {
-    lines.push(`${name}: (known after apply)`)
+    lines.push({ name, change: '(known after apply)' })
     return
   }
   if (isNested(before) || isNested(after) || isNested(unknown)) {
     if (depth >= deepest) {
-      if (!isSame(before, after)) lines.push(`${name}: (changes deep inside)`)
+      if (!isSame(before, after)) lines.push({ name, change: '(changes deep inside)' })
       return
     }
     for (const key of keysOf(before, after, unknown)) {
@@ -147,18 +151,21 @@ function describe(path: string, sides: Sides, lines: string[], depth: number): v
   if (isSame(before, after)) return
   // Marks that do not have the value's shape: nobody can tell which part of it they mean.
   const isSecret = secretName.test(path) || marks(before_sensitive) || marks(after_sensitive)
-  lines.push(isSecret ? `${name}: (sensitive)` : `${name}: ${changeText(before, after)}`)
+  lines.push({ name, change: isSecret ? '(sensitive)' : { before, after } })
 }
 
 /** `1 → 2`, `2` for what is new, `1 → nothing` for what goes. */
-function changeText(before: unknown, after: unknown): string {
+function changeText(change: Line['change'], secrets: readonly string[]): string {
+  if (typeof change === 'string') return change
+  const { before, after } = change
   const isThere = (value: unknown) => value !== undefined && value !== null
-  const now = isThere(after) ? valueText(after) : 'nothing'
-  return isThere(before) ? `${valueText(before)} → ${now}` : now
+  const now = isThere(after) ? valueText(after, secrets) : 'nothing'
+  return isThere(before) ? `${valueText(before, secrets)} → ${now}` : now
 }
 
-function valueText(value: unknown): string {
-  const text = JSON.stringify(value)
+/** Cut after the masking: half of a secret would not be found. */
+function valueText(value: unknown, secrets: readonly string[]): string {
+  const text = blotted(redact(JSON.stringify(value), secrets))
   return text.length > longestValue ? `${text.slice(0, longestValue)}…` : text
 }
 

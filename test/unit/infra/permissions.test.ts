@@ -18,11 +18,16 @@ const inNetwork = [
 const rights: Readonly<Record<string, readonly string[]>> = {
   'the table LedgerTable': [
     ...of('dynamodb', 'GetItem', 'PutItem', 'Query'),
+    'dynamodb:PutItem if ForAllValues:StringLike dynamodb:LeadingKeys approvals',
+    'dynamodb:PutItem if ForAllValues:StringLike dynamodb:LeadingKeys notice#*, push#*',
     'dynamodb:PutItem if ForAllValues:StringNotLike dynamodb:LeadingKeys unlock#*',
     'dynamodb:PutItem if ForAllValues:StringNotLike dynamodb:LeadingKeys unlock#*, approvals',
   ],
   'the table LedgerAudit': of('dynamodb', 'PartiQLInsert', 'Query'),
-  'a lock table of the fleet': of('dynamodb', 'BatchGetItem', 'DeleteItem', 'DescribeTable', 'GetItem', 'Scan'),
+  'a lock table of the fleet': [
+    ...of('dynamodb', 'BatchGetItem', 'DescribeTable', 'GetItem', 'Scan'),
+    'dynamodb:DeleteItem if ForAllValues:StringNotLike dynamodb:LeadingKeys *-md5',
+  ],
   'a state bucket of the fleet': of('s3', 'ListBucket', 'ListBucketVersions'),
   '* in a state bucket of the fleet': of('s3', 'GetObject', 'GetObjectVersion'),
   '*.tflock in a state bucket of the fleet': ['s3:DeleteObject if Null s3:if-match false', 's3:GetObject'],

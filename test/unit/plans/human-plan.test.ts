@@ -96,3 +96,54 @@ it('names no more than a page can hold, what is destroyed first', () => {
   expect(JSON.stringify(changes).length).toBeLessThan(2 * longestShown)
   expect(cut).toBe(true)
 })
+
+it('masks what is named like a secret, or looks like one, although nobody has called it one', () => {
+  const plan = `
+  # terraform_data.a will be created
+  + resource "terraform_data" "a" {
+      ~ db_password   = "hidden-1" -> "hidden-2"
+      + json          = jsonencode(
+            {
+              + other    = "kept-1"
+              + password = "hidden-3"
+            }
+        )
+      + api_token     = {
+          + inner = "hidden-4"
+          + list  = [
+              + "hidden-5",
+            ]
+        }
+      + plain         = "kept-2"
+      + private_key   = <<-EOT
+            hidden-6
+
+            hidden-7
+        EOT
+      + "my-secret"   = "hidden-8"
+      + credentials {
+          + user = "hidden-9"
+        }
+      + master_token  = (sensitive value)
+      + next_token    = (known after apply)
+      + script        = "export PASSWORD=hidden-10"
+      + key           = <<-EOT
+            -----BEGIN PRIVATE KEY-----
+            hidden-11
+            -----END PRIVATE KEY-----
+        EOT
+    }
+
+Changes to Outputs:
+  + admin_token = "hidden-12"
+  + url         = "kept-3"
+`
+  const { text = '' } = showHumanPlan(plan, false)
+  expect(text.match(/hidden-\d+/g)).toBeNull()
+  expect(text.match(/kept-\d/g)).toEqual(['kept-1', 'kept-2', 'kept-3'])
+  for (const line of [
+    ...['~ db_password   = (sensitive)', '+ credentials = (sensitive)', '+ master_token  = (sensitive value)'],
+    ...['+ next_token    = (known after apply)', '  + admin_token = (sensitive)'],
+  ])
+    expect(text).toContain(`${line}\n`)
+})

@@ -36,7 +36,7 @@ it('counts as OpenTofu does, and puts what cannot be undone first', () => {
     'read data.a.read',
   ])
   const movedFrom = changes.flatMap(({ lines }) => lines)
-  expect(movedFrom).toEqual(['moved from a.one', 'moved from a.here'])
+  expect(movedFrom).toEqual(['moved from: a.one', 'moved from: a.here'])
 })
 
 it('shows what changes, and not what stays', () => {
@@ -83,6 +83,27 @@ it('masks sensitive variables and outputs wherever their values stand', () => {
   expect(text).toContain('echo (sensitive)')
   expect(text).toContain('output.url')
   for (const secret of ['hunter22', 'in:side']) expect(text).not.toContain(secret)
+})
+
+it('masks a secret that a long value is cut in the middle of, and what looks like one although nobody calls it so', () => {
+  const plan = {
+    variables: { key: { value: 'hunter22-hunter22' } },
+    configuration: { root_module: { variables: { key: { sensitive: true } } } },
+    resource_changes: [
+      change('a.b', ['create'], {
+        after: {
+          user_data: `${'x'.repeat(110)}hunter22-hunter22`,
+          url: 'postgres://ana:pass@db',
+          env: 'PASSWORD="x y"',
+        },
+      }),
+    ],
+  }
+  expect(show(plan).changes[0]?.lines).toEqual([
+    `user_data: "${'x'.repeat(110)}(sensitiv…`,
+    'url: "postgres://***@db"',
+    'env: "PASSWORD=***"',
+  ])
 })
 
 it('is never longer than a page can hold, and names what is destroyed before it shows any line', () => {
