@@ -105,29 +105,25 @@ async function tellGitHub(
 ): Promise<boolean> {
   const boards = { ...ports, statuses }
   const shared = { turnMs, giveUpAt }
-  if ('fleet' in input) {
-    const push = pushIn(input.fleet.input)
-    if (!push || !isFollowed(push, ports.fleet)) return false
-    await updateBoard({ ...shared, ...pushUpdate(push, ports, input.fleet) }, boards)
-    return true
-  }
-  const { event } = input
-  if (event.type === 'Wave Approval Changed') {
-    await updateBoard({ ...shared, ...pushUpdate(pushOf(event), ports, event) }, boards)
-    return true
-  }
-  if (!('rollout' in event)) return false
-  const rollout = (await ports.ledger.readRollout(event.rollout))?.value
+  const news = newsOfPush(input)
+  if (!news) return false
+  const rollout = 'rollout' in news ? (await ports.ledger.readRollout(news.rollout))?.value : undefined
   // Written down after it was told that it has begun.
-  const push = rollout?.push ?? pushOf(event)
-  if (!isFollowed(push, ports.fleet)) return false
-  const updates = [
-    ...(rollout && ports.fleet.notifications.github?.layers ? [layersUpdate(event, push, ports)] : []),
-    pushUpdate(push, ports, event),
-  ]
+  const push = rollout?.push ?? ('status' in news ? pushIn(news.input) : pushOf(news))
+  if (!push || !isFollowed(push, ports.fleet)) return false
+  const hasLayers = rollout && 'rollout' in news && ports.fleet.notifications.github?.layers
+  const updates = [...(hasLayers ? [layersUpdate(news, push, ports)] : []), pushUpdate(push, ports, news)]
   const results = await Promise.allSettled(updates.map((update) => updateBoard({ ...shared, ...update }, boards)))
   for (const result of results) if (result.status === 'rejected') throw result.reason
   return true
+}
+
+/** What changes the statuses of a push. */
+type PushNews = RolloutEvent | WaveEvent | FleetEnd
+
+function newsOfPush(input: NotifyInput): PushNews | undefined {
+  if ('fleet' in input) return input.fleet
+  return 'delivery' in input.event ? input.event : undefined
 }
 
 type Pushed = Pick<Push, 'repository' | 'branch' | 'after' | 'delivery'>
@@ -211,7 +207,7 @@ async function isRepeatedAnywhere(push: Pushed, { ledger, fleet }: NotifyPorts):
   return false
 }
 
-function pushUpdate(push: Pushed, ports: NotifyPorts, news: RolloutEvent | WaveEvent | FleetEnd) {
+function pushUpdate(push: Pushed, ports: NotifyPorts, news: PushNews) {
   const { fleet, ledger, linkOf } = ports
   const learnt = learntFrom(news)
   const isEnd = 'status' in news
@@ -239,7 +235,7 @@ function pushUpdate(push: Pushed, ports: NotifyPorts, news: RolloutEvent | WaveE
 }
 
 /** What stays so once it is known: how a rollout has ended, how all of the push has, and that people were asked about a wave. */
-function learntFrom(news: RolloutEvent | WaveEvent | FleetEnd): Partial<Pick<StatusBoard, 'bad' | 'ended' | 'asked'>> {
+function learntFrom(news: PushNews): Partial<Pick<StatusBoard, 'bad' | 'ended' | 'asked'>> {
   if ('status' in news) return { ended: endOf(news) }
   if ('wave' in news) return { asked: news.wave }
   if (!('outcome' in news) || news.outcome === 'succeeded') return {}

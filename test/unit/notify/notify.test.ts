@@ -7,9 +7,11 @@ import { NotifierRefused } from '../../../functions/lib/notify/notifier-error.ts
 import type { Rollout } from '../../../functions/lib/rollout/rollout.ts'
 import { rolloutEvents } from '../../../functions/lib/rollout/rollout-events.ts'
 import { bindStep } from '../../../functions/lib/step.ts'
+import { waveEvent } from '../../../functions/lib/waves/wave-event.ts'
 import { step } from '../../../functions/notify/handler.ts'
 import { MemoryLedger } from '../../fixtures/memory-ledger.ts'
 import { delivery, plannedObject, rolloutTo } from '../../fixtures/notified-rollout.ts'
+import { waveApprovalOf } from '../../fixtures/wave-approval.ts'
 
 let ledger: MemoryLedger
 /** `github.com/my-org/fleet-infra lockstep`: what was set, and where. */
@@ -44,7 +46,7 @@ function notify(payload: object, github: object = {}): Promise<unknown> {
     statuses: {
       set: async ({ host, repository }, context) => void set.push(`${host}/${repository} ${context}`),
     },
-    linkOf: () => undefined,
+    linkOf: (arn) => arn,
     unlockArn: (unlock) => unlock,
   }))
   return told(payload)
@@ -89,12 +91,24 @@ describe('statuses', () => {
     expect(set).toEqual(['github.com/my-org/fleet-infra lockstep'])
   })
 
+  test('of a push are there from when people are asked before its first wave', async () => {
+    const asked = waveApprovalOf({ push: rolloutFrom(ours).push })
+    await ledger.writeApproval(asked)
+    await notify(asEvent(waveEvent(asked)))
+    expect(set).toEqual(['github.com/my-org/fleet-infra lockstep'])
+    const board = await ledger.readStatusBoard(delivery, '')
+    expect(board?.posted.lockstep).toEqual({
+      ...{ state: 'pending', description: 'Waits for people to agree to wave 1 of 2', url: asked.execution },
+    })
+  })
+
   test.each(foreign)('are not sent to %s than the fleet names, which would get the token', async (_, repository) => {
     const rollout = rolloutFrom(repository)
     await notify(startOf(rollout))
     await ledger.writeRollout(rollout, 0)
     await notify(startOf(rollout))
     await notify(endOf(rollout.push))
+    await notify(asEvent(waveEvent(waveApprovalOf({ push: rollout.push }))))
     expect(set).toEqual([])
     await notify(endOf(rolloutFrom(ours).push))
     expect(set).toHaveLength(1)

@@ -164,8 +164,13 @@ describe('a source that has moved on', () => {
   test.each<[string, Partial<WaveApproval>, number]>([
     ['could not be asked', { closed: { how: 'ended', at: now - 1 } }, 1],
     ['have just agreed', { decisions: [consent], closed: { how: 'approved', at: now - 60_000 } }, 0],
+    ['have agreed, and nobody heard of it', { decisions: [consent], expiresAt: now }, 1],
     ['have agreed long ago', { decisions: [consent], closed: { how: 'approved', at: now - 600_000 } }, 1],
-    ['were asked about another commit', { commit: head('d'), closed: { how: 'denied', at: now - 1 } }, 1],
+    [
+      'were asked about another commit',
+      { commit: head('d'), decisions: [denial], closed: { how: 'denied', at: now - 1 } },
+      1,
+    ],
   ])('where people %s', async (_, answer, started) => {
     await claimed('staging')
     await ledger.writeApproval(askedAbout(answer))
