@@ -63,6 +63,9 @@ export interface SessionOptions {
   readonly signal: AbortSignal
 }
 
+/** Messages about these are for whoever sits here, too: somebody has to do something. */
+const saidAtOnce: ReadonlySet<string> = new Set(['Rollout Held', 'Plan Approval Changed', 'Wave Approval Changed'])
+
 /**
  * Runs the local host until `signal`, or until the rollout has ended where that was asked for. Answers the exit code:
  * 0, or 1 where the rollout did not succeed. Throws LockstepError when it cannot be set up as asked.
@@ -107,7 +110,7 @@ export async function runSession(session: SessionOptions): Promise<number> {
       if (news !== undefined) display.say(news)
     })
     host.messages.onMessage(({ type, title, next }) => {
-      if (type === 'Rollout Held' || type === 'Plan Approval Changed') display.say(`${title}. ${next}`)
+      if (saidAtOnce.has(type)) display.say(`${title}. ${next}`)
     })
     const feed = new UnlockNewsFeed({
       interpreter,

@@ -8,12 +8,12 @@ import { createGunzip } from 'node:zlib'
 import { extract } from 'tar-fs'
 import * as z from 'zod'
 import { type LockRecord, lockHeldMessage } from '../../../infra/local/simulation/tofu/lock-record.ts'
-import { type PlanObjects, PlanStore, planOwner } from '../../../infra/local/simulation/tofu/plan-store.ts'
+import { PlanStore, planOwner } from '../../../infra/local/simulation/tofu/plan-store.ts'
 import type { InitRequest } from '../../../infra/local/simulation/tofu/runner.ts'
 import { type TerraformSpec, terraformSpecSchema } from '../../../infra/local/simulation/tofu/terraform-object.ts'
 import { StateLocked, type Tofu } from '../../../infra/local/simulation/tofu/tofu.ts'
 import type { Api } from '../cluster/api.ts'
-import { kinds } from '../cluster/kinds.ts'
+import { apiPlanObjects } from './api-plan-objects.ts'
 
 /** What an interrupted tofu has to end in order before it is killed. */
 const interruptedMs = 60_000
@@ -56,7 +56,7 @@ export class ProcessTofu implements Tofu {
     const { namespace, name } = request.object.metadata
     this.#request = request
     this.#spec = terraformSpecSchema.parse(request.object.spec)
-    this.#plans = new PlanStore(planObjectsOf(api), planOwner(request, this.#spec.workspace))
+    this.#plans = new PlanStore(apiPlanObjects(api), planOwner(request, this.#spec.workspace))
     this.#root = join(directory, `${namespace}-${name}`)
     this.#workspace = resolve(this.#root, this.#spec.path)
     if (relative(this.#root, this.#workspace).startsWith('..')) {
@@ -143,15 +143,6 @@ export class ProcessTofu implements Tofu {
     const shown: string[] = []
     await this.#run(['show', how === 'json' ? '-json' : '-no-color', planFile], { hear: (text) => shown.push(text) })
     return shown.join('')
-  }
-}
-
-/** Those of a real API server. */
-function planObjectsOf(api: Api): PlanObjects {
-  return {
-    find: (kind, namespace, name) => api.find({ ...kinds[kind], namespace, name }),
-    create: async (_, object) => void (await api.create(object)),
-    delete: async (kind, namespace, name) => void (await api.delete({ ...kinds[kind], namespace, name })),
   }
 }
 
