@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { parseFleet } from '../../../functions/lib/fleet.ts'
 import { parseWorkload, type WorkloadKind } from '../../../functions/lib/flux/workload.ts'
+import { oneLine } from '../../../functions/lib/locks/evidence/one-line.ts'
 import type { Observation } from '../../../functions/lib/locks/scan/observation.ts'
 import type { ScanReport } from '../../../functions/lib/locks/scan/scan-report.ts'
 import { setByHand } from '../../../functions/lib/sweep/by-hand.ts'
