@@ -1,13 +1,12 @@
 import * as z from 'zod'
-import { type Approval, decide, decisions, type UnlockApproval } from '../lib/approval/approval.ts'
+import { type Approval, decide, decisions } from '../lib/approval/approval.ts'
 import { type ApprovalLink, readLink } from '../lib/approval/approval-link.ts'
 import { peopleFor } from '../lib/approval/people.ts'
 import { type DecisionPorts, doubtText, recordDecision } from '../lib/approval/record-decision.ts'
+import { stillAsked } from '../lib/approval/still-asked.ts'
 import { oneLine } from '../lib/locks/evidence/one-line.ts'
 import { type Explanation, explain } from '../lib/locks/explain.ts'
-import type { Observation } from '../lib/locks/scan/observation.ts'
 import type { Secrets } from '../lib/rotating-secret.ts'
-import { stillJudged } from '../lib/unlock/approval/still-judged.ts'
 import { noticePage, type Viewer } from './page.ts'
 import { planPage } from './plan-page.ts'
 import { styleSource } from './style.ts'
@@ -72,25 +71,21 @@ async function show(link: ApprovalLink, ports: ApprovePorts, said?: string): Pro
     return notice(
       410,
       'Not any more',
-      `The ${approval?.kind === 'plan' ? 'plan' : 'lock'} is not what this link was about. Who still has to decide got a new one.`,
+      `The ${asks[approval?.kind ?? 'unlock']} is not what this link was about. Who still has to decide got a new one.`,
     )
   const observation = approval.kind === 'unlock' ? await ledger.readObservation(approval.place) : undefined
   const explanation = observation && explain(observation, { limits: fleet.locks, now: clock.now() })
-  const doubt = approval.kind === 'unlock' ? doubtAbout(approval, observation, ports) : undefined
-  const whyNot = said ?? whyNotNow(approval, link, ports) ?? doubt
+  const whyNot = said ?? whyNotNow(approval, link, ports) ?? (await doubtAbout(approval, ports))
   return page(said === undefined ? 200 : 409, pageFor(approval, { approver: link.approver, whyNot }, explanation))
 }
 
-function doubtAbout(
-  approval: UnlockApproval,
-  observation: Observation | undefined,
-  { fleet }: ApprovePorts,
-): string | undefined {
-  const still = observation ? stillJudged(approval, observation, fleet) : 'unknown'
+const asks: Readonly<Record<Approval['kind'], string>> = { unlock: 'lock', plan: 'plan', wave: 'wave' }
+
+async function doubtAbout(approval: Approval, ports: ApprovePorts): Promise<string | undefined> {
+  const still = await stillAsked(approval, ports)
   if (still === 'same') return undefined
-  return still === 'changed'
-    ? doubtText('unlock', still)
-    : `${doubtText('unlock', still)}: open this page again in a while`
+  const doubt = doubtText(approval.kind, still)
+  return still === 'unknown' ? `${doubt}: open this page again in a while` : doubt
 }
 
 function pageFor(approval: Approval, viewer: Viewer, explanation: Explanation | undefined): string {

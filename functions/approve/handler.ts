@@ -2,6 +2,7 @@ import { SFNClient } from '@aws-sdk/client-sfn'
 import { SfnTaskTokens } from '../lib/approval/sfn-task-tokens.ts'
 import { required } from '../lib/environment.ts'
 import { linkSecretsFrom } from '../lib/link-secrets.ts'
+import { limitsWhileSomebodyWaits } from '../lib/request-limits.ts'
 import { portsFromEnvironment } from '../lib/serve.ts'
 import { type ApproveRequest, type ApproveResponse, approve } from './approve.ts'
 
@@ -11,13 +12,10 @@ interface ApiRequest extends Omit<ApproveRequest, 'method' | 'token'> {
   readonly pathParameters?: { readonly token?: string }
 }
 
-// A person waits for an answer: each call is given up soon, and tried again once.
-const requestHandler = { connectionTimeout: 1_000, requestTimeout: 2_000, throwOnRequestTimeout: true }
-
 // Environment: that of `serve`, and APPROVAL_SECRET_ARN, with which links are signed.
 const answer = approve({
   ...portsFromEnvironment('approve'),
-  tasks: new SfnTaskTokens(new SFNClient({ maxAttempts: 2, requestHandler })),
+  tasks: new SfnTaskTokens(new SFNClient({ ...limitsWhileSomebodyWaits })),
   linkSecrets: linkSecretsFrom(required('APPROVAL_SECRET_ARN', process.env.APPROVAL_SECRET_ARN)),
 })
 

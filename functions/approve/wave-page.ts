@@ -16,7 +16,8 @@ export function wavePage(approval: WaveApproval, viewer: Viewer): string {
     content: html`<section><h2>${clusterCount === 1 ? '1 cluster' : `${clusterCount} clusters`}</h2>
 <ul>${clusters.map((name) => html`<li>${name}</li>`)}</ul>
 ${more > 0 ? html`<p class="quiet">And ${more} more.</p>` : undefined}</section>`,
-    denying: 'One who denies ends the push here: neither this wave nor a later one is begun.',
+    denying:
+      'One who denies ends the push here, and so does the end of the time: neither this wave nor a later one is begun, and nobody is asked about this commit again before somebody pushes.',
   })
 }
 

@@ -4,9 +4,7 @@ import { storeNameOf, whyFailed } from '../lib/locks/scan/lock-access.ts'
 import { type Observation, placeKey } from '../lib/locks/scan/observation.ts'
 import { Scan, type ScanCounts, skippedScan } from '../lib/locks/scan/scan.ts'
 import type { FoundLock } from '../lib/locks/stores/lock-store.ts'
-import type { LockPorts } from '../lib/step.ts'
-
-export type OtherPorts = Pick<LockPorts, 'clock' | 'fleet' | 'ledger' | 'log' | 'locks' | 'events' | 'metrics'>
+import type { StorePorts } from '../lib/step.ts'
 
 /** Stores and places at a time. */
 const width = 8
@@ -15,7 +13,7 @@ const width = 8
  * Looks at the locks of the fleet's tables and buckets that belong to no object of any cluster, as the latest scans of
  * the clusters tell, and at those whose object has gone. They are never stale: nobody knows who holds them.
  */
-export async function judgeOthers(execution: string, ports: OtherPorts): Promise<ScanCounts> {
+export async function judgeOthers(execution: string, ports: StorePorts): Promise<ScanCounts> {
   const scan = await Scan.begin({ cluster: undefined, execution }, ports)
   if (!scan) return skippedScan
   const { owned, unread } = await ownedPlaces(ports)
@@ -43,12 +41,12 @@ export async function judgeOthers(execution: string, ports: OtherPorts): Promise
   return scan.end(undefined)
 }
 
-function isInFleet(cluster: string, { fleet }: OtherPorts): boolean {
+function isInFleet(cluster: string, { fleet }: StorePorts): boolean {
   return fleet.clusters.some(({ name }) => name === cluster)
 }
 
 /** The places of all objects, and the clusters whose objects are not known. */
-async function ownedPlaces({ fleet, ledger }: OtherPorts): Promise<{ owned: Set<string>; unread: string[] }> {
+async function ownedPlaces({ fleet, ledger }: StorePorts): Promise<{ owned: Set<string>; unread: string[] }> {
   const owned = new Set<string>()
   const unread: string[] = []
   await each(fleet.clusters, width, async ({ name }) => {
@@ -60,7 +58,7 @@ async function ownedPlaces({ fleet, ledger }: OtherPorts): Promise<{ owned: Set<
 }
 
 /** What all stores hold; and by its name, why one could not be asked. */
-async function storedLocks(scan: Scan, { locks: { stores } }: OtherPorts) {
+async function storedLocks(scan: Scan, { locks: { stores } }: StorePorts) {
   const locks: FoundLock[] = []
   const failed = new Map<string, string>()
   await each(stores, width, async (store) => {

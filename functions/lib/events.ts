@@ -20,14 +20,9 @@ const every = {
   at: time,
 }
 
-/** What every event of a rollout has. */
-const ofRollout = {
+/** What every event has that is about a push. */
+const ofPush = {
   ...every,
-  cluster: z.string(),
-  /** The name of the rollout's execution. */
-  rollout: z.string(),
-  /** ARN of the rollout's execution. */
-  execution: z.string(),
   /** The name of the execution of the state machine `fleet`: GitHub's id of the delivery. */
   delivery: z.string(),
   /** `github.com/my-org/fleet-infra` */
@@ -35,10 +30,20 @@ const ofRollout = {
   branch: z.string(),
   /** The pushed commit. */
   commit: z.string(),
-  /** A newer one that the source served in its place: that is what is rolled out. */
-  served: z.string().optional(),
   /** Who pushed. */
   pusher: z.string(),
+}
+
+/** What every event of a rollout has. */
+const ofRollout = {
+  ...ofPush,
+  cluster: z.string(),
+  /** The name of the rollout's execution. */
+  rollout: z.string(),
+  /** ARN of the rollout's execution. */
+  execution: z.string(),
+  /** A newer commit that the source served in place of the pushed one: that is what is rolled out. */
+  served: z.string().optional(),
 }
 
 const rolloutStarted = z.object({ type: z.literal('Rollout Started'), ...ofRollout })
@@ -103,6 +108,29 @@ const planApprovalChanged = z.object({
   plan: z.string(),
   /** What the plan would do, where it could be read. */
   changes: z.object({ add: count, change: count, destroy: count }).optional(),
+  /** Who decided. */
+  by: z.string().optional(),
+  /** Until when people may decide. */
+  until: time.optional(),
+})
+
+const waveApprovalChanged = z.object({
+  type: z.literal('Wave Approval Changed'),
+  ...ofPush,
+  /** ARN of the execution of the state machine `fleet`. */
+  execution: z.string(),
+  /** `withdrawn`: nothing waits for it any more, as that execution was stopped or has failed. */
+  what: z.enum(['asked', 'approved', 'denied', 'expired', 'withdrawn']),
+  /** From 1. */
+  wave: z.int().min(1),
+  /** How many waves the push has. */
+  waves: z.int().min(1),
+  /** How many clusters the wave has. */
+  clusters: count,
+  /** Ten of them at most. */
+  names: z.array(z.string()),
+  /** What became of the clusters of the waves before. */
+  before: z.object({ succeeded: count, failed: count, other: count }),
   /** Who decided. */
   by: z.string().optional(),
   /** Until when people may decide. */
@@ -182,6 +210,7 @@ export const eventSchemas = [
   rolloutHeld,
   rolloutFinished,
   planApprovalChanged,
+  waveApprovalChanged,
   lockVerdictChanged,
   unlockChanged,
   findingChanged,
@@ -194,6 +223,7 @@ export type LockstepEvent = Readonly<z.output<typeof eventSchema>>
 export type EventType = LockstepEvent['type']
 export type EventOf<Type extends EventType> = Extract<LockstepEvent, { readonly type: Type }>
 export type RolloutEvent = Extract<LockstepEvent, { readonly rollout: string }>
+export type WaveEvent = EventOf<'Wave Approval Changed'>
 export type LockEvent = EventOf<'Lock Verdict Changed'>
 export type UnlockEvent = EventOf<'Unlock Changed'>
 export type FindingEvent = EventOf<'Finding Changed'>

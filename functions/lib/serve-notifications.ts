@@ -9,11 +9,9 @@ import { consoleLink } from './notify/console-link.ts'
 import { GitHubStatuses, gitHubSecretSchema } from './notify/github-statuses.ts'
 import { SlackMessages, slackSecretSchema } from './notify/slack-messages.ts'
 import { SnsMessages } from './notify/sns-messages.ts'
+import { limitsInSteps } from './request-limits.ts'
 import { portsFromEnvironment } from './serve.ts'
 import { bindStep, type Invocation, type Step } from './step.ts'
-
-/** A request that hangs is given up and tried again. */
-const requestHandler = { connectionTimeout: 1_000, requestTimeout: 3_000, throwOnRequestTimeout: true }
 
 /** A secret is not what its reader needs. Nothing of it is told. */
 export class SecretUnreadable extends LockstepError {
@@ -41,7 +39,7 @@ function notifyPorts(step: string): NotifyPorts {
   const { slack, github } = fleet.notifications
   const topicArn = required('NOTIFICATION_TOPIC_ARN', process.env.NOTIFICATION_TOPIC_ARN)
   const unlocks = required('UNLOCK_EXECUTIONS', process.env.UNLOCK_EXECUTIONS)
-  const secrets = new SecretsProvider({ awsSdkV3Client: new SecretsManagerClient({ maxAttempts: 2, requestHandler }) })
+  const secrets = new SecretsProvider({ awsSdkV3Client: new SecretsManagerClient({ ...limitsInSteps }) })
   const secret = <Schema extends z.ZodType>(name: string, schema: Schema) => {
     const id = required(name, process.env[name])
     return () => readSecret(secrets, id, schema)
@@ -49,7 +47,7 @@ function notifyPorts(step: string): NotifyPorts {
   return {
     ...base,
     channels: [
-      new SnsMessages({ client: new SNSClient({ requestHandler }), topicArn }),
+      new SnsMessages({ client: new SNSClient({ ...limitsInSteps }), topicArn }),
       ...(slack
         ? [new SlackMessages({ secret: secret('SLACK_SECRET', slackSecretSchema), channel: slack.channel, clock })]
         : []),

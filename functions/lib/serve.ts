@@ -8,10 +8,8 @@ import { parseFleet } from './fleet.ts'
 import { DynamoDbLedger } from './ledger/dynamodb-ledger.ts'
 import { powertoolsLog } from './powertools-log.ts'
 import { powertoolsMetrics } from './powertools-metrics.ts'
+import { limitsInSteps } from './request-limits.ts'
 import { bindStep, type Invocation, type Ports, type Step } from './step.ts'
-
-/** A request that hangs is given up and tried again: a step's own timeout is minutes away. */
-const requestHandler = { connectionTimeout: 2_000, requestTimeout: 5_000, throwOnRequestTimeout: true }
 
 /**
  * Makes a Lambda handler of a step that needs no cluster. Clients are made at the first invocation and kept while the
@@ -29,7 +27,7 @@ export function serve<Input, Output>(step: Step<Input, Output, Ports>): Invocati
 /** The ports of every function, from its environment. Throws FleetInvalid, and an error that names what is not set. */
 export function portsFromEnvironment(step: string): Ports {
   const fleet = parseFleet(JSON.parse(required('LOCKSTEP_FLEET', process.env.LOCKSTEP_FLEET)))
-  const client = DynamoDBDocumentClient.from(new DynamoDBClient({ requestHandler }), {
+  const client = DynamoDBDocumentClient.from(new DynamoDBClient({ ...limitsInSteps }), {
     marshallOptions: { removeUndefinedValues: true },
   })
   const table = required('LEDGER_TABLE', process.env.LEDGER_TABLE)
@@ -40,7 +38,7 @@ export function portsFromEnvironment(step: string): Ports {
     fleet,
     ledger: new DynamoDbLedger({ client, table, auditTable, clock: systemClock }),
     log: powertoolsLog(`lockstep-${step}`),
-    events: new EventBridgeEvents({ client: new EventBridgeClient({ requestHandler }), bus }),
+    events: new EventBridgeEvents({ client: new EventBridgeClient({ ...limitsInSteps }), bus }),
     metrics: powertoolsMetrics(),
   }
 }

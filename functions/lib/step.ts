@@ -30,10 +30,13 @@ export interface ClusterPorts extends Ports {
   readonly sliceMs: number
 }
 
-/** What a step may use that looks at locks. */
-export interface LockPorts extends ClusterPorts {
+/** What a step may use that looks at the fleet's lock tables and buckets. */
+export interface StorePorts extends Ports {
   readonly locks: LockAccess
 }
+
+/** What a step may use that looks at locks of clusters' objects. */
+export interface LockPorts extends ClusterPorts, StorePorts {}
 
 /** What a step may use that asks people. */
 export interface AskPorts extends Ports {
@@ -84,7 +87,12 @@ export function defineClusterStep<Input, Output>(
   return step
 }
 
-/** Declares a step that looks at locks. */
+/** Declares a step that looks at the fleet's lock tables and buckets, and at no cluster. */
+export function defineStoreStep<Input, Output>(step: Step<Input, Output, StorePorts>): Step<Input, Output, StorePorts> {
+  return step
+}
+
+/** Declares a step that looks at locks of clusters' objects. */
 export function defineLockStep<Input, Output>(step: Step<Input, Output, LockPorts>): Step<Input, Output, LockPorts> {
   return step
 }

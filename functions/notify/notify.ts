@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { LockstepError } from '../lib/errors.ts'
-import { eventSchema, eventSource, type LockstepEvent, type RolloutEvent } from '../lib/events.ts'
+import { eventSchema, eventSource, type LockstepEvent, type RolloutEvent, type WaveEvent } from '../lib/events.ts'
 import type { Fleet } from '../lib/fleet.ts'
 import { type CommitStatus, type CommitStatuses, description, type StatusCommit } from '../lib/notify/commit-status.ts'
 import type { MessageChannel } from '../lib/notify/message.ts'
@@ -13,6 +13,7 @@ import { type Push, pushSchema } from '../lib/push.ts'
 import { branchOf } from '../lib/rollout/branch.ts'
 import { outcomeSchema, type Rollout } from '../lib/rollout/rollout.ts'
 import type { Ports } from '../lib/step.ts'
+import { waveApprovalId } from '../lib/waves/wave-approval.ts'
 
 /** What a function may use that tells people. */
 export interface NotifyPorts extends Ports {
@@ -48,6 +49,7 @@ export const notifyInputSchema = z.union([
   fleetEnd.transform(({ detail }) => ({ fleet: detail })),
 ])
 export type NotifyInput = z.output<typeof notifyInputSchema>
+type FleetEnd = z.output<typeof fleetEnd>['detail']
 
 /** Of a function; whoever has a turn for longer is dead. */
 export const functionSeconds = 45
@@ -110,6 +112,10 @@ async function tellGitHub(
     return true
   }
   const { event } = input
+  if (event.type === 'Wave Approval Changed') {
+    await updateBoard({ ...shared, ...pushUpdate(pushOf(event), ports, event) }, boards)
+    return true
+  }
   if (!('rollout' in event)) return false
   const rollout = (await ports.ledger.readRollout(event.rollout))?.value
   // Written down after it was told that it has begun.
@@ -127,7 +133,7 @@ async function tellGitHub(
 type Pushed = Pick<Push, 'repository' | 'branch' | 'after' | 'delivery'>
 
 /** The push that an event is about. */
-function pushOf({ repository, branch, commit, delivery }: RolloutEvent): Pushed {
+function pushOf({ repository, branch, commit, delivery }: RolloutEvent | WaveEvent): Pushed {
   const slash = repository.indexOf('/')
   const named = { host: repository.slice(0, slash), name: repository.slice(slash + 1) }
   return { repository: named, branch, after: commit, delivery }
@@ -205,44 +211,44 @@ async function isRepeatedAnywhere(push: Pushed, { ledger, fleet }: NotifyPorts):
   return false
 }
 
-function pushUpdate(
-  push: Pushed,
-  ports: NotifyPorts,
-  news: RolloutEvent | Extract<NotifyInput, { fleet: unknown }>['fleet'],
-) {
-  const { fleet, linkOf } = ports
-  const learnt = 'status' in news ? { ended: endOf(news) } : 'outcome' in news ? badIn(news) : {}
+function pushUpdate(push: Pushed, ports: NotifyPorts, news: RolloutEvent | WaveEvent | FleetEnd) {
+  const { fleet, ledger, linkOf } = ports
+  const learnt = learntFrom(news)
   const isEnd = 'status' in news
+  // Of the fleet's execution: that of a rollout is behind the statuses of its layers.
+  const execution = isEnd ? news.executionArn : 'rollout' in news ? undefined : news.execution
   return {
     ...{ event: isEnd ? news.executionArn : news.id, delivery: push.delivery, cluster: '', commit: commitOf(push) },
     next: async (board: StatusBoard) => {
-      const ended = ('ended' in learnt ? learnt.ended : undefined) ?? board.ended
-      const bad = { ...board.bad, ...('bad' in learnt ? learnt.bad : {}) }
+      const ended = learnt.ended ?? board.ended
+      const bad = { ...board.bad, ...learnt.bad }
+      const asked = Math.max(learnt.asked ?? 0, board.asked ?? 0)
       const isOvertaken = ended === 'superseded' || Object.values(bad).includes('superseded')
       if (isOvertaken && (await isRepeatedAnywhere(push, ports))) return { wanted: board.posted }
-      const status = pushStatus({ bad, ended })
+      const approval = asked === 0 ? undefined : await ledger.readApproval(waveApprovalId(push, asked))
+      const status = pushStatus({ bad, ended, asked: approval?.kind === 'wave' ? approval : undefined })
       const context = contextOf(push, fleet)
-      const url = isEnd ? linkOf(news.executionArn) : board.wanted[context]?.url
+      const url = (execution && linkOf(execution)) ?? board.wanted[context]?.url
       const described = { ...status, description: description(status.description) }
       return {
-        ...{ bad, ...(ended !== undefined && { ended }) },
+        ...{ bad, ...(ended !== undefined && { ended }), ...(asked > 0 && { asked }) },
         wanted: { [context]: { ...described, ...(url !== undefined && { url }) } },
       }
     },
   }
 }
 
-/** Once it is known how a rollout has ended it stays so. */
-function badIn({ cluster, outcome }: Extract<RolloutEvent, { outcome: unknown }>): Partial<Pick<StatusBoard, 'bad'>> {
-  return outcome === 'succeeded' ? {} : { bad: { [cluster]: outcome } }
+/** What stays so once it is known: how a rollout has ended, how all of the push has, and that people were asked about a wave. */
+function learntFrom(news: RolloutEvent | WaveEvent | FleetEnd): Partial<Pick<StatusBoard, 'bad' | 'ended' | 'asked'>> {
+  if ('status' in news) return { ended: endOf(news) }
+  if ('wave' in news) return { asked: news.wave }
+  if (!('outcome' in news) || news.outcome === 'succeeded') return {}
+  return { bad: { [news.cluster]: news.outcome } }
 }
 
 const outputSchema = z.object({ outcome: outcomeSchema })
 
-function endOf({
-  status,
-  output,
-}: Extract<NotifyInput, { fleet: unknown }>['fleet']): NonNullable<StatusBoard['ended']> {
+function endOf({ status, output }: FleetEnd): NonNullable<StatusBoard['ended']> {
   if (status === 'ABORTED') return 'stopped'
   if (status !== 'SUCCEEDED') return 'failed'
   try {

@@ -53,7 +53,7 @@ async function look(cluster: FleetCluster, connected: Cluster, previous: SweepRe
   const swept = await sweepObjects(connected)
   const now = clock.now()
   const workloads = [...swept.workloads.values()]
-  const lost = await lostPushes(cluster, swept.sources.values(), previous?.firstSeen ?? {}, ports)
+  const lost = await lostPushes(cluster, swept.sources.values(), previous ?? {}, ports)
   const mended = await followUps(cluster, swept, ports)
   const stuck = stuckObjects(swept, {
     ...{ fleet, now, unready: previous?.unready ?? {} },
@@ -77,8 +77,8 @@ async function look(cluster: FleetCluster, connected: Cluster, previous: SweepRe
     ...states,
     ...gatesLeft(workloads, await ledger.listClaims(cluster.name)),
   ]
-  const { firstSeen } = lost
-  return { sight: { at: now, found, firstSeen, unready: stuck.unready }, pushes: [...lost.pushes, ...mended] }
+  const { firstSeen, declined } = lost
+  return { sight: { at: now, found, firstSeen, declined, unready: stuck.unready }, pushes: [...lost.pushes, ...mended] }
 }
 
 /** In the order in which they happened, until one is not taken: the next sweep goes on there. Answers how many were told. */

@@ -2,6 +2,7 @@ import { SFNClient } from '@aws-sdk/client-sfn'
 import * as z from 'zod'
 import { SfnTaskTokens } from '../lib/approval/sfn-task-tokens.ts'
 import type { TaskTokens } from '../lib/approval/task-tokens.ts'
+import { limitsInSteps } from '../lib/request-limits.ts'
 import { portsFromEnvironment } from '../lib/serve.ts'
 import { bindStep, type Ports, type Step } from '../lib/step.ts'
 import { tendApprovals } from '../lib/unlock/approval/tend-approvals.ts'
@@ -27,11 +28,8 @@ export const step: Step<ActInput, { start: UnlockRequest[] }, ActPorts> = {
   },
 }
 
-/** A request that hangs is given up and tried again. */
-const requestHandler = { connectionTimeout: 2_000, requestTimeout: 5_000, throwOnRequestTimeout: true }
-
 let ports: ActPorts | undefined
 export const handler = bindStep(step, () => {
-  ports ??= { ...portsFromEnvironment(step.name), tasks: new SfnTaskTokens(new SFNClient({ requestHandler })) }
+  ports ??= { ...portsFromEnvironment(step.name), tasks: new SfnTaskTokens(new SFNClient({ ...limitsInSteps })) }
   return ports
 })

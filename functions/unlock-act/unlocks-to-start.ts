@@ -1,3 +1,4 @@
+import { outcomeOf } from '../lib/approval/approval.ts'
 import { each } from '../lib/each.ts'
 import type { Observation } from '../lib/locks/scan/observation.ts'
 import type { Ports } from '../lib/step.ts'
@@ -96,7 +97,8 @@ async function deniedAmong(
   const refused = runs.filter((run) => run.outcome === 'refused' && stale.some(({ lock }) => lock === run.lock))
   const denied = new Set<string>()
   await each(refused, width, async ({ unlock, lock }) => {
-    if ((await ledger.readApproval(unlock))?.closed?.how === 'denied') denied.add(lock)
+    const approval = await ledger.readApproval(unlock)
+    if (approval && outcomeOf(approval) === 'denied') denied.add(lock)
   })
   return denied
 }

@@ -7,8 +7,13 @@ import { LockstepError } from '../lib/errors.ts'
 import type { Push } from '../lib/push.ts'
 import { branchOf } from '../lib/rollout/branch.ts'
 import type { AskPorts } from '../lib/step.ts'
+import { tell } from '../lib/tell.ts'
+import { waveApprovalId } from '../lib/waves/wave-approval.ts'
+import { waveEvent } from '../lib/waves/wave-event.ts'
 
 export interface WaveAsked {
+  /** ARN of the execution that asks. */
+  readonly execution: string
   readonly push: Push
   /** 1 is the first one. */
   readonly number: number
@@ -34,29 +39,28 @@ export class NobodyToAsk extends LockstepError {
   }
 }
 
-export function waveApprovalId({ delivery }: Push, wave: number): string {
-  return `${delivery} wave ${wave}`
-}
-
 /**
  * Writes down what people are asked before a wave, and sends each of them a link, except whoever pushed. Answers how many
  * were sent one. Throws NobodyToAsk, AskedMeanwhile; rejects with LedgerUnavailable, ApproversUnavailable, TaskTokensUnavailable.
  */
 export async function askBeforeWave(wave: WaveAsked, ports: AskPorts): Promise<{ asked: number }> {
-  const { push, number, token } = wave
+  const { push, number, token, execution } = wave
   const { fleet, ledger, clock, log } = ports
   const others = approversOf(push.pusher, fleet.waves.approvers)
   if (others.length === 0) throw new NobodyToAsk(number, push.pusher)
   const asked = {
-    ...{ kind: 'wave' as const, id: waveApprovalId(push, number), branch: branchOf(push), commit: push.after },
+    ...{ kind: 'wave' as const, id: waveApprovalId(push, number), execution, push },
+    ...{ branch: branchOf(push), commit: push.after },
     ...{ wave: number, waves: wave.of, clusters: [...wave.names], clusterCount: wave.clusters, before: wave.before },
     ...{ needed: 1, requestedBy: push.pusher, reason: '', token },
+    // One that a person starts again asks again.
     judged: createHash('sha256')
-      .update(JSON.stringify([push.delivery, push.after, number]))
+      .update(JSON.stringify([execution, push.after, number]))
       .digest('hex'),
   }
   const { approvalFor } = fleet.waves
   const approval = await writeAsked(asked, { ledger, now: () => clock.now(), approvalFor, detail: {} })
+  if (approval.kind !== 'wave') return { asked: 0 }
   const outcome = outcomeOf(approval)
   if (outcome !== 'open') {
     await concludeApproval(approval, outcome, ports)
@@ -65,6 +69,7 @@ export async function askBeforeWave(wave: WaveAsked, ports: AskPorts): Promise<{
   const undecided = others.filter(({ name }) => !decisionBy(name, approval))
   const summary = `The push of ${push.pusher} waits before ${subjectOf(approval)}: ${wave.clusters} clusters`
   await sendLinks(approval, summary, undecided, ports)
+  await tell(waveEvent(approval), ports)
   log.info('people are asked before a wave', { delivery: push.delivery, wave: number, asked: undecided.length })
   return { asked: undecided.length }
 }

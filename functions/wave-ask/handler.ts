@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { pushSchema } from '../lib/push.ts'
-import { serveAsking } from '../lib/serve-approvals.ts'
+import { serveAsking } from '../lib/serve-asking.ts'
 import type { AskPorts, Step } from '../lib/step.ts'
 import { askBeforeWave, type WaveAsked } from './ask-before-wave.ts'
 
@@ -8,6 +8,7 @@ import { askBeforeWave, type WaveAsked } from './ask-before-wave.ts'
 export const step: Step<WaveAsked, { asked: number }, AskPorts> = {
   name: 'wave-ask',
   input: z.object({
+    execution: z.string().min(1),
     push: pushSchema,
     number: z.int().min(1),
     of: z.int().min(1),

@@ -4,17 +4,13 @@ import { ExecutionAlreadyExists, SFNClient, StartExecutionCommand } from '@aws-s
 import { required } from '../lib/environment.ts'
 import { powertoolsLog } from '../lib/powertools-log.ts'
 import type { Push } from '../lib/push.ts'
+import { limitsWhileSomebodyWaits } from '../lib/request-limits.ts'
 import { type Secrets, secretsSchema } from '../lib/rotating-secret.ts'
 import type { Repositories } from './delivery.ts'
 import { webhook } from './webhook.ts'
 
-// GitHub waits 10 s for an answer: both calls, each tried twice, must end before that.
-const client = {
-  maxAttempts: 2,
-  requestHandler: { connectionTimeout: 1_000, requestTimeout: 2_000, throwOnRequestTimeout: true },
-}
-const states = new SFNClient(client)
-const provider = new SecretsProvider({ awsSdkV3Client: new SecretsManagerClient(client) })
+const states = new SFNClient({ ...limitsWhileSomebodyWaits })
+const provider = new SecretsProvider({ awsSdkV3Client: new SecretsManagerClient({ ...limitsWhileSomebodyWaits }) })
 
 // Read when the function is loaded, not at the first request: Lambda gives more CPU for that. Environment:
 // WEBHOOK_SECRET_ARN, FLEET_STATE_MACHINE_ARN; LOCKSTEP_REPOSITORIES is put into the bundle when it is built, from

@@ -6,10 +6,11 @@ import { SubscriptionFilter, Topic } from 'aws-cdk-lib/aws-sns'
 import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions'
 import { Construct } from 'constructs'
 import type { FleetFile } from '../fleet.ts'
+import { allowEvents, eventBus } from './allow-events.ts'
 import { HandlerFunction } from './handler-function.ts'
 import type { Ledger } from './ledger.ts'
 import { signingSecret } from './signing-secret.ts'
-import { eventBus, type Steps } from './steps.ts'
+import type { Steps } from './steps.ts'
 import { machineArn } from './workflow.ts'
 
 export interface ApprovalsProps extends FleetFile {
@@ -43,6 +44,7 @@ export class Approvals extends Construct {
       bundled: { LOCKSTEP_FLEET: written },
     })
     ledger.grant(page, 'decisions')
+    allowEvents(page)
     const [route] = api.addRoutes({
       path: '/approve/{token}',
       methods: [HttpMethod.ANY],

@@ -58,7 +58,10 @@ export class Ledger extends Construct {
   /**
    * The calls of functions/lib/ledger/dynamodb-ledger.ts: no scan, no update, no delete, no transaction. Who agreed to
    * what is written by the functions of approvals and unlocks alone, and so is what has happened: that is inserted, which
-   * fails where a record is there already.
+   * fails where a record is there already (DuplicateItemException). An INSERT takes this one right, whether its values are in the
+   * statement or are parameters: these belong to the call, and IAM knows the action and the table.
+   * https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ql-iam.html
+   * https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ql-reference.insert.html
    */
   grant(to: HandlerFunction, writes: LedgerWork): void {
     const resources = [this.table.tableArn]

@@ -53,11 +53,14 @@ export class LockstepStack extends Stack {
     })
     new LockSchedule(this, 'LockSchedule', fleet, lockScan)
     this.sweeps = new SweepSchedule(this, 'Sweep', fleet, sweep)
-    const { restore, 'unlock-watch': watch } = steps.functions
+    const { restore, 'unlock-watch': watch, 'stop-asking': stopAsking } = steps.functions
     const lost = {
-      'the end of a rollout': new RestoreRule(this, 'Restore', { of: 'a rollout', machine: rollout, restore }).lost,
+      'the end of a rollout': new RestoreRule(this, 'Restore', { of: 'a rollout', machines: [rollout], restore }).lost,
       'the end of an unlock': new RestoreRule(this, 'RestoreUnlock', {
-        ...{ of: 'an unlock', machine: guardedUnlock, restore: watch },
+        ...{ of: 'an unlock', machines: [guardedUnlock], restore: watch },
+      }).lost,
+      'the end of a question': new RestoreRule(this, 'RestoreAsked', {
+        ...{ of: 'what people may be asked by', machines: [waves, rollout], restore: stopAsking },
       }).lost,
       'the start of a sweep': this.sweeps.lost,
       'a notification': notifications.lost,

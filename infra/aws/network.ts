@@ -43,6 +43,10 @@ export class Network extends Construct {
    * What Lambda needs of a function's role to connect it, as `AWSLambdaVPCAccessExecutionRole` has it, but for these subnets only.
    * Lambda does it, and never the function's own code, which is denied it.
    * https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
+   *
+   * That an interface is made by rights on itself, its subnet and its security group, by ARN, is as a policy of AWS has it:
+   * https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AmazonTimestreamInfluxDBServiceRolePolicy.html
+   * The page of Lambda wants DeleteNetworkInterface on all ids, or its functions "may not be able to access the VPC".
    */
   grant(to: Role): void {
     const stack = Stack.of(this)

@@ -11,9 +11,9 @@ import { Construct } from 'constructs'
 import { eventSource } from '../../functions/lib/events.ts'
 import { functionSeconds } from '../../functions/notify/notify.ts'
 import type { FleetFile } from '../fleet.ts'
+import { eventBus } from './allow-events.ts'
 import { HandlerFunction } from './handler-function.ts'
 import type { Ledger } from './ledger.ts'
-import { eventBus } from './steps.ts'
 
 export interface NotificationsProps extends FleetFile {
   readonly ledger: Ledger

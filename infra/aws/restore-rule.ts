@@ -10,7 +10,7 @@ import type { HandlerFunction } from './handler-function.ts'
 export interface RestoreRuleProps {
   /** What ends: `a rollout`. */
   readonly of: string
-  readonly machine: StateMachine
+  readonly machines: readonly StateMachine[]
   /** Gets the event as it is. */
   readonly restore: HandlerFunction
 }
@@ -23,7 +23,7 @@ export class RestoreRule extends Construct {
   /** What could not be delivered. */
   readonly lost: Queue
 
-  constructor(scope: Construct, id: string, { of, machine, restore }: RestoreRuleProps) {
+  constructor(scope: Construct, id: string, { of, machines, restore }: RestoreRuleProps) {
     super(scope, id)
     this.lost = new Queue(this, 'Lost', { enforceSSL: true, retentionPeriod: Duration.days(14) })
     Validations.of(this.lost).acknowledge({
@@ -40,7 +40,10 @@ export class RestoreRule extends Construct {
       eventPattern: {
         source: ['aws.states'],
         detailType: ['Step Functions Execution Status Change'],
-        detail: { stateMachineArn: [machine.stateMachineArn], status: ['ABORTED', 'FAILED', 'TIMED_OUT'] },
+        detail: {
+          stateMachineArn: machines.map(({ stateMachineArn }) => stateMachineArn),
+          status: ['ABORTED', 'FAILED', 'TIMED_OUT'],
+        },
       },
       targets: [new LambdaFunction(restore.function, { deadLetterQueue: this.lost })],
     })

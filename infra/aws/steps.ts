@@ -1,7 +1,6 @@
-import { Duration, Stack } from 'aws-cdk-lib'
-import { PolicyStatement } from 'aws-cdk-lib/aws-iam'
+import { Duration } from 'aws-cdk-lib'
 import { Construct } from 'constructs'
-import { eventSource } from '../../functions/lib/events.ts'
+import { allowEvents, eventBus } from './allow-events.ts'
 import type { ClusterAccess } from './cluster-access.ts'
 import type { ClusterWork } from './cluster-work.ts'
 import { HandlerFunction } from './handler-function.ts'
@@ -26,7 +25,11 @@ interface Plan {
 const plans = {
   waves: { does: 'orders the clusters of a push', waves: 'plans waves', minutes: 1 },
   'wave-conclude': { does: 'counts how the clusters of a wave ended', waves: 'concludes waves', minutes: 1 },
-  'wave-ask': { does: 'asks people before a wave', ledger: 'approvals', minutes: 1 },
+  'wave-ask': { does: 'asks people before a wave', ledger: 'approvals', minutes: 1, tells: true },
+  'stop-asking': {
+    ...{ does: 'closes what an ended execution asked people', ledger: 'approvals', minutes: 1 },
+    tells: true,
+  },
   claim: { does: 'claims a cluster for a push', ledger: 'rollouts', minutes: 1, tells: true },
   plan: { does: 'orders the objects of a cluster', ledger: 'rollouts', clusters: 'orders', minutes: 1, tells: true },
   gate: { does: 'holds the later layers', ledger: 'rollouts', clusters: 'orders', minutes: 5, tells: true },
@@ -146,19 +149,12 @@ export class Steps extends Construct {
       if (plan.ledger) ledger.grant(made, plan.ledger)
       if (plan.clusters) clusters.grant(made, plan.clusters)
       if (plan.stores) lockStores.grant(made, plan.stores)
-      if (plan.tells) this.allowEvents(made)
+      if (plan.tells) allowEvents(made)
       if (plan.waves) waveFiles.grant(made, plan.waves)
       return made
     }
     const made = Object.keys(plans).map((step) => [step, make(step as StepName)])
     this.functions = Object.fromEntries(made)
-  }
-
-  /** Events in Lockstep's own name, and no others. */
-  private allowEvents(to: HandlerFunction): void {
-    const bus = Stack.of(this).formatArn({ service: 'events', resource: 'event-bus', resourceName: eventBus })
-    const conditions = { StringEquals: { 'events:source': eventSource } }
-    to.role.addToPolicy(new PolicyStatement({ actions: ['events:PutEvents'], resources: [bus], conditions }))
   }
 
   /** What `${ClaimFunction}` and its like stand for in statemachines/*.asl.json. */
@@ -171,6 +167,3 @@ export class Steps extends Construct {
 
 /** `JudgeOthers` for `judge-others`. */
 const capitalised = (step: string) => step.replace(/(?:^|-)(\w)/g, (_, first: string) => first.toUpperCase())
-
-/** The account's own: whoever wants to hear of a lock adds a rule to it. */
-export const eventBus = 'default'

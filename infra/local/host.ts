@@ -38,6 +38,7 @@ import { step as planAsk } from '../../functions/plan-ask/handler.ts'
 import { step as release } from '../../functions/release/handler.ts'
 import { step as report } from '../../functions/report/handler.ts'
 import { step as restore } from '../../functions/restore/handler.ts'
+import { step as stopAsking } from '../../functions/stop-asking/handler.ts'
 import { step as sweepCluster } from '../../functions/sweep-cluster/handler.ts'
 import { step as unlockAct } from '../../functions/unlock-act/handler.ts'
 import { step as unlockAsk } from '../../functions/unlock-ask/handler.ts'
@@ -164,10 +165,12 @@ export async function startHost(options: HostOptions): Promise<Host> {
   const watching = { clock, activity, log, signal: closing.signal }
   const rollouts = new Watchdog({ ...watching, restore: bindStep(restore, () => ports) })
   const unlocks = new Watchdog({ ...watching, restore: bindStep(unlockWatch, () => ports) })
+  const questions = new Watchdog({ ...watching, restore: bindStep(stopAsking, () => ports) })
   // What the EventBridge rules do on AWS (infra/aws/restore-rule.ts).
   interpreter.onStatus(({ detail }) => {
     if (detail.stateMachineArn === machineArn('rollout')) rollouts.told(detail)
     if (detail.stateMachineArn === machineArn('guarded-unlock')) unlocks.told(detail)
+    if ([machineArn('fleet'), machineArn('rollout')].includes(detail.stateMachineArn)) questions.told(detail)
   })
   for (const left of await abandonedRollouts(ledger, interpreter, fleet)) rollouts.told(left)
   for (const left of await abandonedUnlocks({ ledger, interpreter, fleet, clock })) unlocks.told(left)
@@ -263,7 +266,9 @@ async function abandonedUnlocks({ ledger, interpreter, fleet, clock }: Abandonin
   const running = new Set(interpreter.list({ machine: 'guarded-unlock', status: 'RUNNING' }).map(({ name }) => name))
   return turns.flatMap((turn) => {
     const isOpen = turn?.intent !== undefined || (turn?.leaseUntil ?? 0) > clock.now()
-    return turn && isOpen && !running.has(turn.unlock) ? [{ name: turn.unlock, status: 'ABORTED' }] : []
+    return turn && isOpen && !running.has(turn.unlock)
+      ? [{ executionArn: `${executionArn('guarded-unlock')}:${turn.unlock}`, name: turn.unlock, status: 'ABORTED' }]
+      : []
   })
 }
 
@@ -320,7 +325,7 @@ const functionNames = [
     'release',
     'restore',
   ],
-  ...['plan-ask', 'plan-approve', 'wave-ask'],
+  ...['plan-ask', 'plan-approve', 'wave-ask', 'stop-asking'],
   ...['judge', 'judge-others', 'unlock-assess', 'unlock-ask', 'unlock-begin', 'unlock-fence', 'unlock-back-up'],
   ...['unlock-delete', 'unlock-put-back', 'unlock-verify', 'unlock-conclude', 'unlock-watch', 'unlock-act'],
   'sweep-cluster',
@@ -375,6 +380,7 @@ export function handlersOf(ports: LockPorts & ApprovalPorts & WavePorts): Record
     'plan-approve': bindStep(planApprove, bind),
     'plan-ask': bindStep(planAsk, bind),
     'wave-ask': bindStep(waveAsk, bind),
+    'stop-asking': bindStep(stopAsking, bind),
     'unlock-act': bindStep(unlockAct, bind),
     'unlock-assess': bindStep(unlockAssess, bind),
     'unlock-back-up': bindStep(unlockBackUp, bind),

@@ -5,12 +5,12 @@ import { STSClient } from '@aws-sdk/client-sts'
 import { type Clock, sleep, systemClock } from '../../functions/lib/clock.ts'
 import { LockstepError } from '../../functions/lib/errors.ts'
 import type { Fleet, FleetCluster } from '../../functions/lib/fleet.ts'
+import { fleetLocks } from '../../functions/lib/fleet-locks.ts'
 import type { ClusterAccess } from '../../functions/lib/kubernetes/cluster-access.ts'
 import { eksClusters } from '../../functions/lib/kubernetes/eks.ts'
 import type { LockAccess } from '../../functions/lib/locks/scan/lock-access.ts'
 import type { Log } from '../../functions/lib/log.ts'
 import { requestRelease } from '../../functions/lib/rollout/request-release.ts'
-import { fleetLocks } from '../../functions/lib/serve-locks.ts'
 import { preflight } from '../cluster/preflight.ts'
 import { UsageError } from '../command-line.ts'
 import { readFleet } from '../fleet.ts'
@@ -63,6 +63,9 @@ export interface SessionOptions {
   readonly signal: AbortSignal
 }
 
+/** Messages about these are for whoever sits here, too: somebody has to do something. */
+const saidAtOnce: ReadonlySet<string> = new Set(['Rollout Held', 'Plan Approval Changed', 'Wave Approval Changed'])
+
 /**
  * Runs the local host until `signal`, or until the rollout has ended where that was asked for. Answers the exit code:
  * 0, or 1 where the rollout did not succeed. Throws LockstepError when it cannot be set up as asked.
@@ -107,7 +110,7 @@ export async function runSession(session: SessionOptions): Promise<number> {
       if (news !== undefined) display.say(news)
     })
     host.messages.onMessage(({ type, title, next }) => {
-      if (type === 'Rollout Held' || type === 'Plan Approval Changed') display.say(`${title}. ${next}`)
+      if (saidAtOnce.has(type)) display.say(`${title}. ${next}`)
     })
     const feed = new UnlockNewsFeed({
       interpreter,

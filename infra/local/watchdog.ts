@@ -5,6 +5,7 @@ import type { Activity } from './virtual-clock.ts'
 
 /** An execution that ended without cleaning up, as the event of its end tells of it. */
 export interface BadEnd {
+  readonly executionArn: string
   readonly name: string
   readonly status: string
   readonly error?: string | null
@@ -45,11 +46,11 @@ export class Watchdog {
     if (badEnds.has(end.status)) void this.restore(end)
   }
 
-  private async restore({ name, status, error, cause }: BadEnd): Promise<void> {
+  private async restore({ executionArn, name, status, error, cause }: BadEnd): Promise<void> {
     const { clock, log, signal } = this.options
     const giveUpAt = clock.now() + patienceMs
     for (let pause = firstPauseMs; !signal.aborted; pause = Math.min(pause * 2, longestPauseMs)) {
-      const failure = await this.tried({ detail: { name, status, error, cause } })
+      const failure = await this.tried({ detail: { executionArn, name, status, error, cause } })
       if (failure === undefined || signal.aborted) return
       log.warn('restore failed', { execution: name, error: failure })
       if (clock.now() >= giveUpAt) return

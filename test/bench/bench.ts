@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util'
 import { measureClusterRequests } from './cluster-requests.ts'
 import { measureFleetWaves } from './fleet-waves.ts'
 import { measureHandlerMemory } from './handler-memory.ts'
+import { measureHandlerWork } from './handler-work.ts'
 import { measureLayerLatency } from './layer-latency.ts'
 import { measureLockScan } from './lock-scan.ts'
 import type { Measure, Measurement } from './measurement.ts'
@@ -29,7 +30,7 @@ const rows: Readonly<Record<string, Measure>> = {
   locks: measureLockScan,
   unlock: measureUnlockTime,
   fleet: measureFleetWaves,
-  usage: measureUsage,
+  usage: async () => [...(await measureUsage()), ...(await measureHandlerWork())],
 }
 
 const usage = `npm run bench -- [--only ${Object.keys(rows).join('|')}] [--json FILE] [-o json]

@@ -1,4 +1,3 @@
-import { createServer } from 'node:http'
 import { performance } from 'node:perf_hooks'
 import { fileURLToPath } from 'node:url'
 import { BatchWriteItemCommand, DynamoDBClient } from '@aws-sdk/client-dynamodb'
@@ -21,7 +20,6 @@ import type { LockPorts } from '../../functions/lib/step.ts'
 import { createTable, localCredentials, lockTableKeys, startDynamoDb } from '../../infra/local/dynamodb.ts'
 import { noLocks } from '../../infra/local/host.ts'
 import type { KubernetesObject } from '../../infra/local/kubernetes/object-store.ts'
-import { listenOnLoopback } from '../../infra/local/loopback.ts'
 import { startS3 } from '../../infra/local/s3/s3-server.ts'
 import { localClusterRole, startSimulatedFleet } from '../../infra/local/simulated-fleet.ts'
 import { newLockRecord, renderLockRecord } from '../../infra/local/simulation/tofu/lock-record.ts'
@@ -30,6 +28,7 @@ import { terraform } from '../fixtures/raw-objects.ts'
 import { type BundledHandlers, bundleHandlers } from './bundled-handlers.ts'
 import { runModule } from './child-process.ts'
 import { type CountingProxy, startCountingProxy } from './counting-proxy.ts'
+import { startEventBus } from './event-bus.ts'
 import type { Measurement } from './measurement.ts'
 
 const digests = 10_000
@@ -65,7 +64,7 @@ export async function measureLockScan(): Promise<readonly Measurement[]> {
     const bytes = await fillTable(dynamodb.url)
     const proxy = await startCountingProxy(dynamodb.url)
     closing.push(() => proxy.close())
-    const bus = await startBus()
+    const bus = await startEventBus()
     closing.push(() => bus.close())
     const simulated = await startSimulatedFleet({ fleet, clock: systemClock, activity: noActivity })
     closing.push(() => simulated.close())
@@ -240,15 +239,4 @@ function objects(): KubernetesObject[] {
     }`
     return terraform(`app-${index}`, { spec: { backendConfig: { customConfiguration } } }) as KubernetesObject
   })
-}
-
-/** Takes every event. */
-async function startBus(): Promise<{ url: string; close(): Promise<void> }> {
-  const server = createServer((incoming, outgoing) => {
-    incoming.resume().on('end', () => {
-      outgoing.writeHead(200, { 'content-type': 'application/x-amz-json-1.1' })
-      outgoing.end(JSON.stringify({ FailedEntryCount: 0, Entries: [{ EventId: '1' }] }))
-    })
-  })
-  return listenOnLoopback(server)
 }

@@ -82,6 +82,7 @@ export function ledgerContract(name: string, setup: Setup): void {
       const record = nextRecord('swept', undefined, {
         ...{ at: 5, found: [{ kind: 'stuck', object: 'Terraform/a/ünï', text: 't', next: 'n' }] },
         ...{ firstSeen: { 'GitRepository/a/b': { commit: 'c', at: 1 } }, unready: { x: { since: 2, mark: 'm' } } },
+        declined: { 'GitRepository/a/b': 'd' },
       })
       expect(await Promise.all([ledger.writeSweep(record), ledger.writeSweep(record)])).toContain(false)
       expect(await ledger.readSweep('swept')).toEqual(record)
@@ -100,7 +101,7 @@ export function ledgerContract(name: string, setup: Setup): void {
       const unready = Object.fromEntries(
         objects.map((key) => [key, { since: 1, mark: randomBytes(6).toString('hex') }]),
       )
-      const told = { at: 5, found: found.toReversed(), firstSeen: {}, unready }
+      const told = { at: 5, found: found.toReversed(), firstSeen: {}, declined: {}, unready }
       const record = nextRecord('full', undefined, told)
       expect(record.more).toBe(1)
       // What gzip makes no smaller takes most of it: of hexadecimal digits half is left.
@@ -363,15 +364,18 @@ export function ledgerContract(name: string, setup: Setup): void {
       expect(await ledger.readStatusBoard('d1', '')).toEqual(whole)
     })
 
-    test('approvals are listed while they are open, of a cluster or of all', async () => {
-      await ledger.writeApproval(approvalOf({ id: 'ask2', cluster: 'ask-a' }))
-      await ledger.writeApproval(approvalOf({ id: 'ask3', cluster: 'ask-b' }))
-      const names = async (cluster?: string) => (await ledger.listApprovals(cluster)).map(({ id }) => id)
-      expect(await names('ask-a')).toEqual(['ask2'])
-      expect(await names()).toEqual(expect.arrayContaining(['ask2', 'ask3']))
-      const closed = approvalOf({ id: 'ask2', cluster: 'ask-a', version: 2, closed: { how: 'denied', at: 9 } })
+    test('approvals are listed while they are open, or all of them', async () => {
+      await ledger.writeApproval(approvalOf({ id: 'ask2' }))
+      await ledger.writeApproval(approvalOf({ id: 'ask3' }))
+      const names = async (those: 'open' | 'all') => {
+        const ids = (await ledger.listApprovals(those)).map(({ id }) => id)
+        return ids.filter((id) => ['ask2', 'ask3'].includes(id)).sort()
+      }
+      expect(await names('open')).toEqual(['ask2', 'ask3'])
+      const closed = approvalOf({ id: 'ask2', version: 2, closed: { how: 'denied', at: 9 } })
       expect(await ledger.writeApproval(closed)).toBe(true)
-      expect(await names('ask-a')).toEqual([])
+      expect(await names('open')).toEqual(['ask3'])
+      expect(await names('all')).toEqual(['ask2', 'ask3'])
       expect(await ledger.readApproval('ask2')).toEqual(closed)
     })
   })

@@ -1,5 +1,6 @@
 import { tofuLocksContract } from './tofu-locks.contract.ts'
 import { tofuManagerContract } from './tofu-manager.contract.ts'
+import { tofuPlansContract } from './tofu-plans.contract.ts'
 import { tofuReconcileContract } from './tofu-reconcile.contract.ts'
 import { tofuRunnersContract } from './tofu-runners.contract.ts'
 import type { SetupTofu } from './tofu-test.ts'
@@ -11,6 +12,7 @@ import { tofuManagerVerdictsContract, tofuVerdictsContract } from './tofu-verdic
  */
 export function tofuBehaviourContract(name: string, setup: SetupTofu): void {
   tofuReconcileContract(name, setup)
+  tofuPlansContract(name, setup)
   tofuLocksContract(name, setup)
   tofuRunnersContract(name, setup)
   tofuManagerContract(name, setup)

@@ -20,8 +20,10 @@ import { preflight } from '../../infra/cluster/preflight.ts'
 import { kubeconfigClusters } from '../../infra/local/kubernetes/kubeconfig-clusters.ts'
 import { type RunningCluster, startCluster } from './cluster/cluster.ts'
 import { applyCrds } from './cluster/crds.ts'
+import { kinds } from './cluster/kinds.ts'
 import { allPermissions, Grants, permissionText } from './rbac/grants.ts'
 import { ObedientControllers } from './rbac/obedient-controllers.ts'
+import { planInCluster } from './rbac/plan-in-cluster.ts'
 import { RolloutSteps, StepFailed, type StepName } from './rbac/rollout-steps.ts'
 import { applyTerraformCrd } from './rbac/terraform-crd.ts'
 
@@ -242,6 +244,28 @@ describe('a rollout, a look at the locks, and an unlock', () => {
 
   test('has a step for each permission, and no other', () => {
     expect(Object.keys(neededBy).sort()).toEqual(allPermissions().map(permissionText).sort())
+  })
+})
+
+describe('a plan that people approve', () => {
+  const namespace = 'plans'
+  const approve = () => planInCluster({ cluster: client, api: cluster.api, namespace })
+  beforeAll(() => cluster.api.create({ ...kinds.Namespace, metadata: { name: namespace } }))
+
+  test('is read, approved and applied with infra/cluster alone: nobody has to be able to unlock for it', async () => {
+    await grants.grantNoUnlock()
+    const { shown, carriedOut, approvePlan } = await approve()
+    for (const each of shown)
+      expect(each).toMatchObject({ counts: { add: 1, destroy: 1 }, changes: [{ action: 'replace' }] })
+    expect(carriedOut).toEqual({ approved: 1, refused: 0 })
+    expect(approvePlan).toEqual(['plan-main-c1139c7fe7', ''])
+  })
+
+  test.each(['get secrets', 'get configmaps', 'get terraforms', 'patch terraforms'])('needs to %s', async (needed) => {
+    const withheld = allPermissions().find(({ verb, resource }) => `${verb} ${resource}` === needed)
+    if (!withheld) throw new Error(`infra/cluster does not grant "${needed}"`)
+    await grants.grantAllBut(withheld)
+    await expect(approve()).rejects.toMatchObject({ name: 'ClusterForbidden' })
   })
 })
 

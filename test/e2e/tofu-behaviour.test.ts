@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, inject, vi } from 'vitest'
 import { tofuLocksContract } from '../contracts/tofu-locks.contract.ts'
+import { tofuPlansContract } from '../contracts/tofu-plans.contract.ts'
 import { tofuReconcileContract } from '../contracts/tofu-reconcile.contract.ts'
 import { tofuRunnersContract } from '../contracts/tofu-runners.contract.ts'
 import { tofuVerdictsContract } from '../contracts/tofu-verdicts.contract.ts'
@@ -21,6 +22,7 @@ afterAll(() => cluster?.stop())
 const setup = () => RealTofuDriver.start(cluster)
 const name = tofu.kind === 'real' ? 'the real one' : 'simulated, with the real OpenTofu'
 tofuReconcileContract(name, setup, { concurrent: true })
+tofuPlansContract(name, setup, { concurrent: true })
 tofuLocksContract(name, setup, { concurrent: true })
 tofuRunnersContract(name, setup, { concurrent: true })
 tofuVerdictsContract(name, setup, { concurrent: true })

@@ -125,6 +125,25 @@ test('a denial holds what comes after, as a failure does, and the report says wh
   expect(spec(keys.vpc).approvePlan).toBe('')
 })
 
+test('what was asked ends with a rollout that somebody stops, and whoever answers is told; the next push asks anew', async () => {
+  await start()
+  const pushed = await push()
+  const lines = await asked(keys.vpc, dns)
+  world.host.interpreter.stop(world.executionArn(pushed))
+  await world.until('the end of the questions', async () => (await waiting()).length === 0)
+  for (const line of lines.values()) {
+    expect((await page('GET', line, 'bob')).body).toContain('Somebody has stopped the rollout.')
+    expect((await approve(line)).statusCode).toBe(409)
+  }
+  const ends = () => world.host.events.of('Plan Approval Changed').map(({ object, what }) => `${object} ${what}`)
+  await world.until('the news', () => ends().length === 4)
+  expect(ends().slice(2).sort()).toEqual([`${dns} withdrawn`, `${keys.vpc} withdrawn`])
+  const next = await push()
+  for (const line of (await asked(keys.vpc, dns)).values()) await approve(line)
+  expect((await world.ended(next)).status).toBe('SUCCEEDED')
+  expect(world.leftovers()).toEqual([])
+})
+
 test('a plan that nobody decides about in time is not applied', async () => {
   await start({ approvalFor: '30m' }, { holdFor: '2m' })
   const { status, rollout } = await world.ended(await push())

@@ -51,6 +51,40 @@ async function loseWebhook(): Promise<Pushed> {
   return lost
 }
 
+describe('a push that people are asked about before its first wave', () => {
+  const staging = { name: 'staging', eks: 'staging-eks', region: 'us-east-1', environment: 'staging' }
+  const asking = { clusters: [{ ...staging, approval: 'before' }], waves: { approvers: ['bob'] } }
+
+  /** A push that Flux fetches by itself, and what bob says of it. */
+  async function pushAndDecide(decision: 'approve' | 'deny'): Promise<Pushed> {
+    const { approvals } = world.host.unlockRoutes
+    const change = world.change({ 'app/config.yaml': [] })
+    await world.deliver(change)
+    const line = await world.until('the question', async () => (await world.busy(() => approvals.list()))[0])
+    await world.busy(() => approvals.decide({ approval: line.id, judged: line.judged, by: 'bob', decision }))
+    return change
+  }
+
+  test('is left alone when they have denied it; the next one is asked about', async () => {
+    await start(asking)
+    expect((await world.ended(await pushAndDecide('approve'))).status).toBe('SUCCEEDED')
+    const denied = await pushAndDecide('deny')
+    await world.until('the source to move', () =>
+      JSON.stringify(world.object(keys.source).status).includes(denied.after),
+    )
+    await world.pass(6 * minute)
+    expect(await sweep()).toMatchObject({ rollouts: 0, findings: 1, told: 1 })
+    expect(await sweep()).toMatchObject({ rollouts: 0, findings: 1, told: 0 })
+    expect((await world.ended(await pushAndDecide('approve'))).status).toBe('SUCCEEDED')
+    expect(await sweep()).toMatchObject({ rollouts: 0, findings: 0 })
+    expect(foundPushes()).toEqual([])
+    expect(told()).toEqual([
+      ['new', 'unordered', keys.source],
+      ['gone', 'unordered', keys.source],
+    ])
+  })
+})
+
 describe('a push whose webhook was lost', () => {
   test('is rolled out, and told of until it is; its webhook comes too late for another rollout', async () => {
     await start()

@@ -18,7 +18,7 @@ const fleet = parseFleet({
 
 /**
  * A host that knows of one lock, and of one unlock that ana has asked for and that waits for two people. No cluster is
- * needed to decide, and nobody waits for the answer.
+ * needed to decide, and no execution to wait for the answer.
  */
 export class WaitingHost {
   readonly host: Host
@@ -38,6 +38,8 @@ export class WaitingHost {
       ...{ fleet, clusters, clock, activity: noActivity, webhookSecret: 'of the tests', log: silentLog },
     })
     const { interpreter, ledger, webhook, unlockRoutes } = host
+    interpreter.sendTaskSuccess = () => {}
+    interpreter.sendTaskFailure = () => {}
     await ledger.writeObservation(staleLock)
     await ledger.writeApproval(approvalOf({ plan: ['To unlock Terraform/flux-system/vpc in staging'] }))
     const live = new LiveRollouts({ interpreter, ledger, clusters, clock })

@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import type { Approver } from '../fleet.ts'
 import { shownPlanSchema } from '../plans/shown-plan.ts'
+import { pushSchema } from '../push.ts'
 import { rungs } from '../unlock/plan/rung.ts'
 
 const time = z.number()
@@ -16,7 +17,15 @@ export const decisionSchema = z.object({
 })
 export type Decision = z.infer<typeof decisionSchema>
 
-export const closings = ['approved', 'denied', 'changed', 'expired', 'gone'] as const
+/**
+ * - `approved`, `denied`: by people.
+ * - `changed`: it is not what people were asked about any more.
+ * - `expired`: too few have decided in time.
+ * - `gone`: the task waits for no answer any more.
+ * - `ended`: so does its execution, which is over.
+ * - `stopped`: a person has stopped that execution.
+ */
+export const closings = ['approved', 'denied', 'changed', 'expired', 'gone', 'ended', 'stopped'] as const
 
 const askedSchema = z.object({
   /** Of an unlock its execution's name; of a plan see `planApprovalId`; of a wave see `waveApprovalId`. */
@@ -81,7 +90,10 @@ const planApprovalSchema = askedSchema.extend({
 /** A wave of clusters that the fleet asks about before a push reaches it. */
 const waveApprovalSchema = askedSchema.extend({
   kind: z.literal('wave'),
-  /** `my-org/fleet-infra#main` */
+  /** ARN of the execution of the fleet's state machine that asks. */
+  execution: z.string(),
+  push: pushSchema,
+  /** See `branchOf`. */
   branch: z.string(),
   commit: z.string(),
   /** Counts from 1. */
@@ -126,7 +138,7 @@ export function decide<A extends Approval>(
   people: readonly Approver[],
 ): A | NotDecided {
   const over = approval.closed?.how ?? outcomeOf(approval)
-  if (over !== 'open') return notDecided('over', whyOver(over, approval))
+  if (over !== 'open') return notDecided('over', overText(over, approval))
   if (at >= approval.expiresAt) return notDecided('expired', 'the time to decide is over')
   const person = people.find(({ name }) => isSame(name, by))
   if (!person) return notDecided('not-an-approver', `${by} is not among the approvers of the fleet`)
@@ -153,7 +165,9 @@ export const changedText: Readonly<Record<Approval['kind'], string>> = {
   wave: 'the push does not wait before this wave any more',
 }
 
-function whyOver(how: Closing, { kind }: Approval): string {
+/** Why people cannot decide any more, in words. */
+export function overText(how: Closing, { kind }: Pick<Approval, 'kind'>): string {
+  const what = kind === 'unlock' ? 'unlock' : 'rollout'
   switch (how) {
     case 'approved':
       return 'it is approved'
@@ -164,7 +178,11 @@ function whyOver(how: Closing, { kind }: Approval): string {
     case 'expired':
       return 'the time to decide is over'
     case 'gone':
-      return `the ${kind === 'unlock' ? 'unlock' : 'rollout'} does not wait for people any more`
+      return `the ${what} does not wait for people any more`
+    case 'ended':
+      return `the ${what} has ended`
+    case 'stopped':
+      return `somebody has stopped the ${what}`
   }
 }
 
@@ -196,11 +214,6 @@ export function subjectOf(approval: Approval): string {
     case 'wave':
       return `wave ${approval.wave} of ${approval.waves} of ${approval.branch} at ${approval.commit.slice(0, 12)}`
   }
-}
-
-/** Whether it is about one cluster, and that one. */
-export function isIn(cluster: string, approval: Approval): boolean {
-  return approval.kind !== 'wave' && approval.cluster === cluster
 }
 
 /** The same person by name or address: approving what one has asked for is no second pair of eyes. */

@@ -1,17 +1,18 @@
 import { LockstepError } from '../errors.ts'
 import type { Fleet } from '../fleet.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import type { Log } from '../log.ts'
 import type { AuditRecord } from '../unlock/run/audit.ts'
-import { type Approval, type Decision, decide, type NotDecided, outcomeOf } from './approval.ts'
-import { auditedSubject, type ConcludePorts, concludeApproval } from './conclude-approval.ts'
+import { type Approval, type Decision, decide, type NotDecided, outcomeOf, overText } from './approval.ts'
+import { auditedSubject } from './audited-subject.ts'
+import { closeApproval } from './close-approval.ts'
+import { type ConcludePorts, concludeApproval } from './conclude-approval.ts'
 import { peopleFor } from './people.ts'
 import { type StillAsked, stillAsked } from './still-asked.ts'
+import type { TokenAnswer } from './task-tokens.ts'
 
 export interface DecisionPorts extends ConcludePorts {
-  readonly ledger: ConcludePorts['ledger'] & Pick<Ledger, 'readApproval' | 'readObservation'>
+  readonly ledger: ConcludePorts['ledger'] & Pick<Ledger, 'readApproval' | 'readObservation' | 'readRollout'>
   readonly fleet: Pick<Fleet, 'clusters' | 'locks' | 'plans' | 'waves'>
-  readonly log: Log
 }
 
 export type DecisionAsked = Omit<Decision, 'at'> & {
@@ -28,8 +29,9 @@ export interface NotTaken extends Omit<NotDecided, 'rule'> {
 
 /**
  * Writes down what a person decides, and answers the task that waits when that was the last decision needed. What is
- * approved must still be what the person was shown, as far as the ledger knows. Rejects with LedgerUnavailable: then it is
- * to be asked again. A task that cannot be answered now is answered by whoever looks next: of an unlock the next scan.
+ * approved must still be what the person was shown, as far as the ledger knows, and somebody must still wait for it. Rejects
+ * with LedgerUnavailable: then it is to be asked again. A task that cannot be answered now is answered by whoever looks
+ * next: of an unlock the next scan.
  */
 export async function recordDecision(asked: DecisionAsked, ports: DecisionPorts): Promise<Approval | NotTaken> {
   const { approval: id, judged, ...decision } = asked
@@ -39,7 +41,7 @@ export async function recordDecision(asked: DecisionAsked, ports: DecisionPorts)
     if (approval?.judged !== judged) return changed(approval)
     const next = decide(approval, { ...decision, at: clock.now() }, peopleFor(approval.kind, fleet))
     if ('outcome' in next) return next
-    const doubt = decision.decision === 'approve' ? await doubtAbout(approval, ports) : undefined
+    const doubt = await doubtAbout(approval, decision.decision, ports)
     if (doubt) return doubt
     for (const made of next.decisions.slice(approval.decisions.length)) await ledger.appendAudit(auditOf(next, made))
     // Whoever loses a race looks again: the winner may have been the same person.
@@ -50,8 +52,8 @@ export async function recordDecision(asked: DecisionAsked, ports: DecisionPorts)
       decision: decision.decision,
     })
     const outcome = outcomeOf(next)
-    if (outcome !== 'open') await concludeOrLeave(next, outcome, ports)
-    return next
+    if (outcome === 'open') return next
+    return (await concludeOrLeave(next, outcome, ports)) === 'gone' ? over(next, 'gone') : next
   }
 }
 
@@ -59,6 +61,7 @@ const aKind: Readonly<Record<Approval['kind'], string>> = { unlock: 'an unlock',
 
 /** Why a person cannot approve now, in words. */
 export function doubtText(kind: Approval['kind'], still: Exclude<StillAsked, 'same'>): string {
+  if (still === 'ended') return overText('ended', { kind })
   const what = kind === 'unlock' ? 'lock' : kind
   return still === 'changed'
     ? `the ${what} is not what you were asked about any more`
@@ -69,10 +72,22 @@ function changed(approval: Approval | undefined): NotTaken {
   return { outcome: 'not-decided', rule: 'changed', why: doubtText(approval?.kind ?? 'unlock', 'changed') }
 }
 
-/** An approval of what has changed ends here, and does not wait for others to end it. */
-async function doubtAbout(approval: Approval, ports: DecisionPorts): Promise<NotTaken | undefined> {
+function over(approval: Approval, how: 'gone' | 'ended'): NotTaken {
+  return { outcome: 'not-decided', rule: 'over', why: overText(how, approval) }
+}
+
+/** An approval of what has changed, or has ended, ends here, and does not wait for others to end it. A denial is taken of whatever waits. */
+async function doubtAbout(
+  approval: Approval,
+  decision: Decision['decision'],
+  ports: DecisionPorts,
+): Promise<NotTaken | undefined> {
   const still = await stillAsked(approval, ports)
-  if (still === 'same') return undefined
+  if (still === 'ended') {
+    await closeApproval(approval, 'ended', ports)
+    return over(approval, 'ended')
+  }
+  if (still === 'same' || decision === 'deny') return undefined
   if (still === 'unknown') return { outcome: 'not-decided', rule: 'unclear', why: doubtText(approval.kind, 'unknown') }
   await concludeOrLeave(approval, 'changed', ports)
   return changed(approval)
@@ -82,12 +97,13 @@ async function concludeOrLeave(
   approval: Approval,
   how: 'approved' | 'denied' | 'changed',
   ports: DecisionPorts,
-): Promise<void> {
+): Promise<TokenAnswer | 'left'> {
   try {
-    await concludeApproval(approval, how, ports)
+    return await concludeApproval(approval, how, ports)
   } catch (error) {
     if (!(error instanceof LockstepError)) throw error
     ports.log.warn('an approval is left for others to end', { [approval.kind]: approval.id, error: error.name })
+    return 'left'
   }
 }
 

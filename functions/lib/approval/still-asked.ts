@@ -3,8 +3,8 @@ import type { Ledger } from '../ledger/ledger.ts'
 import { type StillJudged, stillJudged } from '../unlock/approval/still-judged.ts'
 import type { Approval } from './approval.ts'
 
-/** Whether what people were asked about is still that; `unknown` where it cannot be told now. */
-export type StillAsked = StillJudged
+/** Whether what people were asked about is still that. `ended`: nobody waits for their answer any more. */
+export type StillAsked = StillJudged | 'ended'
 
 /**
  * By what the ledger knows. Of a plan and of a wave whoever waits for the answer closes the approval as soon as they are
@@ -15,9 +15,21 @@ export async function stillAsked(
   {
     ledger,
     fleet,
-  }: { readonly ledger: Pick<Ledger, 'readObservation'>; readonly fleet: Pick<Fleet, 'clusters' | 'locks'> },
+  }: {
+    readonly ledger: Pick<Ledger, 'readObservation' | 'readRollout'>
+    readonly fleet: Pick<Fleet, 'clusters' | 'locks'>
+  },
 ): Promise<StillAsked> {
-  if (approval.kind !== 'unlock') return 'same'
-  const observation = await ledger.readObservation(approval.place)
-  return observation ? stillJudged(approval, observation, fleet) : 'unknown'
+  switch (approval.kind) {
+    case 'unlock': {
+      const observation = await ledger.readObservation(approval.place)
+      return observation ? stillJudged(approval, observation, fleet) : 'unknown'
+    }
+    case 'plan': {
+      const rollout = await ledger.readRollout(approval.rollout)
+      return rollout?.value.outcome === undefined ? 'same' : 'ended'
+    }
+    case 'wave':
+      return 'same'
+  }
 }

@@ -2,7 +2,7 @@ import { LockstepError } from '../errors.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { AuditRecord } from '../unlock/run/audit.ts'
 import type { Approval } from './approval.ts'
-import { auditedSubject } from './conclude-approval.ts'
+import { auditedSubject } from './audited-subject.ts'
 
 /** What is kept of an earlier time that people were asked the same, or new. */
 type Kept = 'version' | 'askedAt' | 'expiresAt' | 'decisions' | 'closed'

@@ -4,6 +4,7 @@ import { KubeConfig } from '@kubernetes/client-node'
 import * as z from 'zod'
 import type { Clock } from '../clock.ts'
 import { LockstepError } from '../errors.ts'
+import { limitsInSteps } from '../request-limits.ts'
 import { type Cluster, ClusterError } from './cluster.ts'
 import type { ClusterAccess } from './cluster-access.ts'
 import { ClusterRole, roleIn } from './cluster-role.ts'
@@ -32,9 +33,6 @@ export interface EksClustersOptions {
   /** Default: that of the SDK, in the function's region, with the function's own credentials. */
   readonly stsClient?: () => STSClient
 }
-
-/** A request that hangs is given up and tried again. */
-const requestHandler = { connectionTimeout: 2_000, requestTimeout: 5_000, throwOnRequestTimeout: true }
 
 /** How long what DescribeCluster said is believed: a cluster that was made anew has another endpoint and CA. */
 const describedMs = 10 * 60_000
@@ -82,8 +80,8 @@ interface Door {
 
 /** Each cluster's door, and one role for all clusters of an account: every role makes a session of its own. */
 function doorsOf({ clock, role, eksClient, stsClient }: EksClustersOptions): (target: FleetCluster) => Door {
-  const newEks = eksClient ?? ((region, own) => new EKSClient({ region, requestHandler, ...own }))
-  const newSts = stsClient ?? (() => new STSClient({ requestHandler }))
+  const newEks = eksClient ?? ((region, own) => new EKSClient({ region, ...limitsInSteps, ...own }))
+  const newSts = stsClient ?? (() => new STSClient({ ...limitsInSteps }))
   const roles = new Map<string, ClusterRole>()
   const doors = new Map<string, Door>()
   const open = ({ name, region, account, externalId }: FleetCluster): Door => {

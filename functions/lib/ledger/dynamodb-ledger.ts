@@ -9,7 +9,7 @@ import {
   QueryCommand,
 } from '@aws-sdk/lib-dynamodb'
 import * as z from 'zod'
-import { type Approval, approvalSchema, isIn } from '../approval/approval.ts'
+import { type Approval, approvalSchema } from '../approval/approval.ts'
 import type { Clock } from '../clock.ts'
 import { type Observation, observationSchema } from '../locks/scan/observation.ts'
 import { type ScanReport, scanReportSchema } from '../locks/scan/scan-report.ts'
@@ -283,10 +283,10 @@ export class DynamoDbLedger implements Ledger {
     return this.put({ ...item, expiresAt: until }, version - 1)
   }
 
-  async listApprovals(cluster?: string): Promise<Approval[]> {
+  async listApprovals(those: 'open' | 'all'): Promise<Approval[]> {
     const items = await this.query('approvals', 'approval#', {})
     const approvals = items.map(({ approval }) => parse(approvalSchema, approval, 'an approval'))
-    return approvals.filter((each) => !each.closed && (cluster === undefined || isIn(cluster, each)))
+    return those === 'all' ? approvals : approvals.filter(({ closed }) => !closed)
   }
 
   /** An INSERT is what IAM can tell from writing over an item: it has an action of its own, and never does that. */

@@ -152,8 +152,8 @@ export interface Ledger {
   readApproval(id: string): Promise<Approval | undefined>
   /** Writes `approval` if the stored version is `approval.version - 1` (0: none stored). False when somebody was faster. */
   writeApproval(approval: Approval): Promise<boolean>
-  /** Approvals that are not closed, of a cluster or of all. */
-  listApprovals(cluster?: string): Promise<Approval[]>
+  /** Approvals that are not closed; or all that are kept. */
+  listApprovals(those: 'open' | 'all'): Promise<Approval[]>
   /**
    * Appends a record, for good. False, and nothing is written, where the unlock has one with this id. Records never expire.
    */

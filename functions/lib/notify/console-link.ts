@@ -1,4 +1,9 @@
-/** Where the console of each partition is: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html, and each partition's sign-in page. */
+/**
+ * Where the console of each partition is, as these pages say:
+ * https://docs.aws.amazon.com/general/latest/gr/mgmt-console.html
+ * https://docs.amazonaws.cn/en_us/IAM/latest/UserGuide/id_users_sign-in.html (China)
+ * https://docs.aws.amazon.com/govcloud-us/latest/UserGuide/configure-account.html (GovCloud)
+ */
 const hosts: Readonly<Record<string, string>> = {
   aws: 'console.aws.amazon.com',
   'aws-cn': 'console.amazonaws.cn',

@@ -1,4 +1,12 @@
-import type { EventOf, FindingEvent, LockEvent, LockstepEvent, RolloutEvent, UnlockEvent } from '../events.ts'
+import type {
+  EventOf,
+  FindingEvent,
+  LockEvent,
+  LockstepEvent,
+  RolloutEvent,
+  UnlockEvent,
+  WaveEvent,
+} from '../events.ts'
 import { type Fleet, type LockPolicy, lockPolicyOf } from '../fleet.ts'
 import { shortCommit } from '../flux/revision.ts'
 import { oneLine } from '../locks/evidence/one-line.ts'
@@ -22,8 +30,9 @@ export function messageOf(event: LockstepEvent, options: MessageOptions): Messag
   const told = toldOf(event, options)
   if (!told) return undefined
   const { execution, ...text } = told
+  const cluster = 'cluster' in event ? event.cluster : undefined
   return {
-    ...{ id: event.id, type: event.type, cluster: event.cluster, urgency: text.urgency },
+    ...{ id: event.id, type: event.type, cluster, urgency: text.urgency },
     title: oneLine(text.title),
     facts: text.facts.map(([label, fact]) => [label, oneLine(fact)] as const),
     next: oneLine(text.next),
@@ -34,7 +43,7 @@ export function messageOf(event: LockstepEvent, options: MessageOptions): Messag
 function toldOf(event: LockstepEvent, options: MessageOptions): Told | undefined {
   switch (event.type) {
     case 'Rollout Started':
-      return { ...ofRollout(event), urgency: 'news', title: `${rolloutText(event)} has begun`, next: nothing }
+      return { ...ofPush(event), urgency: 'news', title: `${rolloutText(event)} has begun`, next: nothing }
     case 'Rollout Planned':
     case 'Rollout Layer Done':
       return undefined
@@ -44,6 +53,8 @@ function toldOf(event: LockstepEvent, options: MessageOptions): Told | undefined
       return finishedText(event)
     case 'Plan Approval Changed':
       return planText(event)
+    case 'Wave Approval Changed':
+      return waveText(event)
     case 'Lock Verdict Changed':
       return lockText(event, options.fleet)
     case 'Unlock Changed':
@@ -58,7 +69,7 @@ const nothing = 'Nothing has to be done.'
 const rolloutText = ({ commit, served, cluster }: RolloutEvent) =>
   `Rollout of ${shortCommit(served ?? commit)} to ${cluster}`
 
-function ofRollout({ execution, pusher, repository, branch, at }: RolloutEvent) {
+function ofPush({ execution, pusher, repository, branch, at }: RolloutEvent | WaveEvent) {
   return {
     execution,
     facts: [
@@ -69,7 +80,7 @@ function ofRollout({ execution, pusher, repository, branch, at }: RolloutEvent) 
 }
 
 function heldText(event: EventOf<'Rollout Held'>): Told {
-  const { facts, execution } = ofRollout(event)
+  const { facts, execution } = ofPush(event)
   const { behind, failed, pending, why } = event
   const more = failed > behind.length ? ` and ${failed - behind.length} more` : ''
   return {
@@ -100,7 +111,7 @@ const endings: Readonly<Record<EventOf<'Rollout Finished'>['outcome'], string>> 
 
 function finishedText(event: EventOf<'Rollout Finished'>): Told {
   const { outcome, ready, objects, failed, pending, why, startedAt } = event
-  const { facts, execution } = ofRollout({ ...event, at: startedAt })
+  const { facts, execution } = ofPush({ ...event, at: startedAt })
   const counts = `${ready} of ${objects} ready, ${failed} failed, ${pending} not rolled out`
   return {
     ...{ execution, urgency: outcome === 'failed' || outcome === 'released' ? 'attention' : 'news' },
@@ -110,7 +121,7 @@ function finishedText(event: EventOf<'Rollout Finished'>): Told {
   }
 }
 
-const planEndings: Readonly<Record<Exclude<EventOf<'Plan Approval Changed'>['what'], 'asked'>, string>> = {
+const askingEndings: Readonly<Record<Exclude<WaveEvent['what'], 'asked'>, string>> = {
   approved: 'is approved',
   denied: 'is denied',
   expired: 'was not decided on in time',
@@ -119,14 +130,14 @@ const planEndings: Readonly<Record<Exclude<EventOf<'Plan Approval Changed'>['wha
 
 function planText(event: EventOf<'Plan Approval Changed'>): Told {
   const { what, object, plan, changes, by, until, cluster } = event
-  const { facts, execution } = ofRollout(event)
+  const { facts, execution } = ofPush(event)
   const asked = what === 'asked'
   const counts = changes && `${changes.add} to add, ${changes.change} to change, ${changes.destroy} to destroy`
   return {
     ...{ execution, urgency: what === 'approved' || what === 'withdrawn' ? 'news' : 'attention' },
     title: asked
       ? `The plan of ${object} in ${cluster} waits for approval`
-      : `The plan of ${object} in ${cluster} ${planEndings[what]}${by === undefined ? '' : `, by ${by}`}`,
+      : `The plan of ${object} in ${cluster} ${askingEndings[what]}${by === undefined ? '' : `, by ${by}`}`,
     facts: [
       ...facts,
       ['Plan', plan],
@@ -139,6 +150,37 @@ function planText(event: EventOf<'Plan Approval Changed'>): Told {
       denied: 'What depends on it stays held. Change the plan by a push.',
       expired: 'What depends on it stays held. Push again to ask anew.',
       withdrawn: nothing,
+    }[what],
+  }
+}
+
+const declined =
+  'Neither this wave nor a later one is begun, and nobody is asked about this commit again. Push a commit to be asked about that, an empty one will do.'
+
+function waveText(event: WaveEvent): Told {
+  const { what, wave, waves, commit, clusters, names, before, by, until } = event
+  const { facts, execution } = ofPush(event)
+  const asked = what === 'asked'
+  const { succeeded, failed, other } = before
+  const more = clusters > names.length ? ', …' : ''
+  const of = `Wave ${wave} of ${waves} of ${shortCommit(commit)}`
+  return {
+    ...{ execution, urgency: what === 'approved' || what === 'withdrawn' ? 'news' : 'attention' },
+    title: asked ? `${of} waits for approval` : `${of} ${askingEndings[what]}${by === undefined ? '' : `, by ${by}`}`,
+    facts: [
+      ...facts,
+      ['Clusters', `${clusters}${names.length === 0 ? '' : `: ${names.join(', ')}${more}`}`],
+      ...(wave === 1
+        ? []
+        : [['Before it', `${succeeded} succeeded, ${failed} failed, ${other} ended otherwise`] as const]),
+      ...(asked && until !== undefined ? [['Until', until] as const] : []),
+    ],
+    next: {
+      asked: 'An approver looks at the push behind the link that was sent, and approves or denies it there.',
+      approved: nothing,
+      denied: declined,
+      expired: declined,
+      withdrawn: 'Look at the execution: it was stopped, or has failed, while people were asked.',
     }[what],
   }
 }

@@ -1,3 +1,4 @@
+import { outcomeOf, type WaveApproval } from '../approval/approval.ts'
 import { oneLine } from '../locks/evidence/one-line.ts'
 import type { Outcome, PlannedLayer, PlannedObject, Rollout } from '../rollout/rollout.ts'
 import { type CommitStatus, description } from './commit-status.ts'
@@ -47,16 +48,24 @@ export interface PushFacts {
   readonly bad: Readonly<Record<string, Exclude<Outcome, 'succeeded'>>>
   /** How the fleet's execution has ended. */
   readonly ended?: Outcome | 'stopped' | undefined
+  /** The latest wave that people were asked about. */
+  readonly asked?: AskedWave | undefined
 }
 
+/** A wave that people have to agree to, and what has come of it. */
+export type AskedWave = Pick<WaveApproval, 'wave' | 'waves' | 'decisions' | 'needed' | 'closed'>
+
 /** The status of a push: green only where the fleet's execution has, and no rollout has not, succeeded. Pure. */
-export function pushStatus({ bad, ended }: PushFacts): Omit<CommitStatus, 'url'> {
+export function pushStatus({ bad, ended, asked }: PushFacts): Omit<CommitStatus, 'url'> {
   const named = (outcome: Outcome) =>
     Object.keys(bad)
       .filter((cluster) => bad[cluster] === outcome)
       .sort()
-  if (ended === undefined) return { state: 'pending', description: 'Is being rolled out' }
+  if (ended === undefined)
+    return { state: 'pending', description: waitsFor(asked) ?? declinedText(asked) ?? 'Is being rolled out' }
   const [failed, superseded, released] = [named('failed'), named('superseded'), named('released')]
+  const declined = ended === 'failed' ? declinedText(asked) : undefined
+  if (declined !== undefined) return { state: 'failure', description: description(declined) }
   if (ended === 'failed' || failed.length > 0) {
     const where = failed.length === 0 ? '' : ` in ${failed.slice(0, 3).join(', ')}${more(failed.length - 3)}`
     return { state: 'failure', description: description(`Failed${where}`) }
@@ -65,6 +74,19 @@ export function pushStatus({ bad, ended }: PushFacts): Omit<CommitStatus, 'url'>
   if (ended === 'superseded' || superseded.length > 0) return { state: 'error', description: endText.superseded }
   if (ended === 'released' || released.length > 0) return { state: 'error', description: endText.released }
   return { state: 'success', description: 'Is rolled out' }
+}
+
+function waitsFor(asked: AskedWave | undefined): string | undefined {
+  if (!asked || asked.closed || outcomeOf(asked) !== 'open') return undefined
+  return `Waits for people to agree to wave ${asked.wave} of ${asked.waves}`
+}
+
+function declinedText(asked: AskedWave | undefined): string | undefined {
+  if (!asked) return undefined
+  const of = `wave ${asked.wave} of ${asked.waves}`
+  const denied = asked.decisions.find(({ decision }) => decision === 'deny')
+  if (denied) return `${denied.by} denied ${of}`
+  return asked.closed?.how === 'expired' ? `Nobody agreed to ${of} in time` : undefined
 }
 
 const more = (count: number) => (count > 0 ? ` and ${count} more` : '')

@@ -21,5 +21,7 @@ export const statusBoardSchema = z.object({
   /** Of the push as a whole: see PushFacts. */
   bad: z.record(z.string(), outcomeSchema.exclude(['succeeded'])).default({}),
   ended: z.union([outcomeSchema, z.literal('stopped')]).optional(),
+  /** Number of the latest wave that people were asked about. */
+  asked: z.int().optional(),
 })
 export type StatusBoard = z.output<typeof statusBoardSchema>

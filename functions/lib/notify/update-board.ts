@@ -34,7 +34,7 @@ export interface BoardUpdate {
    */
   readonly next: (
     board: StatusBoard,
-  ) => Promise<Pick<StatusBoard, 'wanted'> & Partial<Pick<StatusBoard, 'bad' | 'ended'>>>
+  ) => Promise<Pick<StatusBoard, 'wanted'> & Partial<Pick<StatusBoard, 'bad' | 'ended' | 'asked'>>>
   /** How long whoever sets statuses may take, in milliseconds: a function does not live longer. */
   readonly turnMs: number
   readonly giveUpAt: number

@@ -6,7 +6,9 @@ import { aboutRollout } from '../rollout/rollout-events.ts'
 type PlanEvent = EventOf<'Plan Approval Changed'>
 
 const endings: Readonly<Record<Closing, PlanEvent['what']>> = {
-  ...{ approved: 'approved', denied: 'denied', expired: 'expired', changed: 'withdrawn', gone: 'withdrawn' },
+  ...{ approved: 'approved', denied: 'denied', expired: 'expired' },
+  ...{ changed: 'withdrawn', gone: 'withdrawn' },
+  ...{ ended: 'withdrawn', stopped: 'withdrawn' },
 }
 
 /** What people are asked about a plan, or what has come of it: the same thing always has the same id. */

@@ -3,7 +3,8 @@ import * as z from 'zod'
 
 /**
  * - `lost-push`: a source serves a commit that no webhook told of. A rollout is started.
- * - `unordered`: a source serves a commit whose rollout has ended badly before it came to this cluster.
+ * - `unordered`: a source serves a commit whose rollout has ended badly before it came to this cluster, or that people did not
+ *   agree to roll out.
  * - `drift`: what runs was found not to be what Git says.
  * - `detection-off`: nobody looks for drift of the object, because somebody has said so.
  * - `by-hand`: fields of the object's spec were set by somebody who is neither Flux nor Lockstep.

@@ -7,6 +7,7 @@ import { commitsFor, type PlannedObject, type Rollout } from '../rollout/rollout
 import { readBranch } from './branch-state.ts'
 import { foundPush } from './found-push.ts'
 import { type BranchPorts, branchElsewhere, branchesOf } from './lost-push.ts'
+import { peopleAsked } from './people-asked.ts'
 import type { SweptCluster } from './swept-cluster.ts'
 
 /** So often a commit is rolled out in a cluster and fails, before it is left to people. */
@@ -18,7 +19,8 @@ const historyLength = 50
 /**
  * Pushes whose latest rollout in the cluster has failed, and whose cause is gone: the sources serve the commit, and all
  * that was not Ready in the end is by now. They are rolled out again, so that the report tells the truth and the waves
- * that come after have their turn. Not what a person has stopped or released, nor what only another push can mend. While
+ * that come after have their turn. Not what a person has stopped or released, nor where people are asked about a wave of
+ * it, or did not agree to one, nor what only another push can mend. While
  * a rollout is under way it goes on by itself (functions/hold). Rejects with LedgerUnavailable.
  */
 export async function followUps(cluster: FleetCluster, swept: SweptCluster, ports: BranchPorts): Promise<Push[]> {
@@ -32,6 +34,7 @@ export async function followUps(cluster: FleetCluster, swept: SweptCluster, port
     if (others.some((other) => other.busy)) continue
     const { push } = newest
     const after = rolledOut(newest)
+    if ((await peopleAsked(branch, push.after, ports)) !== undefined) continue
     pushes.push(
       foundPush({
         ...{ repository: push.repository, branch: push.branch, after, pushedAt: push.pushedAt + 1 },

@@ -4,12 +4,13 @@ import type { FleetCluster } from '../fleet.ts'
 import { commitOf, shortCommit } from '../flux/revision.ts'
 import type { Source } from '../flux/source.ts'
 import type { Push } from '../push.ts'
-import { type Branch, branchOf } from '../rollout/branch.ts'
+import type { Branch } from '../rollout/branch.ts'
 import type { Ports } from '../step.ts'
 import { type BranchState, knows, lagsBehind, readBranch } from './branch-state.ts'
 import type { Found } from './finding.ts'
 import { foundPush } from './found-push.ts'
-import type { FirstSeen } from './sweep-record.ts'
+import { peopleAsked } from './people-asked.ts'
+import type { Declined, FirstSeen } from './sweep-record.ts'
 
 /** For how long a source has to serve a commit before its webhook counts as lost, in milliseconds. */
 export const patienceMs = 5 * 60_000
@@ -28,6 +29,7 @@ export interface LostPushes {
   readonly found: readonly Found[]
   /** For the next sweep. */
   readonly firstSeen: FirstSeen
+  readonly declined: Declined
 }
 
 /** The branches that a cluster follows. */
@@ -41,38 +43,47 @@ export function branchesOf({ repositories }: FleetCluster, { fleet }: Pick<Ports
  * Commits that the cluster's sources have moved to, and that no rollout knows: their webhooks were lost. Nothing is done
  * while a rollout of the branch is at work anywhere, as it may bring the commit. A commit that a rollout elsewhere knows
  * comes here in its turn, unless that rollout has ended badly, which is told. What a source served before Lockstep had
- * rolled out anything of its branch is where it began. Rejects with LedgerUnavailable.
+ * rolled out anything of its branch is where it began. What people did not agree to is left alone for as long as it is served.
+ * Rejects with LedgerUnavailable.
  */
 export async function lostPushes(
   cluster: FleetCluster,
   sources: Iterable<Source>,
-  seenBefore: FirstSeen,
+  before: Partial<Pick<LostPushes, 'firstSeen' | 'declined'>>,
   ports: BranchPorts,
 ): Promise<LostPushes> {
   const all = [...sources]
   const pushes: Push[] = []
   const found: Found[] = []
   const firstSeen: Record<string, FirstSeen[string]> = {}
+  const declined: Record<string, string> = {}
   for (const branch of branchesOf(cluster, ports)) {
     const own = await readBranch(cluster.name, branch, ports)
     const served = sourcesOf(branch, all).flatMap((source) => servedBy(source))
     if (!own.claim) {
-      for (const { key, commit } of served) firstSeen[key] = seenBefore[key] ?? { commit, at: ports.clock.now() }
+      for (const { key, commit } of served)
+        firstSeen[key] = before.firstSeen?.[key] ?? { commit, at: ports.clock.now() }
     }
+    for (const { key, commit } of served) if (before.declined?.[key] === commit) declined[key] = commit
     const moved = latestMove(served, own, firstSeen, ports.clock.now())
     if (!moved || own.busy) continue
     const others = await branchElsewhere(cluster.name, branch, ports)
-    if (others.some(({ busy }) => busy) || (await waitsForPeople(branch, ports))) continue
+    if (others.some(({ busy }) => busy)) continue
+    const asked = await peopleAsked(branch, moved.commit, ports)
+    if (asked === 'waits') continue
     const knowing = others.filter((other) => knows(other, moved.commit))
     if (knowing.length > 0) found.push(...unordered(moved, knowing))
-    else {
+    else if (asked === 'declined' || declined[moved.key] === moved.commit) {
+      declined[moved.key] = moved.commit
+      found.push(declinedPush(moved))
+    } else {
       const push = pushOf(branch, moved, { states: [own, ...others], firstSeen })
       if (!push) continue
       pushes.push(push)
       found.push(lostPush(moved, push))
     }
   }
-  return { pushes, found, firstSeen }
+  return { pushes, found, firstSeen, declined }
 }
 
 /** What a source serves that nobody has suspended. */
@@ -95,12 +106,6 @@ function latestMove(served: readonly Served[], own: BranchState, firstSeen: Firs
       return firstSeen[key]?.commit !== commit
     })
     .sort((a, b) => b.movedAt - a.movedAt)[0]
-}
-
-/** A push waits for people before a wave: where that is the first one, no cluster knows of it yet. Rejects with LedgerUnavailable. */
-async function waitsForPeople(branch: Branch, { ledger }: BranchPorts): Promise<boolean> {
-  const approvals = await ledger.listApprovals()
-  return approvals.some((approval) => approval.kind === 'wave' && approval.branch === branchOf(branch))
 }
 
 /** The branch in the other clusters that follow it. Rejects with LedgerUnavailable. */
@@ -143,6 +148,15 @@ function lostPush({ key, commit }: Served, { repository, delivery }: Push): Foun
     ...{ kind: 'lost-push', object: key, about: commit },
     text: `${key} serves ${shortCommit(commit)}, and no webhook told of it. It is rolled out now, by execution ${delivery}.`,
     next: `Look at the webhook's recent deliveries in the settings of ${repository.name} on ${repository.host}.`,
+  }
+}
+
+/** The same words for as long as it is so, although the ledger forgets who was asked. */
+function declinedPush({ key, commit }: Served): Found {
+  return {
+    ...{ kind: 'unordered', object: key, about: commit },
+    text: `${key} serves ${shortCommit(commit)}, and people did not agree to roll that out: Flux applies it without an order.`,
+    next: 'Push a commit that takes it back; or one that people are asked about anew, an empty one will do.',
   }
 }
 

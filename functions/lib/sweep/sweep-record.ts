@@ -26,18 +26,22 @@ export const sweepRecordSchema = z.object({
   untold: z.array(findingChangeSchema),
   /** By source: the commit that it was first seen to serve, before Lockstep had rolled out anything of its branch. */
   firstSeen: z.record(z.string(), z.object({ commit: z.string(), at: z.number() })),
+  /** By source: the commit that it serves, and that people did not agree to roll out. */
+  declined: z.record(z.string(), z.string()).default({}),
   /** By object. */
   unready: z.record(z.string(), unreadySchema),
 })
 export type SweepRecord = z.infer<typeof sweepRecordSchema>
 export type Unready = Readonly<SweepRecord['unready']>
 export type FirstSeen = Readonly<SweepRecord['firstSeen']>
+export type Declined = Readonly<SweepRecord['declined']>
 
 /** What a sweep has seen of a cluster. */
 export interface SweepSight {
   readonly at: number
   readonly found: readonly Found[]
   readonly firstSeen: FirstSeen
+  readonly declined: Declined
   readonly unready: Unready
 }
 
@@ -48,7 +52,7 @@ const mostUnready = 2_000
 
 /** The record after a sweep. A finding that was there before, with the same text, is the same one. Pure. */
 export function nextRecord(cluster: string, previous: SweepRecord | undefined, sight: SweepSight): SweepRecord {
-  const { at, found, firstSeen, unready } = sight
+  const { at, found, firstSeen, declined, unready } = sight
   const before = new Map(previous?.findings.map((finding) => [finding.id, finding]))
   const all = new Map<string, SweepFinding>()
   for (const each of found) {
@@ -68,7 +72,7 @@ export function nextRecord(cluster: string, previous: SweepRecord | undefined, s
     ...{ cluster, version: (previous?.version ?? 0) + 1, sweptAt: at },
     ...{ findings, more: kept.length - findings.length },
     untold: [...(previous?.untold ?? []), ...changes].slice(-mostUntold),
-    ...{ firstSeen, unready: longestUnready(unready) },
+    ...{ firstSeen, declined, unready: longestUnready(unready) },
   }
 }
 

@@ -58,7 +58,7 @@ export class ApprovalViews {
 
   /** Those that people are waited for. What has waited longest comes first. */
   async list(): Promise<ApprovalLine[]> {
-    const approvals = await this.options.ledger.listApprovals()
+    const approvals = await this.options.ledger.listApprovals('open')
     const now = this.options.clock.now()
     const waiting = approvals.filter(({ expiresAt }) => now < expiresAt)
     const lines = await Promise.all(waiting.map((approval) => this.lineOf(approval)))

@@ -8,8 +8,8 @@ import { costPage } from './cost-page.ts'
 import { costTables } from './cost-text.ts'
 import { type CostInput, costOf, usualAssumptions } from './model.ts'
 import { readPrices } from './prices.ts'
-import { readStanding } from './standing.ts'
-import { readUsage } from './usage-figures.ts'
+import { readChoices, readStanding } from './standing.ts'
+import { readUsage, readWork } from './usage-figures.ts'
 
 const usage = `npm run cost -- [options]
 
@@ -17,7 +17,7 @@ Dollars per push and per month, from measured quantities and list prices (test/b
 
 Options:
   --bench FILE        what npm run bench has written; default: what is kept in test/bench/cost/usage.json
-  --clusters N,N      default 1,10,100
+  --clusters N,N      default 1,10,100,500
   --pushes N          a day; default ${usualAssumptions.pushesPerDay}
   --scan-every TIME   locks.every of the fleet; default ${usualAssumptions.scanEvery}m
   --sweep-every TIME  sweep.every of the fleet; default ${usualAssumptions.sweepEvery}m
@@ -62,10 +62,12 @@ function run(args: readonly string[]): void {
   }
   if (values.output !== undefined && values.output !== 'json')
     throw wrong(`-o ${values.output} is no output; give json.`)
-  const clusters = (values.clusters ?? '1,10,100').split(',').map((count) => positive('--clusters', count))
+  const clusters = (values.clusters ?? '1,10,100,500').split(',').map((count) => positive('--clusters', count))
   const { pushesPerDay, scanEvery, sweepEvery } = usualAssumptions
+  const measured = values.bench ?? fileURLToPath(new URL('usage.json', import.meta.url))
   const input: CostInput = {
-    usage: readUsage(values.bench ?? fileURLToPath(new URL('usage.json', import.meta.url))),
+    usage: readUsage(measured),
+    work: readWork(measured),
     standing: readStanding(),
     prices: readPrices(),
     assumptions: {
@@ -75,7 +77,7 @@ function run(args: readonly string[]): void {
       sweepEvery: minutes('--sweep-every', values['sweep-every']) ?? sweepEvery,
     },
   }
-  if (values.write !== undefined) writeFileSync(values.write, costPage(clusters, input))
+  if (values.write !== undefined) writeFileSync(values.write, costPage(clusters, input, readChoices()))
   const costs = clusters.map((count) => costOf(count, input))
   process.stdout.write(`${values.output === 'json' ? JSON.stringify(costs) : costTables(costs)}\n`)
 }

@@ -1,6 +1,6 @@
 import type { Item, Prices } from './prices.ts'
 import type { Standing } from './standing.ts'
-import type { Usage, UsageFigures } from './usage-figures.ts'
+import type { Usage, UsageFigures, Work } from './usage-figures.ts'
 
 /** What is not measured, and said in docs/cost.md. */
 export interface Assumptions {
@@ -8,7 +8,7 @@ export interface Assumptions {
   /** In minutes. */
   readonly scanEvery: number
   readonly sweepEvery: number
-  /** What each invocation takes besides waiting, in seconds: its work, its connections, and its share of cold starts. */
+  /** What an invocation takes whose work was not measured, besides waiting, in seconds: connections and cold starts included. */
   readonly secondsPerInvocation: number
   /** KB of log of one invocation, and of one event in an execution's history. */
   readonly logPerInvocation: number
@@ -19,6 +19,8 @@ export interface Assumptions {
   /** Custom metrics of the fleet; and of a cluster, those that are there in an hour on average. */
   readonly metricsOfFleet: number
   readonly metricsPerCluster: number
+  /** Requests to KMS of one invocation, where the fleet has a key of its own: tables and buckets keep theirs for minutes. */
+  readonly keyRequestsPerInvocation: number
   /** GB of ledger, of each cluster. */
   readonly ledgerPerCluster: number
 }
@@ -26,11 +28,13 @@ export interface Assumptions {
 export const usualAssumptions: Assumptions = {
   ...{ pushesPerDay: 20, scanEvery: 2, sweepEvery: 15, secondsPerInvocation: 0.3 },
   ...{ logPerInvocation: 1.5, logPerEvent: 0.8, eventsPerRollout: 7, messagesPerRollout: 3 },
-  ...{ metricsOfFleet: 5, metricsPerCluster: 1, ledgerPerCluster: 0.05 },
+  ...{ metricsOfFleet: 5, metricsPerCluster: 1, ledgerPerCluster: 0.05, keyRequestsPerInvocation: 1 },
 }
 
 export interface CostInput {
   readonly usage: UsageFigures
+  /** Of functions, by name. */
+  readonly work: Readonly<Record<string, Work>>
   readonly standing: Standing
   readonly prices: Prices
   readonly assumptions: Assumptions
@@ -61,8 +65,8 @@ const services = {
   DynamoDB: ['dynamodbWriteUnit', 'dynamodbReadUnit', 'dynamodbGbMonth'],
   'CloudWatch and X-Ray': ['logsGb', 'metricMonth', 'alarmMetricMonth', 'dashboardMonth', 'xrayTrace'],
   'all else': [
-    ...(['schedulerInvocation', 'eventBridgeEvent', 'snsPublish', 'httpApiRequest'] as const),
-    ...(['secretMonth', 'secretCall', 'kmsKeyMonth', 'kmsRequest'] as const),
+    ...(['schedulerInvocation', 'eventBridgeEvent', 'snsPublish', 'snsMail', 'httpApiRequest'] as const),
+    ...(['secretMonth', 'secretCall', 'kmsKeyMonth', 'kmsRequest', 'vpcEndpointMonth'] as const),
   ],
 } as const satisfies Record<string, readonly Item[]>
 export type Service = keyof typeof services
@@ -87,8 +91,9 @@ export function costOf(clusters: number, input: CostInput): Cost {
 }
 
 function pushOf(clusters: number, input: CostInput): Counts {
-  const { usage, assumptions } = input
+  const { usage, assumptions, standing } = input
   const { eventsPerRollout, messagesPerRollout } = assumptions
+  const messages = messagesPerRollout * clusters
   const webhook: Usage = {
     ...{ transitions: 0, events: 0, readUnits: 0, writeUnits: 0 },
     calls: { webhook: { invocations: 1, seconds: 0 } },
@@ -100,7 +105,7 @@ function pushOf(clusters: number, input: CostInput): Counts {
     // One more state of the Map for each further cluster.
     { stepFunctionsTransition: clusters - 1 },
     times(countsOf(usage.rollout, input), clusters),
-    { eventBridgeEvent: eventsPerRollout * clusters, snsPublish: messagesPerRollout * clusters },
+    { eventBridgeEvent: eventsPerRollout * clusters, snsPublish: messages, snsMail: messages * standing.mailboxes },
   )
 }
 
@@ -128,27 +133,47 @@ function standingOf(clusters: number, { standing, assumptions }: CostInput): Cou
     dashboardMonth: standing.dashboards,
     secretMonth: standing.secrets,
     kmsKeyMonth: standing.keys,
+    vpcEndpointMonth: standing.endpointZones,
     metricMonth: metricsOfFleet + metricsPerCluster * clusters,
     dynamodbGbMonth: ledgerPerCluster * clusters,
   }
 }
 
+/** With so many MB, a function has one CPU: https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html */
+const megabytesOfCpu = 1_769
+
+/**
+ * How long a function runs in one execution, in seconds. It starts once, and its work takes longer the smaller its share of a CPU
+ * is; one that waits works meanwhile.
+ */
+function secondsOf(name: string, { invocations, seconds }: Usage['calls'][string], input: CostInput): number {
+  const work = input.work[name]
+  if (!work) return seconds + invocations * input.assumptions.secondsPerInvocation
+  const cpuMs = work.startCpuMs + (seconds > 0 ? 0 : invocations * work.workCpuMs)
+  return seconds + (cpuMs / 1_000) * (megabytesOfCpu / memoryOf(name, input))
+}
+
+function memoryOf(name: string, { standing }: CostInput): number {
+  const megabytes = standing.memory[name]
+  if (megabytes === undefined) throw new TypeError(`There is no function ${name} in the stack: measure again.`)
+  return megabytes
+}
+
 /** Of one execution. */
 function countsOf({ transitions, events, readUnits, writeUnits, calls }: Usage, input: CostInput): Counts {
   const { standing, assumptions } = input
-  const { secondsPerInvocation, logPerInvocation, logPerEvent } = assumptions
+  const { logPerInvocation, logPerEvent, keyRequestsPerInvocation } = assumptions
   let lambdaRequest = 0
   let lambdaGbSecond = 0
-  for (const [name, { invocations, seconds }] of Object.entries(calls)) {
-    const megabytes = standing.memory[name]
-    if (megabytes === undefined) throw new TypeError(`There is no function ${name} in the stack: measure again.`)
-    lambdaRequest += invocations
-    lambdaGbSecond += ((seconds + invocations * secondsPerInvocation) * megabytes) / 1_024
+  for (const [name, call] of Object.entries(calls)) {
+    lambdaRequest += call.invocations
+    lambdaGbSecond += (secondsOf(name, call, input) * memoryOf(name, input)) / 1_024
   }
   const kilobytes = lambdaRequest * logPerInvocation + events * logPerEvent
   return {
     ...{ stepFunctionsTransition: transitions, lambdaRequest, lambdaGbSecond, logsGb: kilobytes / 1e6, xrayTrace: 1 },
     ...{ dynamodbReadUnit: readUnits, dynamodbWriteUnit: writeUnits },
+    kmsRequest: standing.keys > 0 ? lambdaRequest * keyRequestsPerInvocation : 0,
   }
 }
 

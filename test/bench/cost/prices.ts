@@ -1,7 +1,13 @@
 import { readFileSync } from 'node:fs'
 import * as z from 'zod'
 
-const price = z.object({ usd: z.number().positive(), per: z.string().min(1), source: z.url() })
+const price = z.object({
+  usd: z.number().positive(),
+  per: z.string().min(1),
+  source: z.url(),
+  /** A page that says the same, and when it was written. */
+  compared: z.object({ with: z.url(), of: z.string().regex(/^(\d{4}(-\d{2})?|undated)$/) }).optional(),
+})
 
 const pricesSchema = z.object({
   region: z.string(),
@@ -17,6 +23,7 @@ const pricesSchema = z.object({
     schedulerInvocation: price,
     eventBridgeEvent: price,
     snsPublish: price,
+    snsMail: price,
     httpApiRequest: price,
     logsGb: price,
     metricMonth: price,
@@ -27,6 +34,7 @@ const pricesSchema = z.object({
     secretCall: price,
     kmsKeyMonth: price,
     kmsRequest: price,
+    vpcEndpointMonth: price,
   }),
 })
 

@@ -26,6 +26,12 @@ export interface UsageFigures {
   readonly sweep: Usage
 }
 
+/** Of a function's first invocation, in milliseconds of CPU time: to load it, and what it then does. */
+export interface Work {
+  readonly startCpuMs: number
+  readonly workCpuMs: number
+}
+
 const names: Readonly<Record<keyof UsageFigures, string>> = {
   fleet: 'usage: the fleet’s execution of a push',
   rollout: 'usage: the rollout of a push',
@@ -38,6 +44,18 @@ const names: Readonly<Record<keyof UsageFigures, string>> = {
 export function readUsage(file: string): UsageFigures {
   const figures = Object.entries(names).map(([key, name]) => [key, usageOf(file, name)])
   return Object.fromEntries(figures) as unknown as UsageFigures
+}
+
+const workSchema = z.object({ startCpuMs: z.number(), workCpuMs: z.number() })
+
+/** By name, the work of the functions that the bench has measured. Throws as `readUsage` does. */
+export function readWork(file: string): Readonly<Record<string, Work>> {
+  const works = measurementsIn(file).flatMap(({ what, values }) => {
+    const name = /^usage: work of (\S+),/.exec(what)?.[1]
+    return name === undefined ? [] : [[name, workSchema.parse(values)] as const]
+  })
+  if (works.length === 0) throw unreadable(file, 'does not say "usage: work of"')
+  return Object.fromEntries(works)
 }
 
 function usageOf(file: string, name: string): Usage {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { step as judge } from '../../../functions/judge/handler.ts'
 import { readLink } from '../../../functions/lib/approval/approval-link.ts'
 import { recordDecision } from '../../../functions/lib/approval/record-decision.ts'
+import { silentEvents } from '../../../functions/lib/events.ts'
 import { type Fleet, parseFleet } from '../../../functions/lib/fleet.ts'
 import { silentLog } from '../../../functions/lib/log.ts'
 import { silentMetrics } from '../../../functions/lib/metrics.ts'
@@ -352,7 +353,8 @@ export class Lockstep {
     const { approval, judged } = read
     clock.after(random.between(1_000, 4 * minute), () => {
       trace?.(`* ${by}: ${decision} ${approval}`)
-      const ports = { ledger: this.ledger, tasks: this.tasks, clock, fleet, log: silentLog }
+      const quiet = { log: silentLog, events: silentEvents, metrics: silentMetrics }
+      const ports = { ...quiet, ledger: this.ledger, tasks: this.tasks, clock, fleet }
       recordDecision({ approval, judged, by, decision }, ports).catch(() => {})
     })
   }

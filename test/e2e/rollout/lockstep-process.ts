@@ -1,7 +1,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { deliverPush } from '../../../infra/local/push-file.ts'
+import type { ApprovalLine, PlanApprovalLine } from '../../../infra/local/views/approval-view.ts'
 import type { RolloutView } from '../../../infra/local/views/rollout-view.ts'
 import { freePorts } from '../cluster/free-port.ts'
 import type { Guardian } from '../cluster/guardian.ts'
@@ -116,6 +118,27 @@ export class LockstepProcess {
     return this.until(id, ({ status }) => status !== 'running' && status !== 'held', timeoutMs)
   }
 
+  /** The question about a plan of an object that people have not been asked before, as soon as they are asked. */
+  async planAsked(rollout: string, object: string, before?: PlanApprovalLine): Promise<PlanApprovalLine> {
+    let asked: PlanApprovalLine | undefined
+    const isAsked = (line: ApprovalLine): line is PlanApprovalLine =>
+      line.kind === 'plan' && line.rollout === rollout && line.object === object && line.judged !== before?.judged
+    for (const deadline = Date.now() + 600_000; !asked && Date.now() < deadline; await pause(200)) {
+      const answer = await fetch(`${this.url}/api/approvals`)
+      const { approvals } = (await answer.json()) as { approvals: ApprovalLine[] }
+      asked = approvals.find(isAsked)
+    }
+    if (asked) return asked
+    throw new Error(`Nobody is asked about a plan of ${object}: ${JSON.stringify(await this.rollout(rollout))}`)
+  }
+
+  /** What a person sees, or does with a decision, on the page of a link. */
+  async page({ people }: PlanApprovalLine, by: string, decision?: 'approve' | 'deny'): Promise<Response> {
+    const path = people.find(({ name }) => name === by)?.page ?? '/approve/none'
+    const body = new URLSearchParams({ ...(decision && { decision }) })
+    return fetch(`${this.url}${path}`, { redirect: 'manual', ...(decision && { method: 'POST', body }) })
+  }
+
   /** Undefined before its execution has begun. */
   async rollout(id: string, signal?: AbortSignal): Promise<RolloutView | undefined> {
     const answer = await fetch(`${this.url}/api/rollouts/${id}`, signal ? { signal } : {})
@@ -128,6 +151,7 @@ function fleetOf({ repository, url, layers }: LockstepOptions) {
   return {
     repositories: [{ name: repository, host: new URL(url).hostname, branches: ['main'] }],
     layers,
+    plans: { approvers: ['bob'] },
     clusters: [{ name: 'staging', eks: 'staging-eks', region: 'us-east-1', environment: 'staging' }],
     // At the start only: what scans ask of the cluster is not what rollouts do.
     locks: { every: '1d', quietWindow: '2d' },

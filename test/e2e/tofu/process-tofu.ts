@@ -4,26 +4,21 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join, relative, resolve } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { createGunzip, gunzipSync, gzipSync } from 'node:zlib'
+import { createGunzip } from 'node:zlib'
 import { extract } from 'tar-fs'
 import * as z from 'zod'
-import type { KubernetesObject } from '../../../infra/local/kubernetes/object-store.ts'
 import { type LockRecord, lockHeldMessage } from '../../../infra/local/simulation/tofu/lock-record.ts'
-import { PlanMismatch } from '../../../infra/local/simulation/tofu/plan-store.ts'
+import { PlanStore, planOwner } from '../../../infra/local/simulation/tofu/plan-store.ts'
 import type { InitRequest } from '../../../infra/local/simulation/tofu/runner.ts'
 import { type TerraformSpec, terraformSpecSchema } from '../../../infra/local/simulation/tofu/terraform-object.ts'
 import { StateLocked, type Tofu } from '../../../infra/local/simulation/tofu/tofu.ts'
-import { type Api, ApiRefused, type ObjectKey } from '../cluster/api.ts'
-import { kinds } from '../cluster/kinds.ts'
+import type { Api } from '../cluster/api.ts'
+import { apiPlanObjects } from './api-plan-objects.ts'
 
 /** What an interrupted tofu has to end in order before it is killed. */
 const interruptedMs = 60_000
 
 const planFile = 'tfplan'
-const planSchema = z.object({
-  metadata: z.object({ annotations: z.object({ savedPlan: z.string() }) }),
-  data: z.object({ tfplan: z.string() }),
-})
 
 /** The fields of spec.backendConfig that become HCL. */
 const backendSchema = z.object({
@@ -33,6 +28,16 @@ const backendSchema = z.object({
   configPath: z.string().default(''),
 })
 
+interface Heard {
+  readonly signal?: AbortSignal
+  /** Is told what tofu prints. */
+  readonly hear?: (text: string) => void
+}
+
+interface RunOptions extends Heard {
+  readonly fine?: readonly number[]
+}
+
 interface Ended {
   readonly code: number | null
   readonly signal: NodeJS.Signals | null
@@ -41,7 +46,7 @@ interface Ended {
 
 /** The real OpenTofu, from PATH, in a directory of its own below `directory`. */
 export class ProcessTofu implements Tofu {
-  readonly #api: Api
+  readonly #plans: PlanStore
   readonly #request: InitRequest
   readonly #spec: TerraformSpec
   readonly #root: string
@@ -49,9 +54,9 @@ export class ProcessTofu implements Tofu {
 
   constructor(api: Api, directory: string, request: InitRequest) {
     const { namespace, name } = request.object.metadata
-    this.#api = api
     this.#request = request
     this.#spec = terraformSpecSchema.parse(request.object.spec)
+    this.#plans = new PlanStore(apiPlanObjects(api), planOwner(request, this.#spec.workspace))
     this.#root = join(directory, `${namespace}-${name}`)
     this.#workspace = resolve(this.#root, this.#spec.path)
     if (relative(this.#root, this.#workspace).startsWith('..')) {
@@ -62,7 +67,7 @@ export class ProcessTofu implements Tofu {
   async init(signal: AbortSignal): Promise<void> {
     await this.#unpack(signal)
     await writeFile(join(this.#workspace, 'backend_override.tf'), this.#backend())
-    await this.#run(['init', '-input=false', '-no-color', '-force-copy'], signal)
+    await this.#run(['init', '-input=false', '-no-color', '-force-copy'], { signal })
   }
 
   async forceUnlock(lockId: string): Promise<void> {
@@ -72,44 +77,27 @@ export class ProcessTofu implements Tofu {
   async plan(purpose: 'apply' | 'drift', signal: AbortSignal): Promise<boolean> {
     const out = purpose === 'apply' ? planFile : 'tfdrift'
     const lock = this.#spec.plan?.lock === false ? ['-lock=false'] : []
-    const args = ['plan', '-input=false', '-no-color', '-detailed-exitcode', `-out=${out}`, ...lock]
-    return (await this.#run(args, signal, [0, 2])) === 2
+    const destroy = purpose === 'apply' && this.#spec.destroy ? ['-destroy'] : []
+    const args = ['plan', '-input=false', '-no-color', '-detailed-exitcode', `-out=${out}`, ...lock, ...destroy]
+    return (await this.#run(args, { signal, fine: [0, 2] })) === 2
   }
 
   async savePlan(plan: string): Promise<void> {
-    const { namespace, name } = this.#request.object.metadata
-    const labels = {
-      'infra.contrib.fluxcd.io/plan-name': name,
-      'infra.contrib.fluxcd.io/plan-workspace': this.#spec.workspace,
-    }
-    const secret: KubernetesObject = {
-      ...kinds.Secret,
-      metadata: { namespace, name: this.#secret.name, labels, annotations: { savedPlan: plan } },
-      data: { tfplan: gzipSync(await readFile(join(this.#workspace, planFile))).toString('base64') },
-    }
-    await this.#api.delete(this.#secret).catch((error: unknown) => {
-      if (!(error instanceof ApiRefused && error.status === 404)) throw error
-    })
-    await this.#api.create(secret)
+    const { storeReadablePlan: how } = this.#spec
+    const content = await readFile(join(this.#workspace, planFile))
+    await this.#plans.save(plan, content, how === 'none' ? undefined : { how, text: await this.#shown(how) })
   }
 
   async loadPlan(plan: string): Promise<void> {
-    const secret = await this.#api.find(this.#secret)
-    if (!secret) throw new PlanMismatch(`no plan secrets found for plan ${plan}`)
-    const { metadata, data } = planSchema.parse(secret)
-    const { savedPlan } = metadata.annotations
-    if (savedPlan !== plan) {
-      throw new PlanMismatch(`pending plan ${plan} does not match secret ${this.#secret.name} (${savedPlan})`)
-    }
-    await writeFile(join(this.#workspace, planFile), gunzipSync(Buffer.from(data.tfplan, 'base64')))
+    await writeFile(join(this.#workspace, planFile), await this.#plans.load(plan))
   }
 
   async apply(signal: AbortSignal): Promise<void> {
-    await this.#run(['apply', '-input=false', '-no-color', '-auto-approve', planFile], signal)
+    await this.#run(['apply', '-input=false', '-no-color', '-auto-approve', planFile], { signal })
   }
 
   async outputs(signal: AbortSignal): Promise<void> {
-    await this.#run(['output', '-json', '-no-color'], signal)
+    await this.#run(['output', '-json', '-no-color'], { signal })
   }
 
   async #unpack(signal: AbortSignal): Promise<void> {
@@ -139,8 +127,8 @@ export class ProcessTofu implements Tofu {
   }
 
   /** Answers the exit code. Throws StateLocked, or what tofu wrote, when it is none of `fine`. */
-  async #run(args: readonly string[], signal?: AbortSignal, fine: readonly number[] = [0]): Promise<number> {
-    const { code, signal: killedBy, errors } = await ended(spawn('tofu', args, { cwd: this.#workspace }), signal)
+  async #run(args: readonly string[], { fine = [0], ...heard }: RunOptions = {}): Promise<number> {
+    const { code, signal: killedBy, errors } = await ended(spawn('tofu', args, { cwd: this.#workspace }), heard)
     if (code !== null && fine.includes(code)) return code
     const holder = lockInfo(errors)
     if (holder) throw new StateLocked(lockHeldMessage(holder), holder)
@@ -150,14 +138,16 @@ export class ProcessTofu implements Tofu {
     throw new Error(errors.trim() || (killedBy ? `signal: ${killedBy}` : `exit status ${code}`))
   }
 
-  get #secret(): ObjectKey {
-    const { namespace, name } = this.#request.object.metadata
-    return { ...kinds.Secret, namespace, name: `tfplan-${this.#spec.workspace}-${name}` }
+  /** The plan as people, or programs, read it. */
+  async #shown(how: 'json' | 'human'): Promise<string> {
+    const shown: string[] = []
+    await this.#run(['show', how === 'json' ? '-json' : '-no-color', planFile], { hear: (text) => shown.push(text) })
+    return shown.join('')
   }
 }
 
 /** An abort is SIGINT, and later SIGKILL. */
-function ended(child: ChildProcess, signal?: AbortSignal): Promise<Ended> {
+function ended(child: ChildProcess, { signal, hear }: Heard): Promise<Ended> {
   let errors = ''
   let killing: NodeJS.Timeout | undefined
   const interrupt = () => {
@@ -165,7 +155,7 @@ function ended(child: ChildProcess, signal?: AbortSignal): Promise<Ended> {
     killing = setTimeout(() => child.kill('SIGKILL'), interruptedMs)
   }
   child.stdin?.end()
-  child.stdout?.resume()
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => hear?.(text))
   child.stderr?.on('data', (chunk) => {
     errors += chunk
   })

@@ -1,7 +1,7 @@
 import { systemClock } from '../../../functions/lib/clock.ts'
 import { type Fleet, parseFleet } from '../../../functions/lib/fleet.ts'
+import { fleetLocks } from '../../../functions/lib/fleet-locks.ts'
 import { silentLog } from '../../../functions/lib/log.ts'
-import { fleetLocks } from '../../../functions/lib/serve-locks.ts'
 import { type Host, startHost } from '../../../infra/local/host.ts'
 import { kubeconfigClusters } from '../../../infra/local/kubernetes/kubeconfig-clusters.ts'
 import { noActivity } from '../../../infra/local/virtual-clock.ts'

@@ -1,11 +1,16 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { type ApprovePorts, approve } from '../../../functions/approve/approve.ts'
 import { signLink } from '../../../functions/lib/approval/approval-link.ts'
+import { silentEvents } from '../../../functions/lib/events.ts'
 import type { Log } from '../../../functions/lib/log.ts'
+import { silentMetrics } from '../../../functions/lib/metrics.ts'
+import type { Rollout } from '../../../functions/lib/rollout/rollout.ts'
 import { approvalFleet as fleet } from '../../fixtures/approval-fleet.ts'
 import { approvalOf, askedAt, staleLock } from '../../fixtures/approvals.ts'
 import { MemoryLedger } from '../../fixtures/memory-ledger.ts'
 import { MemoryTaskTokens } from '../../fixtures/memory-task-tokens.ts'
+import { rolloutTo } from '../../fixtures/notified-rollout.ts'
+import { planApprovalOf } from '../../fixtures/plan-approvals.ts'
 
 const secrets = { current: 'a secret of the tests' }
 let ledger: MemoryLedger
@@ -24,7 +29,8 @@ beforeEach(async () => {
     warn: (...told) => said.push(JSON.stringify(told)),
   }
   const clock = { now: () => now, after: () => () => {} }
-  ports = { ledger, tasks, fleet, log, clock, linkSecrets: async () => secrets }
+  const unheard = { events: silentEvents, metrics: silentMetrics }
+  ports = { ...unheard, ledger, tasks, fleet, log, clock, linkSecrets: async () => secrets }
   await ledger.writeObservation(staleLock)
   await ledger.writeApproval(approvalOf())
 })
@@ -213,6 +219,42 @@ describe('POST', () => {
     expect((await stored())?.decisions).toHaveLength(1)
     expect(await stored()).not.toHaveProperty('closed')
   })
+})
+
+describe('of a plan', () => {
+  const asked = planApprovalOf({ version: 2, id: 'unlock-1', rollout: rolloutTo('staging').id, judged })
+  const rolloutIs = async (over: Partial<Rollout>) => {
+    await ledger.writeApproval(asked)
+    await ledger.writeRollout({ ...rolloutTo('staging'), ...over }, 0)
+    tasks.gone.add('a task token')
+  }
+
+  it('says that the rollout has ended, and closes what it had asked', async () => {
+    await rolloutIs({ outcome: 'failed' })
+    const before = await everything()
+    const { body } = await look('bob')
+    expect(body).toContain('The rollout has ended.')
+    expect(isButton(body)).toBe(false)
+    expect(await everything()).toEqual(before)
+    const answer = await decide('bob', 'deny')
+    expect([answer.statusCode, answer.body.includes('The rollout has ended.')]).toEqual([409, true])
+    expect(await stored()).toMatchObject({ decisions: [], closed: { how: 'ended' } })
+  })
+
+  it('takes a decision between two looks of the rollout', async () => {
+    await rolloutIs({})
+    expect((await decide('bob', 'approve')).statusCode).toBe(303)
+    expect(await stored()).toMatchObject({ decisions: [{ by: 'bob' }], closed: { how: 'approved' } })
+  })
+})
+
+it('says so where nobody waits for the unlock any more', async () => {
+  tasks.gone.add('a task token')
+  await decide('bob', 'approve')
+  const last = await decide('carol', 'approve')
+  expect([last.statusCode, isButton(last.body)]).toEqual([409, false])
+  expect(last.body).toContain('The unlock does not wait for people any more.')
+  expect(await stored()).toMatchObject({ closed: { how: 'gone' } })
 })
 
 it('answers 503 where it cannot tell, and decides nothing', async () => {

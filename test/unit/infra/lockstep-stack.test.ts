@@ -58,7 +58,8 @@ describe('permissions', () => {
   it.each([
     ['StepsWaves', ['s3:GetObject', 's3:ListBucket', 's3:PutObject', 's3:PutObject']],
     ['StepsWaveConclude', ['s3:GetObject', 's3:ListBucket']],
-    ['StepsWaveAsk', [...unlocks, ...answers, ...secret, 'sns:Publish'].sort()],
+    ['StepsWaveAsk', [...unlocks, ...events, ...answers, ...secret, 'sns:Publish'].sort()],
+    ['StepsStopAsking', [...unlocks, ...events, ...lost]],
     ['StepsPlanAsk', [...unlocks, ...clusters, ...events, ...secret, 'states:SendTaskSuccess', 'sns:Publish'].sort()],
     ['StepsPlanApprove', [...unlocks, ...clusters, ...events]],
     ['StepsClaim', [...ledger, ...events]],
@@ -89,7 +90,7 @@ describe('permissions', () => {
     ['StepsUnlockVerify', [...unlocks, ...clusters, ...versions]],
     ['StepsUnlockConclude', [...unlocks, ...clusters, ...events]],
     ['StepsUnlockWatch', [...unlocks, ...clusters, ...events, ...lost]],
-    ['ApprovalsPage', [...unlocks, ...secret, ...answers]],
+    ['ApprovalsPage', [...unlocks, ...events, ...secret, ...answers]],
     ['WebhookHandler', ['secretsmanager:GetSecretValue', 'states:StartExecution']],
     ['Workflowrollout', ['lambda:InvokeFunction']],
     ['Workflowlockscan', ['lambda:InvokeFunction', 'states:StartExecution']],
@@ -123,7 +124,7 @@ describe('permissions', () => {
   })
 
   it('are one policy for each role, and no managed ones', () => {
-    expect(policies).toHaveLength(38)
+    expect(policies).toHaveLength(39)
     for (const role of Object.values(template.findResources('AWS::IAM::Role')))
       expect(role.Properties).not.toHaveProperty('ManagedPolicyArns')
   })
@@ -265,7 +266,7 @@ describe('functions', () => {
   const functions = Object.values(template.findResources('AWS::Lambda::Function')).map(({ Properties }) => Properties)
 
   it('are all built alike, traced, and log to a group that forgets', () => {
-    expect(functions).toHaveLength(32)
+    expect(functions).toHaveLength(33)
     for (const each of functions)
       expect(each).toMatchObject({
         Runtime: 'nodejs24.x',
@@ -452,7 +453,7 @@ describe('the audit', () => {
       statements.some(({ Action }) => asList(Action).includes('dynamodb:PartiQLInsert')),
     )
     expect(inserts.map(({ id }) => id.replace(/Role.*/, ''))).toEqual([
-      ...['StepsWaveAsk', 'StepsPlanAsk', 'StepsPlanApprove'],
+      ...['StepsWaveAsk', 'StepsStopAsking', 'StepsPlanAsk', 'StepsPlanApprove'],
       ...['Act', 'Assess', 'Ask', 'Begin', 'Fence', 'BackUp', 'Delete', 'PutBack', 'Verify', 'Conclude', 'Watch'].map(
         (step) => `StepsUnlock${step}`,
       ),
@@ -468,14 +469,15 @@ describe('the audit', () => {
 it.each([
   ['a rollout', 'Workflowrollout', 'StepsRestore', 'RestoreLost'],
   ['an unlock', 'Workflowguardedunlock', 'StepsUnlockWatch', 'RestoreUnlockLost'],
-])('restores after every end of %s that is not a success, and loses no event', (_, machine, watch, lost) => {
+  ['a push or a rollout', 'Workflowfleet Workflowrollout', 'StepsStopAsking', 'RestoreAskedLost'],
+])('puts things right after every end of %s that is not a success, and loses no event', (_, machines, watch, lost) => {
   const queue = { 'Fn::GetAtt': [Match.stringLikeRegexp(`^${lost}`), 'Arn'] }
   template.hasResourceProperties('AWS::Events::Rule', {
     EventPattern: {
       source: ['aws.states'],
       'detail-type': ['Step Functions Execution Status Change'],
       detail: {
-        stateMachineArn: [{ Ref: Match.stringLikeRegexp(`^${machine}`) }],
+        stateMachineArn: machines.split(' ').map((machine) => ({ Ref: Match.stringLikeRegexp(`^${machine}`) })),
         status: ['ABORTED', 'FAILED', 'TIMED_OUT'],
       },
     },
@@ -555,7 +557,7 @@ describe('unlocks', () => {
     // Everybody on the internet can call the one, and the other one hears of what others put on the bus.
     expect(writers.decisions).toEqual(['ApprovalsPage'])
     expect(writers.notices).toEqual(['NotificationsNotify'])
-    expect(writers.approvals.sort()).toEqual(['StepsPlanApprove', 'StepsPlanAsk', 'StepsWaveAsk'])
+    expect(writers.approvals.sort()).toEqual(['StepsPlanApprove', 'StepsPlanAsk', 'StepsStopAsking', 'StepsWaveAsk'])
     expect(Object.values(writers).flat()).toHaveLength(puts.length)
     for (const action of ['dynamodb:UpdateItem', 'dynamodb:BatchWriteItem', 'dynamodb:PartiQLUpdate'])
       expect(statementsOf(action)).toEqual([])
@@ -659,7 +661,7 @@ describe('the scan for locks', () => {
     const statements = policies
       .flatMap((policy) => policy.statements)
       .filter(({ Action }) => Action === 'events:PutEvents')
-    expect(statements).toHaveLength(20)
+    expect(statements).toHaveLength(23)
     for (const statement of statements)
       expect(statement).toMatchObject({ Condition: { StringEquals: { 'events:source': 'lockstep' } } })
   })

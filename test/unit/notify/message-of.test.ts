@@ -6,7 +6,9 @@ import { messageText } from '../../../functions/lib/notify/message.ts'
 import { messageOf } from '../../../functions/lib/notify/message-of.ts'
 import { slackMessage } from '../../../functions/lib/notify/slack-messages.ts'
 import { rolloutEvents } from '../../../functions/lib/rollout/rollout-events.ts'
+import { waveEvent } from '../../../functions/lib/waves/wave-event.ts'
 import { plannedObject, rolloutTo } from '../../fixtures/notified-rollout.ts'
+import { waveApprovalOf } from '../../fixtures/wave-approval.ts'
 
 const fleet = parseFleet({
   repositories: [{ name: 'my-org/fleet-infra', branches: ['main'] }],
@@ -52,6 +54,39 @@ describe('a message', () => {
         `https://console.aws.amazon.com/states/home?region=us-east-1#/v2/executions/details/${rollout.execution}`,
       ].join('\n'),
     )
+  })
+
+  test('of a wave that waits says which clusters, since when and until when, and leads to the push', () => {
+    const wave = waveApprovalOf({ wave: 2, waves: 3, clusters: ['p1', 'p2'], clusterCount: 12 })
+    const told = message(waveEvent({ ...wave, before: { succeeded: 4, failed: 1, other: 0 } }))
+    expect(told && messageText(told)).toBe(
+      [
+        'Wave 2 of 3 of bbbbbbbb waits for approval',
+        '',
+        'Pushed by: ana, to main of github.com/my-org/fleet-infra',
+        'Since: 1970-01-01T00:00:05.000Z',
+        'Clusters: 12: p1, p2, …',
+        'Before it: 4 succeeded, 1 failed, 0 ended otherwise',
+        'Until: 1970-01-01T00:00:09.000Z',
+        '',
+        'Next: An approver looks at the push behind the link that was sent, and approves or denies it there.',
+        '',
+        `https://console.aws.amazon.com/states/home?region=us-east-1#/v2/executions/details/${wave.execution}`,
+      ].join('\n'),
+    )
+    expect([told?.urgency, told?.cluster]).toEqual(['attention', undefined])
+  })
+
+  test.each([
+    ['approved', 'news', 'is approved, by bob', 'Nothing has to be done.'],
+    ['denied', 'attention', 'is denied, by bob', 'Push a commit to be asked about that'],
+    ['expired', 'attention', 'was not decided on in time, by bob', 'nobody is asked about this commit again'],
+    ['stopped', 'news', 'is not waited for any more, by bob', 'Look at the execution'],
+  ] as const)('of a wave that is %s', (how, urgency, title, next) => {
+    const decisions = [{ by: 'bob', decision: 'approve', at: 1 } as const]
+    const told = message(waveEvent(waveApprovalOf({ decisions, closed: { how, at: 7_000 } })))
+    expect(told).toMatchObject({ urgency, title: `Wave 1 of 2 of bbbbbbbb ${title}` })
+    expect(told?.next).toContain(next)
   })
 
   test('of a stale lock says who has to agree, by the policy', () => {

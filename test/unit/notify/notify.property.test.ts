@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import type { Closing, WaveApproval } from '../../../functions/lib/approval/approval.ts'
 import { eventSource, type LockstepEvent, silentEvents } from '../../../functions/lib/events.ts'
 import { parseFleet } from '../../../functions/lib/fleet.ts'
 import { LedgerUnavailable } from '../../../functions/lib/ledger/ledger.ts'
@@ -12,10 +13,12 @@ import { layerStatuses, pushStatus } from '../../../functions/lib/notify/rollout
 import type { Outcome, Rollout } from '../../../functions/lib/rollout/rollout.ts'
 import { rolloutEvents } from '../../../functions/lib/rollout/rollout-events.ts'
 import { bindStep } from '../../../functions/lib/step.ts'
+import { waveEvent } from '../../../functions/lib/waves/wave-event.ts'
 import { step } from '../../../functions/notify/handler.ts'
 import type { NotifyPorts } from '../../../functions/notify/notify.ts'
 import { MemoryLedger } from '../../fixtures/memory-ledger.ts'
 import { delivery, plannedObject, rolloutTo } from '../../fixtures/notified-rollout.ts'
+import { waveApprovalOf } from '../../fixtures/wave-approval.ts'
 
 const clusters = ['staging', 'production']
 const fleet = parseFleet({
@@ -41,6 +44,14 @@ const history = fc.record({
   copies: fc.array(fc.integer({ min: 1, max: 3 }), { minLength: 8, maxLength: 8 }),
 })
 type History = typeof history extends fc.Arbitrary<infer T> ? T : never
+
+/** What becomes of each wave that people are asked about. All but the last one are agreed to. */
+const answers = fc.record({
+  waves: fc.integer({ min: 0, max: 2 }),
+  last: fc.constantFrom<Closing>('approved', 'denied', 'expired', 'stopped', 'ended'),
+  copies: fc.array(fc.integer({ min: 1, max: 2 }), { minLength: 4, maxLength: 4 }),
+})
+type Answers = typeof answers extends fc.Arbitrary<infer T> ? T : never
 
 /** What a rollout's record says, one step after the other. */
 function* lives(cluster: string, { outcome, heals, flaps }: History): Generator<Rollout> {
@@ -84,6 +95,9 @@ class World {
   now = 0
   hasFailed = false
   readonly truth = new Map<string, Rollout>()
+  /** The latest wave that people were asked about. */
+  asked: WaveApproval | undefined
+  readonly news: LockstepEvent[] = []
   private readonly scheduler: fc.Scheduler
   private readonly faults: Fault[]
   private waiting: object[] = []
@@ -114,8 +128,33 @@ class World {
     await Promise.all(runs)
   }
 
-  end(outcome: Outcome): Promise<void> {
-    const status = outcome === 'failed' ? 'FAILED' : 'SUCCEEDED'
+  /** People are asked about one wave after the other. */
+  async ask({ waves, last, copies }: Answers): Promise<void> {
+    const { push } = rolloutTo('staging')
+    const left = [...copies]
+    const runs: Promise<void>[] = []
+    for (let wave = 1; wave <= waves; wave++) {
+      const how = wave === waves ? last : 'approved'
+      const decision = { approved: 'approve', denied: 'deny' }[how as string]
+      const decisions = decision === undefined ? [] : [{ by: 'bob', at: 3, decision: decision as 'approve' | 'deny' }]
+      const asked = waveApprovalOf({ push, wave })
+      const steps = [asked, { ...asked, version: 2, decisions, closed: { how, at: 4 } }]
+      for (const approval of steps) {
+        await this.scheduler.schedule(Promise.resolve(), `wave ${wave} goes on`)
+        await this.ledger.writeApproval(approval)
+        this.asked = approval
+        const { type, ...detail } = waveEvent(approval)
+        this.news.push({ type, ...detail })
+        for (let copy = left.shift() ?? 1; copy > 0; copy--) {
+          runs.push(this.invoke({ source: eventSource, 'detail-type': type, detail }))
+        }
+      }
+    }
+    await Promise.all(runs)
+  }
+
+  end(outcome: Outcome | 'stopped'): Promise<void> {
+    const status = { failed: 'FAILED', stopped: 'ABORTED' }[outcome as string] ?? 'SUCCEEDED'
     const { push } = rolloutTo('staging')
     const detail = { executionArn: 'arn', name: delivery, status, input: JSON.stringify(push) }
     return this.invoke({ source: 'aws.states', detail: { ...detail, output: JSON.stringify({ outcome }) } })
@@ -183,11 +222,14 @@ test('whatever comes twice, out of order, late or at the same time, and whatever
       fc.scheduler(),
       fc.array(fault, { maxLength: 150 }),
       fc.tuple(history, history),
-      async (scheduler, faults, [staging, production]) => {
+      answers,
+      async (scheduler, faults, [staging, production], wave) => {
         const world = new World(scheduler, faults)
         const worst = rank(staging.outcome) > rank(production.outcome) ? staging.outcome : production.outcome
-        const lives = [world.live('staging', staging), world.live('production', production)]
-        await scheduler.waitFor(Promise.all([...lives, world.end(worst)]))
+        const ended =
+          wave.waves === 0 || wave.last === 'approved' ? worst : wave.last === 'stopped' ? 'stopped' : 'failed'
+        const lives = [world.live('staging', staging), world.live('production', production), world.ask(wave)]
+        await scheduler.waitFor(Promise.all([...lives, world.end(ended)]))
         await world.retryAll()
 
         const expected = new Map<string, unknown>()
@@ -197,10 +239,11 @@ test('whatever comes twice, out of order, late or at the same time, and whatever
           if (rollout.outcome && rollout.outcome !== 'succeeded') bad[cluster] = rollout.outcome
           for (const event of rolloutEvents(rollout)) expectTold(world, event)
         }
-        expected.set('lockstep', pushStatus({ bad, ended: worst }))
+        for (const event of world.news) expectTold(world, event)
+        expected.set('lockstep', pushStatus({ bad, ended, asked: world.asked }))
         expect(Object.fromEntries(world.statuses)).toEqual(Object.fromEntries(expected))
         const greens = [...world.statuses].filter(([, { state }]) => state === 'success').map(([context]) => context)
-        if (worst !== 'succeeded') expect(greens).not.toContain('lockstep')
+        if (ended !== 'succeeded' || worst !== 'succeeded') expect(greens).not.toContain('lockstep')
       },
     ),
     { numRuns: 150 },

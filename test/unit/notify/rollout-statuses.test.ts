@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest'
+import type { WaveApproval } from '../../../functions/lib/approval/approval.ts'
 import { layerStatuses, pushStatus } from '../../../functions/lib/notify/rollout-statuses.ts'
 import type { PlannedObject, Rollout } from '../../../functions/lib/rollout/rollout.ts'
 import { plannedObject, rolloutTo } from '../../fixtures/notified-rollout.ts'
+import { waveApprovalOf } from '../../fixtures/wave-approval.ts'
 
 function stateOf(objects: Partial<PlannedObject>[], more: Partial<Rollout> = {}) {
   const rollout: Rollout = {
@@ -62,4 +64,23 @@ describe('the status of a push', () => {
   ] as const)('of which %j is bad, ended as %s, is %s', (bad, ended, state) =>
     expect(pushStatus({ bad, ended }).state).toBe(state),
   )
+
+  const denial = { by: 'bob', decision: 'deny', at: 1 } as const
+  test.each<[string, Partial<WaveApproval>, 'failed' | 'stopped' | undefined, string, string]>([
+    ['wait', {}, undefined, 'pending', 'Waits for people to agree to wave 1 of 2'],
+    ['agreed', { closed: { how: 'approved', at: 1 } }, undefined, 'pending', 'Is being rolled out'],
+    ['denied it', { decisions: [denial] }, undefined, 'pending', 'bob denied wave 1 of 2'],
+    ['denied it in the end', { decisions: [denial] }, 'failed', 'failure', 'bob denied wave 1 of 2'],
+    [
+      'said nothing',
+      { closed: { how: 'expired', at: 1 } },
+      'failed',
+      'failure',
+      'Nobody agreed to wave 1 of 2 in time',
+    ],
+    ['agreed in vain', { closed: { how: 'approved', at: 1 } }, 'failed', 'failure', 'Failed'],
+    ['stopped it', { closed: { how: 'stopped', at: 1 } }, 'stopped', 'error', 'Was stopped before its end'],
+  ])('before whose wave people %s', (_, over, ended, state, description) => {
+    expect(pushStatus({ bad: {}, ended, asked: waveApprovalOf(over) })).toEqual({ state, description })
+  })
 })

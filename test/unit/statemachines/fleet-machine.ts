@@ -41,6 +41,7 @@ export interface FleetEnd {
   readonly status: string
   readonly output: { readonly outcome?: string; readonly message?: string }
   readonly cause: string
+  readonly error: string | undefined
   readonly states: readonly string[]
   /** Clusters whose rollout was started, in the order of their start. */
   readonly started: readonly string[]
@@ -97,11 +98,11 @@ export class FleetMachine {
   }
 
   async end(executionArn: string): Promise<FleetEnd> {
-    const { status, output = '{}', cause = '' } = await this.interpreter.finished(executionArn)
+    const { status, output = '{}', cause = '', error } = await this.interpreter.finished(executionArn)
     const history = this.interpreter.history(executionArn)
     const rollouts = this.interpreter.list({ machine: 'rollout' }).toReversed()
     return {
-      ...{ status, cause, history, output: JSON.parse(output) },
+      ...{ status, cause, error, history, output: JSON.parse(output) },
       states: history.flatMap(({ stateEnteredEventDetails }) => stateEnteredEventDetails?.name ?? []),
       started: rollouts.map(({ name }) => name.slice(name.indexOf('.') + 1)),
     }

@@ -246,7 +246,10 @@ describe('a wave that people have to agree to', () => {
     const { end, asked } = await asking((token, interpreter) => interpreter.sendTaskSuccess(token, {}))
     expect(end).toMatchObject({ status: 'SUCCEEDED', started: ['staging', 'production', 'last'] })
     expect(asked).toMatchObject([
-      { number: 2, of: 3, clusters: 1, names: ['production'], before: { succeeded: 1, failed: 0, other: 0 } },
+      {
+        ...{ number: 2, of: 3, clusters: 1, names: ['production'], before: { succeeded: 1, failed: 0, other: 0 } },
+        execution: expect.stringMatching(/:execution:fleet:/),
+      },
     ])
   })
 
@@ -255,11 +258,20 @@ describe('a wave that people have to agree to', () => {
     const { end } = await asking((token, interpreter) => interpreter.sendTaskFailure(token, failure))
     expect(end).toMatchObject({ status: 'FAILED', started: ['staging'] })
     expect(end.cause).toBe('bob denied wave 2 of 3. Wave 2 of 3 is not begun, nor is a later one.')
+    expect(end.error).toBe('WaveNotApproved')
   })
 
   test('is not begun when nobody decides in time', async () => {
     const { end } = await asking(() => {})
     expect(end).toMatchObject({ status: 'FAILED', started: ['staging'] })
     expect(end.cause).toContain('Nobody agreed to wave 2 of 3 in time')
+    expect(end.error).toBe('WaveNotApproved')
+  })
+
+  test('is not begun where people cannot be asked, which is not a denial', async () => {
+    const failure = { error: 'NotApproved', cause: 'There is nobody.' }
+    const { end } = await asking((token, interpreter) => interpreter.sendTaskFailure(token, failure))
+    expect(end).toMatchObject({ status: 'FAILED', started: ['staging'], error: 'WaveNotAsked' })
+    expect(end.cause).toBe('There is nobody. Wave 2 of 3 is not begun, nor is a later one.')
   })
 })

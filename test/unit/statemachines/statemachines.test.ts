@@ -11,10 +11,19 @@ interface Task {
   Choices?: { Condition: string; Next: string }[]
   Default?: string
   Next?: string
+  ItemProcessor?: { States: Record<string, Task> }
 }
 
 const read = (name: string): { States: Record<string, Task> } =>
   JSON.parse(readFileSync(new URL(`../../../statemachines/${name}.asl.json`, import.meta.url), 'utf8'))
+
+/** All states of a machine, those in its Maps included. */
+function statesOf({ States }: { States: Record<string, Task> }): [string, Task][] {
+  return Object.entries(States).flatMap(([name, state]) => [
+    [name, state],
+    ...(state.ItemProcessor ? statesOf(state.ItemProcessor) : []),
+  ])
+}
 
 const rollout = read('rollout').States
 const tasks = Object.entries(rollout).filter(([, state]) => state.Type === 'Task')
@@ -75,4 +84,31 @@ test('no state machine carries lists of objects: steps get ids', () => {
       expect.arrayContaining(keys),
     )
   }
+})
+
+describe('errors of an execution that another one starts', () => {
+  const nested = (machine: string) =>
+    statesOf(read(machine)).filter(([, { Resource = '' }]) => Resource.includes(':states:startExecution'))
+  // AWS documents `StepFunctions.ExecutionLimitExceeded`, and is seen to answer names with `Exception` at their end.
+  const spellings = (name: string) => [`StepFunctions.${name}`, `StepFunctions.${name}Exception`]
+
+  test.each(nested('fleet'))('%s is tried again where there are too many, by either name', (_, { Retry = [] }) => {
+    expect(Retry).toHaveLength(1)
+    const names = [...spellings('ExecutionLimitExceeded'), 'StepFunctions.AWSStepFunctionsException']
+    expect(Retry[0]?.ErrorEquals).toEqual(expect.arrayContaining(names))
+    // The execution that was started has failed: to start it again under its name is refused.
+    expect(Retry[0]?.ErrorEquals).not.toContain('States.TaskFailed')
+  })
+
+  test.each([...nested('sweep'), ...nested('lock-scan')])(
+    '%s is no failure where it is there, by either name',
+    (_, { Catch = [] }) => {
+      expect(Catch[0]?.ErrorEquals).toEqual(spellings('ExecutionAlreadyExists'))
+    },
+  )
+
+  test('are looked at in every machine', () => {
+    expect(['fleet', 'sweep', 'lock-scan'].map((machine) => nested(machine).length)).toEqual([2, 1, 1])
+    expect(['rollout', 'guarded-unlock'].flatMap(nested)).toEqual([])
+  })
 })

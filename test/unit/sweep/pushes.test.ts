@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest'
+import type { WaveApproval } from '../../../functions/lib/approval/approval.ts'
 import { parseFleet } from '../../../functions/lib/fleet.ts'
 import { parseSource } from '../../../functions/lib/flux/source.ts'
 import type { Claimant } from '../../../functions/lib/ledger/ledger.ts'
@@ -14,6 +15,7 @@ import { MemoryCluster } from '../../fixtures/memory-cluster.ts'
 import { MemoryLedger } from '../../fixtures/memory-ledger.ts'
 import { gitRepository, head, kustomization, push } from '../../fixtures/raw-objects.ts'
 import { begunRollout } from '../../fixtures/snapshot-of.ts'
+import { waveApprovalOf } from '../../fixtures/wave-approval.ts'
 
 const now = Date.parse('2026-03-02T10:00:00Z')
 const clock = { now: () => now, after: () => () => {} }
@@ -45,6 +47,10 @@ async function claimed(
   await ledger.writeRollout(begunRollout({ id: newest.rollout, cluster, push: of, ...rollout }), 0)
 }
 
+/** People are asked before a wave of the commit that the sources have moved to. */
+const askedAbout = (over: Partial<WaveApproval>) =>
+  waveApprovalOf({ branch, commit: head('c'), askedAt: now - 1_000_000, expiresAt: now + 1, ...over })
+
 interface Served {
   readonly commit?: string
   readonly movedMs?: number
@@ -58,7 +64,7 @@ const source = ({ commit = head('c'), movedMs = 2 * patienceMs, suspend = false,
     status: { artifact: { revision: `main@sha1:${commit}`, lastUpdateTime: new Date(now - movedMs).toISOString() } },
   })
 
-const look = (raws: object[], seen = {}) =>
+const look = (raws: object[], seen: Parameters<typeof lostPushes>[2] = {}) =>
   lostPushes(
     clusterOf(fleet, 'staging'),
     raws.map((raw) => parseSource('GitRepository', raw)),
@@ -127,15 +133,51 @@ describe('a source that has moved on', () => {
 
   test('while people are asked before the first wave of a push, which no cluster knows of', async () => {
     await claimed('staging')
-    const asked = {
-      ...{ kind: 'wave' as const, id: 'a wave', version: 1, needed: 1, requestedBy: 'ana', reason: '', judged: 'it' },
-      ...{ askedAt: now, expiresAt: now + 1, decisions: [], branch, commit: head('c'), wave: 1, waves: 2 },
-      ...{ clusters: [], clusterCount: 2, before: { succeeded: 0, failed: 0, other: 0 } },
-    }
-    await ledger.writeApproval({ ...asked, branch: 'my-org/fleet-infra#another' })
+    await ledger.writeApproval(askedAbout({ branch: 'my-org/fleet-infra#another' }))
     expect((await look([source()])).pushes).toHaveLength(1)
-    await ledger.writeApproval({ ...asked, id: 'another wave' })
+    await ledger.writeApproval(askedAbout({ id: 'another wave', commit: head('d') }))
     expect(await look([source()])).toMatchObject({ pushes: [], found: [] })
+  })
+
+  const denial = { by: 'bob', decision: 'deny', at: now } as const
+  const consent = { by: 'bob', decision: 'approve', at: now } as const
+  test.each<[string, Partial<WaveApproval>]>([
+    ['have denied it', { decisions: [denial], closed: { how: 'denied', at: now - 1 } }],
+    ['have denied it too late', { decisions: [denial], closed: { how: 'gone', at: now - 1 } }],
+    ['have let the time pass', { closed: { how: 'expired', at: now - 1 } }],
+    ['have let the time pass, and nobody heard of it', { expiresAt: now }],
+    ['have stopped its execution', { closed: { how: 'stopped', at: now - 1 } }],
+  ])('is left alone where people %s, also when the ledger has forgotten that', async (_, answer) => {
+    await claimed('staging')
+    await ledger.writeApproval(askedAbout(answer))
+    const first = await look([source()])
+    expect(first.pushes).toEqual([])
+    expect(first.found).toMatchObject([{ kind: 'unordered', text: expect.stringContaining('did not agree') }])
+    ledger = new MemoryLedger(clock)
+    await claimed('staging')
+    const later = await look([source()], first)
+    expect(later).toEqual(first)
+    // Something else was pushed, and nobody told of that.
+    expect((await look([source({ commit: head('d') })], later)).pushes).toHaveLength(1)
+  })
+
+  test.each<[string, Partial<WaveApproval>, number]>([
+    ['could not be asked', { closed: { how: 'ended', at: now - 1 } }, 1],
+    ['have just agreed', { decisions: [consent], closed: { how: 'approved', at: now - 60_000 } }, 0],
+    ['have agreed long ago', { decisions: [consent], closed: { how: 'approved', at: now - 600_000 } }, 1],
+    ['were asked about another commit', { commit: head('d'), closed: { how: 'denied', at: now - 1 } }, 1],
+  ])('where people %s', async (_, answer, started) => {
+    await claimed('staging')
+    await ledger.writeApproval(askedAbout(answer))
+    expect((await look([source()])).pushes).toHaveLength(started)
+  })
+
+  test('is decided by what people said last of it', async () => {
+    await claimed('staging')
+    const denied: Partial<WaveApproval> = { decisions: [denial], closed: { how: 'denied', at: now - 2_000_000 } }
+    await ledger.writeApproval(askedAbout({ ...denied, askedAt: now - 3_000_000 }))
+    await ledger.writeApproval(askedAbout({ id: 'by hand', closed: { how: 'ended', at: now - 1 } }))
+    expect((await look([source()])).pushes).toHaveLength(1)
   })
 
   const newer = push({ before: head('b'), after: head('c'), pushedAt: now - 1_800_000, delivery: '2' })
@@ -157,8 +199,8 @@ describe('a source that has moved on', () => {
       [],
       { 'GitRepository/flux-system/fleet-infra': { commit: head('c'), at: now } },
     ])
-    expect((await look([source()], first.firstSeen)).pushes).toEqual([])
-    const { pushes } = await look([source({ commit: head('d') })], first.firstSeen)
+    expect((await look([source()], first)).pushes).toEqual([])
+    const { pushes } = await look([source({ commit: head('d') })], first)
     expect(pushes).toMatchObject([{ before: head('c'), after: head('d'), pushedAt: now + 1 }])
   })
 })
@@ -236,6 +278,16 @@ describe('a rollout that has failed', () => {
     const holder = claimantOf(known, 'production')
     await claimed('production', known, {}, { holder, leaseUntil: now + 1 })
     expect(await follow(served, ready())).toEqual([])
+  })
+
+  test.each<[string, Partial<WaveApproval>, number]>([
+    ['are asked about a later wave', { expiresAt: now + 1 }, 0],
+    ['have denied a later wave', { decisions: [{ by: 'bob', decision: 'deny', at: now }] }, 0],
+    ['have agreed to a later wave', { closed: { how: 'approved', at: now - 600_000 } }, 1],
+  ])('where people %s', async (_, answer, started) => {
+    await failed()
+    await ledger.writeApproval(waveApprovalOf({ branch, commit: known.after, wave: 2, expiresAt: now, ...answer }))
+    expect(await follow(served, ready())).toHaveLength(started)
   })
 
   test('is left to people after three times', async () => {

@@ -22,7 +22,7 @@ test('any sequence of sweeps and changes tells each finding once per change, and
       /** By id, as whoever listens keeps them. */
       const heard = new Map<string, ReturnType<typeof findingEvent>>()
       const sweep = (sees: Record<string, string>, at: number, told: number, dies: boolean) => {
-        stored = nextRecord('staging', stored, { at, found: found(sees), firstSeen: {}, unready: {} })
+        stored = nextRecord('staging', stored, { at, found: found(sees), firstSeen: {}, declined: {}, unready: {} })
         const changes = stored.untold.slice(0, told)
         for (const change of changes) {
           const event = findingEvent(change)
@@ -60,7 +60,7 @@ test('any sequence of sweeps and changes tells each finding once per change, and
 test('what people know of stays when there are too many', () => {
   const of = (count: number, from = 0): Found[] =>
     Array.from({ length: count }, (_, index) => ({ kind: 'stuck', object: `x${from + index}`, text: 't', next: 'n' }))
-  const sight = { firstSeen: {}, unready: {} }
+  const sight = { firstSeen: {}, declined: {}, unready: {} }
   const first = nextRecord('staging', undefined, { at: 1, found: of(mostFindings), ...sight })
   const told = afterTelling(first, first.untold.length)
   const more = nextRecord('staging', told, { at: 2, found: [...of(10, mostFindings), ...of(mostFindings)], ...sight })
@@ -74,7 +74,7 @@ test('what people know of stays when there are too many', () => {
 })
 
 test('names from a cluster play no tricks on a terminal', () => {
-  const sight = { at: 1, firstSeen: {}, unready: {} }
+  const sight = { at: 1, firstSeen: {}, declined: {}, unready: {} }
   const [finding] = nextRecord('staging', undefined, {
     ...{ ...sight, found: [{ kind: 'by-hand', text: `\u001b[2J${'x'.repeat(500)}`, next: 'a\u202eb' }] },
   }).findings

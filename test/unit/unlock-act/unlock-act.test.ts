@@ -185,7 +185,8 @@ describe('a lock that stays', () => {
     await ledger.writeApproval(asked)
     now += hour
     expect(placesIn(await starts())).toEqual([key])
-    await ledger.writeApproval({ ...asked, version: 2, closed: { how: 'denied', at: now } })
+    const decisions = [{ by: 'bob', decision: 'deny' as const, at: now }]
+    await ledger.writeApproval({ ...asked, version: 2, decisions, closed: { how: 'gone', at: now } })
     expect(await starts()).toEqual([])
     expect(warned).toEqual([expect.objectContaining({ place: key, why: expect.stringContaining('denied') })])
   })

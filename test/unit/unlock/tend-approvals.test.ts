@@ -1,7 +1,9 @@
 import { beforeEach, expect, it } from 'vitest'
 import type { Approval } from '../../../functions/lib/approval/approval.ts'
+import { silentEvents } from '../../../functions/lib/events.ts'
 import type { Observation } from '../../../functions/lib/locks/scan/observation.ts'
 import { silentLog } from '../../../functions/lib/log.ts'
+import { silentMetrics } from '../../../functions/lib/metrics.ts'
 import { type TendPorts, tendApprovals } from '../../../functions/lib/unlock/approval/tend-approvals.ts'
 import { approvalFleet as fleet } from '../../fixtures/approval-fleet.ts'
 import { approvalOf, askedAt, staleLock } from '../../fixtures/approvals.ts'
@@ -18,7 +20,8 @@ beforeEach(() => {
   ledger = new MemoryLedger()
   tasks = new MemoryTaskTokens()
   now = askedAt + 60_000
-  ports = { ledger, tasks, fleet, log: silentLog, clock: { now: () => now, after: () => () => {} } }
+  const quiet = { log: silentLog, events: silentEvents, metrics: silentMetrics }
+  ports = { ...quiet, ledger, tasks, fleet, clock: { now: () => now, after: () => () => {} } }
 })
 
 async function tended(approval: Approval, observation: Observation = staleLock) {
@@ -44,7 +47,7 @@ it.each<[string, Observation]>([
   expect([...tasks.answers]).toEqual([['a task token', 'LockChanged']])
   expect(closed).toMatchObject({ version: 2, closed: { how: 'changed', at: now } })
   expect(JSON.stringify(closed)).not.toContain('token')
-  expect(await ledger.listApprovals()).toEqual([])
+  expect(await ledger.listApprovals('open')).toEqual([])
   expect((await ledger.listAudit('unlock-1')).map(({ what }) => what)).toEqual(['the approval ends as changed'])
 })
 

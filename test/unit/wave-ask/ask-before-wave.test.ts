@@ -2,7 +2,7 @@ import { beforeEach, expect, it } from 'vitest'
 import type { Approval } from '../../../functions/lib/approval/approval.ts'
 import { readLink } from '../../../functions/lib/approval/approval-link.ts'
 import { recordDecision } from '../../../functions/lib/approval/record-decision.ts'
-import { silentEvents } from '../../../functions/lib/events.ts'
+import type { LockstepEvent } from '../../../functions/lib/events.ts'
 import { parseFleet } from '../../../functions/lib/fleet.ts'
 import { silentLog } from '../../../functions/lib/log.ts'
 import { silentMetrics } from '../../../functions/lib/metrics.ts'
@@ -22,13 +22,16 @@ let ledger: MemoryLedger
 let tasks: MemoryTaskTokens
 let approvers: MemoryApprovers
 let ports: AskPorts
+let told: LockstepEvent[]
 
 beforeEach(() => {
   ledger = new MemoryLedger()
   tasks = new MemoryTaskTokens()
   approvers = new MemoryApprovers()
+  told = []
   ports = {
-    ...{ ledger, tasks, approvers, log: silentLog, events: silentEvents, metrics: silentMetrics, approvalUrl: '/a/' },
+    ...{ ledger, tasks, approvers, log: silentLog, metrics: silentMetrics, approvalUrl: '/a/' },
+    events: { publish: async (event) => void told.push(event) },
     fleet: parseFleet({ ...written, waves: { approvers: ['ana', 'bob', 'carol'], approvalFor: '2h' } }),
     clock: { now: () => 1_000, after: () => () => {} },
     linkSecrets: async () => secrets,
@@ -36,6 +39,7 @@ beforeEach(() => {
 })
 
 const wave = {
+  execution: 'arn:aws:states:eu-west-1:111122223333:execution:fleet:first',
   ...{ push: { ...push(), pusher: 'ana' }, number: 2, of: 3, clusters: 50, names: [], token: 'first' },
   before: { succeeded: 4, failed: 1, other: 0 },
 }
@@ -53,6 +57,10 @@ it('asks everybody but whoever pushed, and one of them is enough', async () => {
   expect(tasks.answers.size).toBe(0)
   await recordDecision({ approval: id, judged, by: 'bob', decision: 'approve' }, ports)
   expect([...tasks.answers]).toEqual([['first', 'succeeded']])
+  expect(told).toMatchObject([
+    { what: 'asked', clusters: 50, execution: wave.execution },
+    { what: 'approved', by: 'bob' },
+  ])
 })
 
 it('answers a later try by what was decided meanwhile', async () => {
@@ -63,6 +71,28 @@ it('answers a later try by what was decided meanwhile', async () => {
   tasks.down = false
   expect(await askBeforeWave({ ...wave, token: 'second' }, ports)).toEqual({ asked: 0 })
   expect([...tasks.answers]).toEqual([['second', 'WaveDenied']])
+  expect(told).toMatchObject([{ what: 'asked' }, { what: 'denied', by: 'bob' }])
+})
+
+it('tells whoever answers when nobody waits any more, and closes the approval', async () => {
+  await askBeforeWave(wave, ports)
+  tasks.gone.add('first')
+  const { judged = '' } = (await ledger.readApproval(id)) ?? {}
+  const late = await recordDecision({ approval: id, judged, by: 'bob', decision: 'approve' }, ports)
+  expect(late).toMatchObject({ rule: 'over', why: 'the rollout does not wait for people any more' })
+  expect(await ledger.readApproval(id)).toMatchObject({ closed: { how: 'gone' }, decisions: [{ by: 'bob' }] })
+  expect(told).toMatchObject([{ what: 'asked' }, { what: 'withdrawn' }])
+})
+
+it('asks again, and anew, where a person starts an execution for the same push', async () => {
+  await askBeforeWave(wave, ports)
+  const { judged = '' } = (await ledger.readApproval(id)) ?? {}
+  await recordDecision({ approval: id, judged, by: 'bob', decision: 'deny' }, ports)
+  expect(await askBeforeWave({ ...wave, token: 'second', execution: 'another' }, ports)).toEqual({ asked: 2 })
+  expect(await ledger.readApproval(id)).toMatchObject({ decisions: [], token: 'second' })
+  expect(await recordDecision({ approval: id, judged, by: 'carol', decision: 'approve' }, ports)).toMatchObject({
+    rule: 'changed',
+  })
 })
 
 it('asks again those who have not decided, and answers a later try at once where it was approved', async () => {

@@ -1,15 +1,13 @@
-import { type Closing, outcomeOf, type UnlockApproval } from '../../approval/approval.ts'
-import { type ConcludePorts, concludeApproval } from '../../approval/conclude-approval.ts'
+import { outcomeOf, type UnlockApproval } from '../../approval/approval.ts'
+import { type ConcludePorts, type Conclusion, concludeApproval } from '../../approval/conclude-approval.ts'
 import type { Fleet } from '../../fleet.ts'
 import type { Ledger } from '../../ledger/ledger.ts'
 import type { Observation } from '../../locks/scan/observation.ts'
-import type { Log } from '../../log.ts'
 import { stillJudged } from './still-judged.ts'
 
 export interface TendPorts extends ConcludePorts {
   readonly ledger: ConcludePorts['ledger'] & Pick<Ledger, 'listApprovals'>
   readonly fleet: Pick<Fleet, 'clusters' | 'locks'>
-  readonly log: Log
 }
 
 /**
@@ -20,7 +18,7 @@ export interface TendPorts extends ConcludePorts {
  */
 export async function tendApprovals(observations: readonly Observation[], ports: TendPorts): Promise<void> {
   const places = new Map(observations.map((observation) => [observation.key, observation]))
-  for (const approval of await ports.ledger.listApprovals()) {
+  for (const approval of await ports.ledger.listApprovals('open')) {
     const observation = approval.kind === 'unlock' && places.get(approval.place)
     if (!observation) continue
     try {
@@ -42,7 +40,7 @@ async function closingOf(
   approval: UnlockApproval,
   observation: Observation,
   { tasks, clock, fleet }: TendPorts,
-): Promise<Closing | undefined> {
+): Promise<Conclusion | undefined> {
   const outcome = outcomeOf(approval)
   const still = stillJudged(approval, observation, fleet)
   // Here and below: it was decided, and whoever was to say so died.

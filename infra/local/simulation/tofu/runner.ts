@@ -15,6 +15,7 @@ export const runnerRequestSchema = z.discriminatedUnion('method', [
       metadata: z.looseObject({
         name: z.string(),
         namespace: z.string(),
+        uid: z.string(),
         annotations: z.record(z.string(), z.string()).default({}),
       }),
     }),

@@ -59,6 +59,11 @@ export function appliedState(before: TofuState, revision: string | undefined, ta
   }
 }
 
+/** What a state is after a destroy. */
+export function destroyedState(before: TofuState): TofuState {
+  return { ...before, serial: before.serial + 1, outputs: {}, resources: [] }
+}
+
 /** The revision that was applied last; undefined when nothing was. */
 export function appliedRevision(state: TofuState | undefined): string | undefined {
   return state?.outputs.revision?.value

@@ -16,6 +16,7 @@ export const terraformSpecSchema = z.looseObject({
   planOnly: z.boolean().default(false),
   storeReadablePlan: z.enum(['none', 'json', 'human']).default('none'),
   force: z.boolean().default(false),
+  destroy: z.boolean().default(false),
   disableDriftDetection: z.boolean().default(false),
   alwaysCleanupRunnerPod: z.boolean().default(true),
   runnerTerminationGracePeriodSeconds: z.number().int().default(30),
@@ -44,7 +45,7 @@ export interface TerraformStatus extends Status {
   lastSuccessfulReconcileAt?: string
   lastDriftDetectedAt?: string
   lastAppliedByDriftDetectionAt?: string
-  plan?: { lastApplied?: string; pending?: string; isDriftDetectionPlan?: boolean }
+  plan?: { lastApplied?: string; pending?: string; isDestroyPlan?: boolean; isDriftDetectionPlan?: boolean }
   lock?: { lastApplied?: string; pending?: string }
   reconciliationFailures?: number
 }
@@ -60,6 +61,14 @@ export function planId(revision: string): string {
 /** Whether plans are applied without anybody's approval. */
 export function isAutomatic(spec: TerraformSpec): boolean {
   return spec.force || (spec.approvePlan === 'auto' && !spec.planOnly)
+}
+
+/**
+ * Whether a run goes on towards an apply of that plan: the beginning of its id is enough for that, and then the plan is made
+ * anew by every run, and applied by none.
+ */
+export function shouldApply(spec: TerraformSpec, plan: string): boolean {
+  return isAutomatic(spec) || (spec.approvePlan !== '' && plan.startsWith(spec.approvePlan) && !spec.planOnly)
 }
 
 /** Whether a plan of that id may be applied. */

@@ -7,6 +7,7 @@ import {
   looksForDrift,
   mayApply,
   planId,
+  shouldApply,
   type TerraformRun,
   type TerraformStatus,
 } from './terraform-object.ts'
@@ -89,7 +90,7 @@ export class Phases {
     // A plan that was stored before a restart is applied first, without a fresh plan.
     const stored = !this.run.spec.force && this.run.status.plan?.pending
     if (!stored && !(await this.plan())) return 'done'
-    if (!this.mayApply()) return 'waits'
+    if (!shouldApply(this.run.spec, this.run.status.plan?.pending ?? '')) return 'waits'
     // Before a manual apply there is another plan, and only its id is compared with the approved one.
     if (!isAutomatic(this.run.spec)) {
       if (!(await this.plan())) return 'done'
@@ -105,7 +106,7 @@ export class Phases {
     const namespace = this.run.namespace
     const request = {
       method: 'init' as const,
-      object: { ...object, metadata: { annotations: {}, ...object.metadata, namespace } },
+      object: { ...object, metadata: { annotations: {}, uid: '', ...object.metadata, namespace } },
       revision: this.revision,
       artifact: this.artifact,
     }

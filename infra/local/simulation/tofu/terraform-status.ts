@@ -2,8 +2,8 @@ import type { Clock } from '../../../../functions/lib/clock.ts'
 import { conditionOf, isTrue, removeConditions, setCondition, timestamp } from '../conditions.ts'
 import {
   isAutomatic,
-  mayApply,
   planId,
+  shouldApply,
   type TerraformRun,
   type TerraformSpec,
   type TerraformStatus,
@@ -39,7 +39,7 @@ export function renew(run: TerraformRun, status: TerraformStatus): void {
   delete status.reconciliationFailures
   removeConditions(status, 'Stalled')
   const pending = status.plan?.pending
-  if (pending && !mayApply(run.spec, pending)) delete status.plan?.pending
+  if (pending && !shouldApply(run.spec, pending)) delete status.plan?.pending
 }
 
 export function recordPlan(
@@ -55,7 +55,11 @@ export function recordPlan(
   const drifted = hasDrifted(status)
   status.plan = {
     ...(status.plan?.lastApplied && { lastApplied: status.plan.lastApplied }),
-    ...(changes && { pending: planId(revision), ...(drifted && { isDriftDetectionPlan: true }) }),
+    ...(changes && {
+      pending: planId(revision),
+      ...(run.spec.destroy && { isDestroyPlan: true }),
+      ...(drifted && { isDriftDetectionPlan: true }),
+    }),
   }
   releaseLock(status)
   if (!changes) {
@@ -82,13 +86,14 @@ export function recordDrift(run: TerraformRun, status: TerraformStatus, revision
 
 /** First this, then with the outputs Ready=True. */
 export function recordApplied(run: TerraformRun, status: TerraformStatus, revision: string, clock: Clock): void {
-  const { pending, isDriftDetectionPlan } = status.plan ?? {}
-  run.condition(status, 'Apply', 'True', 'TerraformAppliedSucceed', 'Applied successfully')
+  const { pending, isDestroyPlan, isDriftDetectionPlan } = status.plan ?? {}
+  const message = appliedMessage(run.spec)
+  run.condition(status, 'Apply', 'True', 'TerraformAppliedSucceed', message)
   if (isDriftDetectionPlan) status.lastAppliedByDriftDetectionAt = timestamp(clock)
-  status.plan = { ...(pending && { lastApplied: pending }) }
+  status.plan = { ...(pending && { lastApplied: pending }), ...(isDestroyPlan && { isDestroyPlan }) }
   status.lastAppliedRevision = revision
   releaseLock(status)
-  settle(run, status, revision, 'Unknown', 'TerraformAppliedSucceed', `Applied successfully: ${revision}`)
+  settle(run, status, revision, 'Unknown', 'TerraformAppliedSucceed', `${message}: ${revision}`)
 }
 
 export function recordOutputs(run: TerraformRun, status: TerraformStatus, revision: string, clock: Clock): void {
@@ -149,7 +154,11 @@ export function stall(run: TerraformRun, status: TerraformStatus): void {
 
 export function appliedReason(spec: TerraformSpec, revision: string): [reason: string, message: string] {
   if (spec.writeOutputsToSecret) return ['TerraformOutputsWritten', `Outputs written: ${revision}`]
-  return ['TerraformAppliedSucceed', `Applied successfully: ${revision}`]
+  return ['TerraformAppliedSucceed', `${appliedMessage(spec)}: ${revision}`]
+}
+
+function appliedMessage({ destroy }: TerraformSpec): string {
+  return destroy ? 'Destroy applied successfully' : 'Applied successfully'
 }
 
 /** `lastApplied` is the id that was pending before: from the second failure on it repeats, and says nothing. */

@@ -11,9 +11,9 @@ import type { RunnerNetwork } from './runner.ts'
 import { RunnerClient } from './runner-client.ts'
 import { NoRunner, RunnerPods, type Runners } from './runner-pods.ts'
 import {
-  mayApply,
   planId,
   retriesSpent,
+  shouldApply,
   type TerraformRun,
   type TerraformSpec,
   type TerraformStatus,
@@ -52,7 +52,7 @@ export interface TofuControllerOptions {
 
 /**
  * One process of a simulated tofu-controller v0.16.5: started once, and then stopped or shut down. Runners are pods of
- * the cluster; who runs them, and what tofu is in them, it does not know. Left out: destroy, the deletion of what a
+ * the cluster; who runs them, and what tofu is in them, it does not know. Left out: the deletion of what a
  * deleted object manages, events, health checks, the values of outputs, and `tfstate.lockTimeout`.
  */
 export class TofuController {
@@ -198,7 +198,7 @@ export class TofuController {
     if (lastAttemptedRevision !== revision || observedGeneration !== run.generation) {
       await this.patch(run, (status) => renew(run, status))
     }
-    if (run.status.plan?.pending && !mayApply(run.spec, run.status.plan.pending)) {
+    if (run.status.plan?.pending && !shouldApply(run.spec, run.status.plan.pending)) {
       // No fresh plan is made, whatever the token says.
       recordToken(run)
       return undefined

@@ -8,10 +8,17 @@ import { secondsAnnotation } from '../reconcile-loop.ts'
 import { backendOf } from './backend-config.ts'
 import type { Infrastructure } from './infrastructure.ts'
 import { type LockOperation, lockHeldMessage, newLockRecord } from './lock-record.ts'
-import { PlanStore, planOwner } from './plan-store.ts'
+import { PlanStore, planObjectsOf, planOwner } from './plan-store.ts'
 import { readablePlan } from './readable-plan.ts'
 import type { InitRequest } from './runner.ts'
-import { appliedRevision, appliedState, emptyState, type StateBackend, type TofuState } from './state-backend.ts'
+import {
+  appliedRevision,
+  appliedState,
+  destroyedState,
+  emptyState,
+  type StateBackend,
+  type TofuState,
+} from './state-backend.ts'
 import type { StateBackends } from './state-backends.ts'
 import { mayApply, planId, type TerraformSpec, terraformSpecSchema } from './terraform-object.ts'
 import { StateLocked, type Tofu } from './tofu.ts'
@@ -35,7 +42,12 @@ const phaseOf: Record<string, Phase> = {
   TFExecApplyFailed: 'apply',
 }
 
-const planFileSchema = z.object({ revision: z.string(), serial: z.number(), lineage: z.string() })
+const planFileSchema = z.object({
+  revision: z.string(),
+  destroy: z.boolean(),
+  serial: z.number(),
+  lineage: z.string(),
+})
 type PlanFile = z.infer<typeof planFileSchema>
 
 /**
@@ -66,13 +78,13 @@ export class VirtualTofu implements Tofu {
     this.spec = terraformSpecSchema.parse(request.object.spec)
     const { workspace, backendConfig } = this.spec
     this.backend = world.backends.of(this.key, backendOf({ namespace, name, workspace, backendConfig }))
-    this.plans = new PlanStore(world.store, planOwner(request, workspace))
+    this.plans = new PlanStore(planObjectsOf(world.store), planOwner(request, workspace))
     this.failure = world.faults.takeFailure(this.key)
   }
 
   async init(signal: AbortSignal): Promise<void> {
     const state = await this.backend.read()
-    const changes = this.world.infrastructure.hasChanges(this.key, this.request.revision, state)
+    const changes = this.hasChanges(state, this.spec.destroy)
     this.applies = changes && mayApply(this.spec, planId(this.request.revision))
     if (!state && this.backend.writesAtInit) {
       await this.locked('init', () => this.backend.write(emptyState()))
@@ -89,30 +101,33 @@ export class VirtualTofu implements Tofu {
     }
   }
 
-  async plan(_purpose: 'apply' | 'drift', signal: AbortSignal): Promise<boolean> {
+  async plan(purpose: 'apply' | 'drift', signal: AbortSignal): Promise<boolean> {
+    const destroy = purpose === 'apply' && this.spec.destroy
     const plan = async () => {
       const extra = this.applies ? 0 : this.world.faults.delayOf(this.key)
       if (!this.applies) await this.held(signal)
       await this.work(this.world.durations.tofuPlan, signal, extra)
       this.failIn('plan')
       const state = await this.backend.read()
-      this.planned = planFileOf(this.request.revision, state)
-      return this.world.infrastructure.hasChanges(this.key, this.request.revision, state)
+      const { serial = 0, lineage = '' } = state ?? {}
+      this.planned = { revision: this.request.revision, destroy, serial, lineage }
+      return this.hasChanges(state, destroy)
     }
     return this.spec.plan?.lock === false ? plan() : this.locked('OperationTypePlan', plan)
   }
 
   async savePlan(plan: string): Promise<void> {
     const { storeReadablePlan: how } = this.spec
-    const applied = appliedRevision(await this.backend.read())
-    const readable = how === 'none' ? undefined : readablePlan(how, this.request.revision, applied)
+    const before = appliedRevision(await this.backend.read())
+    const after = this.planned?.destroy ? undefined : this.request.revision
+    const readable = how === 'none' ? undefined : readablePlan(how, before, after)
     // No two plan files are the same: they say when they were made.
     const content = { ...this.planned, madeAt: this.world.clock.now() }
-    this.plans.save(plan, Buffer.from(JSON.stringify(content)), readable)
+    await this.plans.save(plan, Buffer.from(JSON.stringify(content)), readable)
   }
 
   async loadPlan(plan: string): Promise<void> {
-    this.planned = planFileSchema.parse(JSON.parse(this.plans.load(plan).toString()))
+    this.planned = planFileSchema.parse(JSON.parse((await this.plans.load(plan)).toString()))
   }
 
   async apply(signal: AbortSignal): Promise<void> {
@@ -132,13 +147,19 @@ export class VirtualTofu implements Tofu {
         throw error
       }
       this.failIn('apply')
-      await this.backend.write(appliedState(before, plan?.revision ?? this.request.revision))
+      const applied = () => appliedState(before, plan?.revision ?? this.request.revision)
+      await this.backend.write(plan?.destroy ? destroyedState(before) : applied())
       this.world.infrastructure.restore(this.key)
     })
   }
 
   async outputs(signal: AbortSignal): Promise<void> {
     await this.work(this.world.durations.appliedToReady, signal)
+  }
+
+  private hasChanges(state: TofuState | undefined, destroy: boolean): boolean {
+    if (destroy) return (state?.resources.length ?? 0) > 0
+    return this.world.infrastructure.hasChanges(this.key, this.request.revision, state)
   }
 
   /** An interrupted apply ends in order: what was in work is written to the state as broken. */
@@ -192,10 +213,6 @@ export class VirtualTofu implements Tofu {
     if (!this.failure || (phaseOf[this.failure.reason ?? ''] ?? 'plan') !== phase) return
     throw new Error(this.failure.message ?? `error running ${phase}: exit status 1`)
   }
-}
-
-function planFileOf(revision: string, state: TofuState | undefined): PlanFile {
-  return { revision, serial: state?.serial ?? 0, lineage: state?.lineage ?? '' }
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
