@@ -69,6 +69,22 @@ it('masks what is named like a secret, and marks without the shape of the value'
   expect(linesOf(more)).toEqual(['master_password: (sensitive)', 'odd: (sensitive)'])
 })
 
+it('masks the old value of what is no secret any more, and a secret that is a part of another one', () => {
+  const more = {
+    before: { motd: { text: 'was-hidden' } },
+    after: { motd: { text: 'is-open' } },
+    before_sensitive: { motd: true },
+  }
+  expect(linesOf(more)).toEqual(['motd: (sensitive)'])
+  const variables = { short: { value: 'hunter' }, long: { value: 'hunter22hunter' } }
+  const plan = {
+    variables,
+    configuration: { root_module: { variables: { short: { sensitive: true }, long: { sensitive: true } } } },
+    resource_changes: [change('a.b', ['create'], { after: { x: 'hunter22hunter' } })],
+  }
+  expect(show(plan).changes[0]?.lines).toEqual(['x: "(sensitive)"'])
+})
+
 it('masks sensitive variables and outputs wherever their values stand', () => {
   const plan = {
     variables: { key: { value: 'hunter22' } },
