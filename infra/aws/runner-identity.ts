@@ -172,9 +172,15 @@ interface Statement {
 const asList = <T>(value: T | readonly T[] | undefined): readonly T[] =>
   value === undefined ? [] : Array.isArray(value) ? value : [value as T]
 
+/** Whoever means everything can write it in many ways; IAM reads actions without regard to case. */
+const anyAction = /^(?:\*|\*:\*|iam:\*+)$/i
+/** `*`, and an ARN of which nothing is said but the partition. */
+const anyResource = /^(?:\*+|arn:[^:]*(?::\**)+)$/
+
 function allowsEverything({ Effect, Action, NotAction, Resource, NotResource }: Statement): boolean {
-  const anywhere = NotResource !== undefined || asList(Resource).includes('*')
-  const anything = NotAction !== undefined || asList(Action).some((action) => /^(\*|\*:\*|iam:\*)$/.test(action))
+  const isAny = (resource: unknown) => typeof resource === 'string' && anyResource.test(resource)
+  const anywhere = NotResource !== undefined || asList(Resource).some(isAny)
+  const anything = NotAction !== undefined || asList(Action).some((action) => anyAction.test(action))
   return Effect === 'Allow' && anywhere && anything
 }
 

@@ -245,6 +245,48 @@ test('a claim that an execution was handed at the moment at which it ended is fr
   expect((await ledger.readClaim('staging', branchOf(branch)))?.holder).toBeUndefined()
 })
 
+test('a claim whose rollout has gone silent is freed after two leases: after one it may still be somebody’s', async () => {
+  await start()
+  const { rollout } = await world.push()
+  const { ledger } = world.host
+  const claim = await ledger.readClaim('staging', branchOf(branch))
+  if (!claim?.newest) throw new Error('there is no claim')
+  const { outcome: _, endedAt: __, ...silent } = { ...rollout, id: 'silent.staging' }
+  await ledger.writeRollout(silent, 0)
+  const holder = { ...claim.newest, rollout: silent.id }
+  await ledger.writeClaim({ ...claim, version: claim.version + 1, holder, leaseUntil: world.clock.now() })
+  await world.pass(leaseMs - minute)
+  expect(await sweep()).toMatchObject({ restored: 0 })
+  await world.pass(2 * minute)
+  expect(await sweep()).toMatchObject({ restored: 1 })
+  expect((await ledger.readClaim('staging', branchOf(branch)))?.holder).toBeUndefined()
+})
+
+test('a finding that could not be told is told by the next sweep, before those that came after it', async () => {
+  await start()
+  for (const key of [keys.vpc, keys.db])
+    world.edit(key, ({ spec }) => {
+      spec.disableDriftDetection = true
+    })
+  const { events } = world.host
+  const publish = events.publish.bind(events)
+  const published: string[] = []
+  let isAway = true
+  events.publish = async (event) => {
+    if (isAway) {
+      isAway = false
+      throw new Error('the bus is away')
+    }
+    if (event.type === 'Finding Changed') published.push(event.object ?? '')
+    await publish(event)
+  }
+  // Of each that nobody looks for drift, and that it was changed by hand.
+  expect(await sweep()).toMatchObject({ findings: 4, told: 0 })
+  expect(await sweep()).toMatchObject({ findings: 4, told: 4 })
+  expect(published.sort()).toEqual([keys.db, keys.db, keys.vpc, keys.vpc].sort())
+  expect(await sweep()).toMatchObject({ findings: 4, told: 0 })
+})
+
 test('drift that nobody corrects is told once, and that it is gone', async () => {
   const byHand = { ...files, 'root/all.yaml': files['root/all.yaml'].map((object) => approvedByHand(object)) }
   world = await World.start(roots, byHand)

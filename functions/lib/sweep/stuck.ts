@@ -96,6 +96,11 @@ function unreadySince(raw: unknown, { conditions, deleting }: Workload): number 
   return timeOf(about?.lastTransitionTime)
 }
 
+/** At the end, since it may be long: what to do must not be what is cut off. */
+function said(about: Condition | undefined): string {
+  return about ? `(It says: ${told(about)})` : ''
+}
+
 interface Lateness {
   readonly since: number
   /** In milliseconds. */
@@ -107,7 +112,7 @@ function stalledObject({ key }: Workload, stalled: Condition): Found {
   return {
     ...{ kind: 'stalled', object: key, ...(since !== undefined && { since }) },
     text: `The controller of ${key} has given up (${stalled.reason}), and does nothing until something changes.`,
-    next: `It says: ${told(stalled)}. Mend that in Git; or have it tried again: ${retry(key)}`,
+    next: `Mend in Git what it says; or have it tried again: ${retry(key)} ${said(stalled)}`,
   }
 }
 
@@ -122,11 +127,10 @@ function stuckObject(swept: SweptWorkload, { since, deadline, locks }: Lateness 
   const { key, conditions } = swept.workload
   const ready = condition(conditions, 'Ready')
   const { why, next } = causeOf(swept, since, locks)
-  const last = ready ? `It last said ${told(ready)}. ` : ''
   return {
     ...{ kind: 'stuck', object: key, since },
     text: `${key} has not been Ready for longer than its layer may take (${formatDuration(deadline)})${why}.`,
-    next: `${last}${next}`,
+    next: `${next} ${said(ready)}`.trim(),
   }
 }
 
@@ -199,6 +203,6 @@ function stuckSource({ key }: Source, ready: Condition | undefined, { since, dea
   return {
     ...{ kind: 'stuck', object: key, since },
     text: `${key} has not been Ready for longer than ${formatDuration(deadline)}: what is pushed does not reach the cluster through it.`,
-    next: `${ready ? `It says ${told(ready)}. ` : ''}Check its URL, its credentials and source-controller.`,
+    next: `Check its URL, its credentials and source-controller. ${said(ready)}`.trim(),
   }
 }

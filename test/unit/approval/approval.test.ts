@@ -39,6 +39,8 @@ describe('decide', () => {
     ['requester', approvalOf(), 'ana'],
     ['requester', approvalOf(), 'ANA '],
     ['requester', approvalOf({ requestedBy: 'Bob@Example.com' }), 'bob'],
+    // The same letters in another width, as some keyboards write them.
+    ['requester', approvalOf({ requestedBy: 'ａｎａ' }), 'ana'],
     ['not-an-approver', approvalOf(), 'mallory'],
     ['not-an-approver', approvalOf(), ''],
     ['repeated', decided(approve(approvalOf(), 'bob')), 'BOB'],
@@ -46,6 +48,11 @@ describe('decide', () => {
     ['over', approvalOf({ closed: { how: 'changed', at } }), 'bob'],
   ] as const)('refuses by the rule %s', (rule, approval, by) => {
     expect(approve(approval, by)).toMatchObject({ outcome: 'not-decided', rule })
+  })
+
+  it('counts people, and not what they have written', () => {
+    const made = ['bob', 'BOB '].map((by) => ({ by, decision: 'approve' as const, at }))
+    expect(outcomeOf({ needed: 2, decisions: made })).toBe('open')
   })
 
   it('refuses what comes at the deadline or after it', () => {

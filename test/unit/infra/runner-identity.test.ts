@@ -127,6 +127,16 @@ describe('a role that may do everything does not synthesize:', () => {
     )
   })
 
+  it.each([
+    ['IAM:*', '*'],
+    ['iam:**', '*'],
+    ['*', 'arn:aws:*'],
+    ['iam:*', 'arn:*:*:*:*:*'],
+    ['*', 'arn:aws:*:*::*'],
+  ])('the same in other words: %s on %s', (action, resource) => {
+    expect(() => made(podIdentity, ({ role }) => role.addToPolicy(allow([action], [resource])))).toThrow(everything)
+  })
+
   it('everything but something', () => {
     const statement = new PolicyStatement({ notActions: ['iam:*'], resources: ['*'] })
     expect(() => made(podIdentity, ({ role }) => role.addToPolicy(statement))).toThrow('all but iam:* on everything')
@@ -157,6 +167,9 @@ describe('a role that may do everything does not synthesize:', () => {
     const deny = new PolicyStatement({ effect: Effect.DENY, actions: ['*'], resources: ['*'] })
     const { template } = made(podIdentity, ({ role }, stack) => {
       role.addToPolicy(allow(['ec2:CreateVpc', 'ec2:DeleteVpc'], ['arn:aws:ec2:us-east-1:111122223333:vpc/vpc-1']))
+      role.addToPolicy(
+        allow(['s3:*', 'iam:PassRole'], ['arn:aws:s3:::bucket/*', 'arn:aws:iam::111122223333:role/runners-*']),
+      )
       role.addToPolicy(deny)
       // Of somebody else.
       const other = new RunnerIdentity(stack, 'Other', podIdentity)

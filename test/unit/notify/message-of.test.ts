@@ -128,6 +128,12 @@ describe('a message', () => {
     expect(Math.max(...(told?.facts ?? []).map(([, fact]) => fact.length))).toBeLessThanOrEqual(240)
   })
 
+  test('has a title of one line, whatever an object is called', () => {
+    const title = message({ ...unlock, object: `a\n\u202eb token=hunter2 ${'z'.repeat(900)}` })?.title ?? ''
+    expect(title).toMatch(/^An unlock of a b token=\*\*\* z+…$/)
+    expect(title.length).toBeLessThanOrEqual(240)
+  })
+
   test('in Slack is plain text, in which nobody is called by others, within the limits of blocks', () => {
     const told = message({ ...unlock, object: `<!channel>&${'z'.repeat(300)}` })
     const { text, blocks } = (told && slackMessage(told)) as {

@@ -4,6 +4,7 @@ import { parseFleet } from '../../../functions/lib/fleet.ts'
 import { silentLog } from '../../../functions/lib/log.ts'
 import { silentMetrics } from '../../../functions/lib/metrics.ts'
 import { NotifierRefused } from '../../../functions/lib/notify/notifier-error.ts'
+import { branchOf } from '../../../functions/lib/rollout/branch.ts'
 import type { Rollout } from '../../../functions/lib/rollout/rollout.ts'
 import { rolloutEvents } from '../../../functions/lib/rollout/rollout-events.ts'
 import { bindStep } from '../../../functions/lib/step.ts'
@@ -33,9 +34,9 @@ const channel = (name: string) => ({
   },
 })
 
-function notify(payload: object, github: object = {}): Promise<unknown> {
+function notify(payload: object, github: object = {}, branches = ['main']): Promise<unknown> {
   const fleet = parseFleet({
-    repositories: [{ name: 'my-org/fleet-infra', branches: ['main'] }],
+    repositories: [{ name: 'my-org/fleet-infra', branches }],
     clusters: [{ name: 'staging', eks: 'staging', region: 'us-east-1', environment: 'staging' }],
     notifications: { github: { secret: 'github', ...github } },
   })
@@ -100,6 +101,38 @@ describe('statuses', () => {
     expect(board?.posted.lockstep).toEqual({
       ...{ state: 'pending', description: 'Waits for people to agree to wave 1 of 2', url: asked.execution },
     })
+  })
+
+  test('have the branch in their names where the fleet follows several, which may be at one commit', async () => {
+    await notify(startOf(rolloutFrom(ours)), {}, ['main', 'next'])
+    expect(set).toEqual(['github.com/my-org/fleet-infra lockstep (main)'])
+  })
+
+  test('of layers that a later plan has not any more do not stay as they were', async () => {
+    const rollout = rolloutFrom(ours)
+    const version = await ledger.writeRollout(rollout, 0)
+    await notify(startOf(rollout))
+    rollout.layers = [{ index: 0, name: 'others', deadlineMs: 1 }]
+    await ledger.writeRollout({ ...rollout, outcome: 'failed', endedAt: 1 }, version)
+    set = []
+    await notify(asEvent(rolloutEvents({ ...rollout, outcome: 'failed' }).at(-1) as LockstepEvent))
+    expect(set).toContain('github.com/my-org/fleet-infra lockstep/staging/apps')
+  })
+
+  test('of a rollout that its own twin has overtaken are left to the twin', async () => {
+    const rollout: Rollout = { ...rolloutFrom(ours), outcome: 'superseded', endedAt: 1 }
+    const { repository, branch, before, after, pushedAt } = rollout.push
+    await ledger.writeRollout(rollout, 0)
+    const end = asEvent(rolloutEvents(rollout).at(-1) as LockstepEvent)
+    const newest = { execution: 'arn', before, after, pushedAt }
+    const claim = { cluster: 'staging', branch: branchOf({ repository, branch }), leaseUntil: 0 }
+    await ledger.writeClaim({ ...claim, version: 1, newest: { ...newest, rollout: 'a-twin.staging' } })
+    await notify(end)
+    expect(set).toEqual([])
+    // It was itself the newest, and somebody else has overtaken it.
+    await ledger.writeClaim({ ...claim, version: 2, newest: { ...newest, rollout: rollout.id } })
+    await notify(end)
+    expect(set).toHaveLength(2)
   })
 
   test.each(foreign)('are not sent to %s than the fleet names, which would get the token', async (_, repository) => {

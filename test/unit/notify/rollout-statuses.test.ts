@@ -35,6 +35,14 @@ describe('the status of a layer', () => {
     ['is held, whatever the outcome says', [{ phase: 'pending', gated: true }], { outcome: 'succeeded' }, 'error'],
   ])('that %s', (_, objects, more, state) => expect(stateOf(objects, more)?.state).toBe(state))
 
+  test('that has nothing to do, and whose turn has not come, is no success yet', () => {
+    const layers = [{ index: 0, name: 'apps', deadlineMs: 1 }]
+    for (const objects of [[], [{ phase: 'ready' as const }]]) {
+      expect(stateOf(objects, { layers })?.state).toBe('pending')
+      expect(stateOf(objects, { layers, outcome: 'succeeded' })?.state).toBe('success')
+    }
+  })
+
   test('says what is not ready, in 140 characters without what looks secret', () => {
     const detail = `token=hunter2 ${'x'.repeat(500)}\nand more`
     const { description = '' } = stateOf([{ phase: 'ready' }, { phase: 'failed', detail }]) ?? {}

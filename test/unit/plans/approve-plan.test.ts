@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import type { PlanApproval } from '../../../functions/lib/approval/approval.ts'
 import { parseWorkload } from '../../../functions/lib/flux/workload.ts'
 import { type AnyKind, ClusterError, type ObjectRef, type Patch } from '../../../functions/lib/kubernetes/cluster.ts'
-import { approvePlan, handBackApproval } from '../../../functions/lib/plans/approve-plan.ts'
+import { approvePlan, handBackApproval, handBackApprovals } from '../../../functions/lib/plans/approve-plan.ts'
 import { planFingerprint } from '../../../functions/lib/plans/stored-plan.ts'
 import { MemoryCluster } from '../../fixtures/memory-cluster.ts'
 import { planApprovalOf } from '../../fixtures/plan-approvals.ts'
@@ -67,12 +67,20 @@ describe('approving a plan', () => {
     ['another plan waits', () => cluster.put(waits({ status: { plan: { pending: 'plan-main-cccccccccc' } } }))],
     ['none waits', () => cluster.put(waits({ status: { plan: {} } }))],
     ['the object was made anew', () => cluster.put(waits({ uid: 'another' }))],
+    ['another object has its name, and waits for the same plan', () => made('another')],
+    ['it is being deleted', () => made(undefined, { deletionTimestamp: '2026-01-05T10:00:00Z' })],
     ['the object is gone', () => cluster.remove(waits())],
   ])('changes nothing where %s', async (_, change) => {
     change()
     expect(await approvePlan(approval, cluster, beforehand)).toBe('changed')
     expect([cluster.patches, written]).toEqual([[], []])
   })
+
+  /** Approved already, so that only who it is can tell. */
+  function made(uid?: string, metadata: object = {}) {
+    const raw = waits({ ...(uid && { uid }), spec: { approvePlan: plan } })
+    cluster.put({ ...raw, metadata: { ...raw.metadata, ...metadata } })
+  }
 
   it('looks again when the object moves between the look and the patch', async () => {
     cluster.meddle = () => cluster.put(waits({}, '2'), secret('h2') as never)
@@ -111,6 +119,19 @@ describe('handing back', () => {
     marked(how, approved, pending)
     await handBackApproval(cluster, 'Terraform/flux-system/vpc')
     expect(cluster.patches).toEqual(patches)
+  })
+
+  it('is not kept from the others by one that refuses; where the cluster is away it is to be tried again', async () => {
+    marked('absent', plan, '')
+    const key = 'Terraform/flux-system/vpc'
+    const failing = (name: 'ClusterRejected' | 'ClusterUnavailable') => () => {
+      throw new ClusterError(name, 'staging', 500, 'No.', 'See why.')
+    }
+    cluster.meddle = failing('ClusterRejected')
+    expect(await handBackApprovals(cluster, [key, key])).toEqual([key])
+    expect(cluster.patches).toHaveLength(1)
+    cluster.meddle = failing('ClusterUnavailable')
+    await expect(handBackApprovals(cluster, [key])).rejects.toMatchObject({ name: 'ClusterUnavailable' })
   })
 
   it('leaves alone what people did not approve through Lockstep', async () => {

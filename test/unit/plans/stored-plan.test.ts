@@ -103,6 +103,11 @@ describe('what is shown', () => {
     expect(shown.missing).toContain('spec.storeReadablePlan')
   })
 
+  it('is nothing that unpacks to more than any plan has', async () => {
+    stored('Secret', 'tfplan-default-vpc.json', gzipSync(json.padEnd(33 * 1024 * 1024)))
+    expect((await shownOf({ storeReadablePlan: 'json' })).missing).toContain('is not one in json')
+  })
+
   it('is nothing of another plan, and quotes nothing that cannot be read', async () => {
     stored('Secret', 'tfplan-default-vpc.json', gzipSync(json), { savedPlan: 'plan-main-older' })
     expect((await shownOf({ storeReadablePlan: 'json' })).missing).toContain('no readable plan')

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { parseFleet } from '../../../functions/lib/fleet.ts'
 import { parseWorkload, type WorkloadKind } from '../../../functions/lib/flux/workload.ts'
+import { oneLine } from '../../../functions/lib/locks/evidence/one-line.ts'
 import type { Observation } from '../../../functions/lib/locks/scan/observation.ts'
 import type { ScanReport } from '../../../functions/lib/locks/scan/scan-report.ts'
 import { setByHand } from '../../../functions/lib/sweep/by-hand.ts'
@@ -319,7 +320,17 @@ describe('objects that are stuck', () => {
           }),
         ]).found[0]
       expect(saying('a')?.text).toBe(saying('b')?.text)
-      expect(saying('a')?.next).toContain('BuildFailed: a. ')
+      expect(saying('a')?.next).toMatch(/^Look at it: kubectl .* \(It says: BuildFailed: a\)$/)
+    })
+
+    test('however much it says, what to do is not what is cut off where people are told', () => {
+      const message = 'x'.repeat(2_000)
+      const says = condition('Ready', 'False', 'BuildFailed', message, 90 * minute)
+      const stalled = condition('Stalled', 'True', 'BuildFailed', message, 90 * minute)
+      for (const conditions of [[says], [says, stalled]]) {
+        const [finding] = look([kustomization('app', { status: { conditions } })]).found
+        expect(oneLine(finding?.next ?? '')).toMatch(/(describe kustomization|reconcile kustomization) app/)
+      }
     })
   })
 

@@ -1,4 +1,5 @@
 import { beforeEach, expect, it } from 'vitest'
+import type { Approval } from '../../../functions/lib/approval/approval.ts'
 import { readLink } from '../../../functions/lib/approval/approval-link.ts'
 import { recordDecision } from '../../../functions/lib/approval/record-decision.ts'
 import type { LockstepEvent } from '../../../functions/lib/events.ts'
@@ -92,6 +93,18 @@ it('asks again, and anew, where a person starts an execution for the same push',
   expect(await recordDecision({ approval: id, judged, by: 'carol', decision: 'approve' }, ports)).toMatchObject({
     rule: 'changed',
   })
+})
+
+it('asks again those who have not decided, and answers a later try at once where it was approved', async () => {
+  const two = { ...ports, fleet: parseFleet({ ...written, waves: { approvers: ['ana', 'bob', 'carol', 'dora'] } }) }
+  await askBeforeWave(wave, two)
+  const asked = (await ledger.readApproval(id)) as Approval
+  const decided = { by: 'bob', decision: 'approve' as const, at: 1_000 }
+  await ledger.writeApproval({ ...asked, version: asked.version + 1, needed: 2, decisions: [decided] })
+  approvers.sent.length = 0
+  await askBeforeWave({ ...wave, token: 'second' }, two)
+  expect([...tasks.answers]).toEqual([['second', 'succeeded']])
+  expect(approvers.sent).toEqual([])
 })
 
 it('fails where whoever pushed is the only one', async () => {

@@ -76,6 +76,14 @@ describe('the waves of a push', () => {
     server = await startS3({ clock: systemClock })
   })
 
+  test('are tried again where two were written at the same time', async () => {
+    const conflict = Object.assign(new Error('409'), {
+      ...{ name: 'ConditionalRequestConflict', $metadata: { httpStatusCode: 409 } },
+    })
+    client.send = () => Promise.reject(conflict)
+    await expect(store.keep('1', [])).rejects.toMatchObject({ name: 'WavesUnavailable' })
+  })
+
   test('are refused where the bucket is not there, which does not', async () => {
     store = new S3WaveStore({ client, bucket: 'none' })
     const refused = {
