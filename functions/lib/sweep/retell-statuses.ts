@@ -34,8 +34,8 @@ function isRecent({ endedAt }: Rollout, now: number): boolean {
 
 /** Those of its layers, or that of the whole push. */
 async function isBehind({ cluster, push }: Rollout, { ledger, clock }: Ports): Promise<boolean> {
-  for (const of of [cluster, '']) {
-    const board = await ledger.readStatusBoard(push.delivery, of)
+  for (const part of [cluster, '']) {
+    const board = await ledger.readStatusBoard(push.delivery, part)
     if (board && !isAtWork(board, clock.now()) && !isDeepStrictEqual(board.wanted, board.posted)) return true
   }
   return false
