@@ -105,29 +105,27 @@ async function tellGitHub(
 ): Promise<boolean> {
   const boards = { ...ports, statuses }
   const shared = { turnMs, giveUpAt }
-  if ('fleet' in input) {
-    const push = pushIn(input.fleet.input)
-    if (!push || !isFollowed(push, ports.fleet)) return false
-    await updateBoard({ ...shared, ...pushUpdate(push, ports, input.fleet) }, boards)
-    return true
-  }
-  const { event } = input
-  if (event.type === 'Wave Approval Changed') {
-    await updateBoard({ ...shared, ...pushUpdate(pushOf(event), ports, event) }, boards)
-    return true
-  }
-  if (!('rollout' in event)) return false
-  const rollout = (await ports.ledger.readRollout(event.rollout))?.value
-  // Written down after it was told that it has begun.
-  const push = rollout?.push ?? pushOf(event)
-  if (!isFollowed(push, ports.fleet)) return false
+  const news = 'fleet' in input ? input.fleet : input.event
+  if (!isOfPush(news)) return false
+  const rollout = 'rollout' in news ? (await ports.ledger.readRollout(news.rollout))?.value : undefined
+  // A rollout is written down after it was told that it has begun.
+  const push = rollout?.push ?? ('status' in news ? pushIn(news.input) : pushOf(news))
+  if (!push || !isFollowed(push, ports.fleet)) return false
+  const hasLayers = rollout !== undefined && ports.fleet.notifications.github?.layers
   const updates = [
-    ...(rollout && ports.fleet.notifications.github?.layers ? [layersUpdate(event, push, ports)] : []),
-    pushUpdate(push, ports, event),
+    ...(hasLayers && 'rollout' in news ? [layersUpdate(news, push, ports)] : []),
+    pushUpdate(push, ports, news),
   ]
   const results = await Promise.allSettled(updates.map((update) => updateBoard({ ...shared, ...update }, boards)))
   for (const result of results) if (result.status === 'rejected') throw result.reason
   return true
+}
+
+/** Something that commit statuses tell of. */
+type PushNews = RolloutEvent | WaveEvent | FleetEnd
+
+function isOfPush(news: LockstepEvent | FleetEnd): news is PushNews {
+  return 'status' in news || 'repository' in news
 }
 
 type Pushed = Pick<Push, 'repository' | 'branch' | 'after' | 'delivery'>
@@ -211,7 +209,7 @@ async function isRepeatedAnywhere(push: Pushed, { ledger, fleet }: NotifyPorts):
   return false
 }
 
-function pushUpdate(push: Pushed, ports: NotifyPorts, news: RolloutEvent | WaveEvent | FleetEnd) {
+function pushUpdate(push: Pushed, ports: NotifyPorts, news: PushNews) {
   const { fleet, ledger, linkOf } = ports
   const learnt = learntFrom(news)
   const isEnd = 'status' in news

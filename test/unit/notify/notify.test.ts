@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { eventSource, type LockstepEvent, silentEvents } from '../../../functions/lib/events.ts'
+import { type EventOf, eventSource, type LockstepEvent, silentEvents } from '../../../functions/lib/events.ts'
 import { parseFleet } from '../../../functions/lib/fleet.ts'
 import { silentLog } from '../../../functions/lib/log.ts'
 import { silentMetrics } from '../../../functions/lib/metrics.ts'
@@ -56,6 +56,12 @@ const startOf = (rollout: Rollout) => asEvent(rolloutEvents(rollout)[0] as Locks
 const endOf = (input: unknown) => ({
   source: 'aws.states',
   detail: { executionArn: 'arn', name: delivery, status: 'FAILED', input: JSON.stringify(input) },
+})
+
+const waveOf = ({ repository, branch, after, pusher }: Rollout['push']): EventOf<'Wave Approval Changed'> => ({
+  ...{ type: 'Wave Approval Changed', version: 1, id: 'w1', at: '2026-03-02T10:00:00Z', delivery, branch, pusher },
+  ...{ repository: `${repository.host}/${repository.name}`, commit: after, execution: 'arn', what: 'asked' },
+  ...{ wave: 1, waves: 2, clusters: 1, names: [], before: { succeeded: 0, failed: 0, other: 0 } },
 })
 
 /** A rollout as somebody would have it who may put events on the bus, or start executions. */
@@ -128,7 +134,10 @@ describe('statuses', () => {
     await ledger.writeRollout(rollout, 0)
     await notify(startOf(rollout))
     await notify(endOf(rollout.push))
+    await notify(asEvent(waveOf(rollout.push)))
     expect(set).toEqual([])
+    await notify(asEvent(waveOf(rolloutFrom(ours).push)))
+    expect(set.splice(0)).toHaveLength(1)
     await notify(endOf(rolloutFrom(ours).push))
     expect(set).toHaveLength(1)
   })
