@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { eventSource, type LockstepEvent, silentEvents } from '../../../functions/lib/events.ts'
+import { type EventOf, eventSource, type LockstepEvent, silentEvents } from '../../../functions/lib/events.ts'
 import { parseFleet } from '../../../functions/lib/fleet.ts'
 import { silentLog } from '../../../functions/lib/log.ts'
 import { silentMetrics } from '../../../functions/lib/metrics.ts'
@@ -143,6 +143,8 @@ describe('statuses', () => {
     await notify(endOf(rollout.push))
     await notify(asEvent(waveEvent(waveApprovalOf({ push: rollout.push }))))
     expect(set).toEqual([])
+    await notify(asEvent(waveEvent(waveApprovalOf({ push: rolloutFrom(ours).push }))))
+    expect(set.splice(0)).toHaveLength(1)
     await notify(endOf(rolloutFrom(ours).push))
     expect(set).toHaveLength(1)
   })
