@@ -11,10 +11,10 @@ export type LedgerWork = keyof typeof partitions
 const partitions = {
   /** What people were told, and statuses at GitHub. */
   notices: { only: ['notice#*', 'push#*'] },
-  /** What people decide: by the only function that the whole internet can call. */
+  /** What people are asked, and what they decide: by the only function that the whole internet can call, too. */
   decisions: { only: ['approvals'] },
   rollouts: { not: ['unlock#*', 'approvals'] },
-  /** Rollouts, and what people are asked. */
+  /** Rollouts, and what people are asked in them. */
   approvals: { not: ['unlock#*'] },
   /** All of it. */
   unlocks: {},

@@ -25,9 +25,9 @@ interface Plan {
 const plans = {
   waves: { does: 'orders the clusters of a push', waves: 'plans waves', minutes: 1 },
   'wave-conclude': { does: 'counts how the clusters of a wave ended', waves: 'concludes waves', minutes: 1 },
-  'wave-ask': { does: 'asks people before a wave', ledger: 'approvals', minutes: 1, tells: true },
+  'wave-ask': { does: 'asks people before a wave', ledger: 'decisions', minutes: 1, tells: true },
   'stop-asking': {
-    ...{ does: 'closes what an ended execution asked people', ledger: 'approvals', minutes: 1 },
+    ...{ does: 'closes what an ended execution asked people', ledger: 'decisions', minutes: 1 },
     tells: true,
   },
   claim: { does: 'claims a cluster for a push', ledger: 'rollouts', minutes: 1, tells: true },
