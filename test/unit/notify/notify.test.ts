@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { type EventOf, eventSource, type LockstepEvent, silentEvents } from '../../../functions/lib/events.ts'
+import { eventSource, type LockstepEvent, silentEvents } from '../../../functions/lib/events.ts'
 import { parseFleet } from '../../../functions/lib/fleet.ts'
 import { silentLog } from '../../../functions/lib/log.ts'
 import { silentMetrics } from '../../../functions/lib/metrics.ts'
