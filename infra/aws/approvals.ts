@@ -72,7 +72,8 @@ export class Approvals extends Construct {
     planAsk.allow(['states:SendTaskSuccess'], [machineArn(this, 'rollout')])
     waveAsk.allow(answer, [machineArn(this, 'fleet')])
     page.allow(answer, [...unlocks, machineArn(this, 'rollout'), machineArn(this, 'fleet')])
-    act.allow(['states:SendTaskFailure', 'states:SendTaskHeartbeat', 'states:SendTaskSuccess'], unlocks)
+    act.allow(['states:SendTaskHeartbeat'], unlocks)
+    act.allow(answer, [...unlocks, machineArn(this, 'fleet')])
 
     new CfnOutput(this, 'TopicArn', { value: topic.topicArn, description: 'Where approvers get their links from' })
   }

@@ -72,7 +72,7 @@ const plans = {
     ...{ does: 'judges the locks of no object', ledger: 'rollouts', minutes: 5 },
     ...{ stores: 'reads locks', tells: true },
   },
-  'unlock-act': { does: 'decides which locks are unlocked after a scan', ledger: 'unlocks', minutes: 5 },
+  'unlock-act': { does: 'decides which locks are unlocked after a scan', ledger: 'unlocks', minutes: 5, tells: true },
   'unlock-assess': {
     ...{ does: 'judges the lock of an unlock anew', ledger: 'unlocks', clusters: 'judges', minutes: 5 },
     ...{ stores: 'reads locks and states', tells: true },

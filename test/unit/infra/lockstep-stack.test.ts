@@ -75,7 +75,7 @@ describe('permissions', () => {
     ['StepsJudge', [...ledger, ...tables, ...clusters, ...events, ...buckets].sort()],
     ['StepsJudgeOthers', [...ledger, ...tables, ...events, ...buckets].sort()],
     ['StepsSweepCluster', [...ledger, ...clusters, ...events, ...buckets]],
-    ['StepsUnlockAct', [...unlocks, ...answers, 'states:SendTaskHeartbeat'].sort()],
+    ['StepsUnlockAct', [...unlocks, ...events, ...answers, 'states:SendTaskHeartbeat'].sort()],
     ['StepsUnlockAssess', [...unlocks, ...tables, ...clusters, ...events, ...buckets].sort()],
     ['StepsUnlockAsk', [...unlocks, ...clusters, ...answers, ...secret, 'sns:Publish'].sort()],
     ['StepsUnlockBegin', [...unlocks, ...tables, ...clusters, ...events, ...buckets].sort()],
@@ -583,13 +583,16 @@ describe('unlocks', () => {
     const machines: Readonly<Record<string, readonly string[]>> = {
       StepsPlanAsk: ['rollout'],
       StepsWaveAsk: ['fleet'],
+      StepsUnlockAct: ['fleet', 'guarded-unlock'],
       ApprovalsPage: ['fleet', 'guarded-unlock', 'rollout'],
     }
-    for (const action of ['states:SendTaskSuccess', 'states:SendTaskHeartbeat'])
-      for (const { id, Resource } of statementsOf(action)) {
-        const named = [...JSON.stringify(Resource).matchAll(/:stateMachine:Lockstep-([\w-]+)/g)].map(([, name]) => name)
-        expect(named.sort(), id).toEqual(machines[id] ?? ['guarded-unlock'])
-      }
+    const named = (Resource: unknown) =>
+      [...JSON.stringify(Resource).matchAll(/:stateMachine:Lockstep-([\w-]+)/g)].map(([, name]) => name).sort()
+    for (const { id, Resource } of statementsOf('states:SendTaskSuccess'))
+      expect(named(Resource), id).toEqual(machines[id] ?? ['guarded-unlock'])
+    expect(statementsOf('states:SendTaskHeartbeat').map(({ id, Resource }) => [id, named(Resource)])).toEqual([
+      ['StepsUnlockAct', ['guarded-unlock']],
+    ])
   })
 })
 
@@ -661,7 +664,7 @@ describe('the scan for locks', () => {
     const statements = policies
       .flatMap((policy) => policy.statements)
       .filter(({ Action }) => Action === 'events:PutEvents')
-    expect(statements).toHaveLength(23)
+    expect(statements).toHaveLength(24)
     for (const statement of statements)
       expect(statement).toMatchObject({ Condition: { StringEquals: { 'events:source': 'lockstep' } } })
   })

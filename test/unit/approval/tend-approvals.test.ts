@@ -1,15 +1,16 @@
-import { beforeEach, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import type { Approval } from '../../../functions/lib/approval/approval.ts'
+import { type TendPorts, tendApprovals } from '../../../functions/lib/approval/tend-approvals.ts'
 import { silentEvents } from '../../../functions/lib/events.ts'
 import type { Observation } from '../../../functions/lib/locks/scan/observation.ts'
 import { silentLog } from '../../../functions/lib/log.ts'
 import { silentMetrics } from '../../../functions/lib/metrics.ts'
-import { type TendPorts, tendApprovals } from '../../../functions/lib/unlock/approval/tend-approvals.ts'
 import { approvalFleet as fleet } from '../../fixtures/approval-fleet.ts'
 import { approvalOf, askedAt, staleLock } from '../../fixtures/approvals.ts'
 import { MemoryLedger } from '../../fixtures/memory-ledger.ts'
 import { MemoryTaskTokens } from '../../fixtures/memory-task-tokens.ts'
 import { observationOf } from '../../fixtures/observations.ts'
+import { waveApprovalOf } from '../../fixtures/wave-approval.ts'
 
 let ledger: MemoryLedger
 let tasks: MemoryTaskTokens
@@ -113,4 +114,34 @@ it('stays open where the task could not be answered', async () => {
   tasks.down = false
   await tendApprovals([staleLock], ports)
   expect([...tasks.answers.values()]).toEqual(['succeeded'])
+})
+
+describe('of a wave', () => {
+  const yes = [{ by: 'bob', decision: 'approve' as const, at: askedAt }]
+
+  it.each([
+    ['approve', 'approved', 'succeeded'],
+    ['deny', 'denied', 'WaveDenied'],
+  ] as const)(
+    'answers what people have decided where nobody has within a minute: %s',
+    async (decision, how, answer) => {
+      const decided = waveApprovalOf({ decisions: [{ by: 'bob', decision, at: askedAt }] })
+      now = askedAt + 59_999
+      expect(await tended(decided)).toEqual(decided)
+      now++
+      await tendApprovals([], ports)
+      expect(await ledger.readApproval(decided.id)).toMatchObject({ closed: { how, at: now } })
+      expect([...tasks.answers.values()]).toEqual([answer])
+    },
+  )
+
+  it.each([
+    ['waits for people', []],
+    ['waits for more people', yes],
+  ])('leaves one alone that %s', async (_, decisions) => {
+    now = askedAt + 120_000
+    const open = waveApprovalOf({ needed: 2, decisions })
+    expect(await tended(open)).toEqual(open)
+    expect([...tasks.answers]).toEqual([])
+  })
 })
