@@ -216,9 +216,9 @@ export function subjectOf(approval: Approval): string {
   }
 }
 
-/** The same person by name or address: approving what one has asked for is no second pair of eyes. */
-function isRequester({ name, email }: Approver, requestedBy: string): boolean {
-  return isSame(name, requestedBy) || (email !== undefined && isSame(email, requestedBy))
+/** The same person by name, address, or name at GitHub: approving what one has asked for is no second pair of eyes. */
+function isRequester({ name, email, github }: Approver, requestedBy: string): boolean {
+  return [name, email, github].some((known) => known !== undefined && isSame(known, requestedBy))
 }
 
 function isSame(a: string, b: string): boolean {
