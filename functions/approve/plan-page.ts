@@ -50,6 +50,8 @@ const verbs: Readonly<Record<PlannedAction, string>> = {
   create: 'created',
   update: 'changed',
   forget: 'forgotten, not destroyed',
+  import: 'taken over into the state',
+  move: 'moved in the state',
   read: 'read',
 }
 

@@ -105,27 +105,25 @@ async function tellGitHub(
 ): Promise<boolean> {
   const boards = { ...ports, statuses }
   const shared = { turnMs, giveUpAt }
-  const news = 'fleet' in input ? input.fleet : input.event
-  if (!isOfPush(news)) return false
+  const news = newsOfPush(input)
+  if (!news) return false
   const rollout = 'rollout' in news ? (await ports.ledger.readRollout(news.rollout))?.value : undefined
-  // A rollout is written down after it was told that it has begun.
+  // Written down after it was told that it has begun.
   const push = rollout?.push ?? ('status' in news ? pushIn(news.input) : pushOf(news))
   if (!push || !isFollowed(push, ports.fleet)) return false
-  const hasLayers = rollout !== undefined && ports.fleet.notifications.github?.layers
-  const updates = [
-    ...(hasLayers && 'rollout' in news ? [layersUpdate(news, push, ports)] : []),
-    pushUpdate(push, ports, news),
-  ]
+  const hasLayers = rollout && 'rollout' in news && ports.fleet.notifications.github?.layers
+  const updates = [...(hasLayers ? [layersUpdate(news, push, ports)] : []), pushUpdate(push, ports, news)]
   const results = await Promise.allSettled(updates.map((update) => updateBoard({ ...shared, ...update }, boards)))
   for (const result of results) if (result.status === 'rejected') throw result.reason
   return true
 }
 
-/** Something that commit statuses tell of. */
+/** What changes the statuses of a push. */
 type PushNews = RolloutEvent | WaveEvent | FleetEnd
 
-function isOfPush(news: LockstepEvent | FleetEnd): news is PushNews {
-  return 'status' in news || 'repository' in news
+function newsOfPush(input: NotifyInput): PushNews | undefined {
+  if ('fleet' in input) return input.fleet
+  return 'delivery' in input.event ? input.event : undefined
 }
 
 type Pushed = Pick<Push, 'repository' | 'branch' | 'after' | 'delivery'>
@@ -237,7 +235,7 @@ function pushUpdate(push: Pushed, ports: NotifyPorts, news: PushNews) {
 }
 
 /** What stays so once it is known: how a rollout has ended, how all of the push has, and that people were asked about a wave. */
-function learntFrom(news: RolloutEvent | WaveEvent | FleetEnd): Partial<Pick<StatusBoard, 'bad' | 'ended' | 'asked'>> {
+function learntFrom(news: PushNews): Partial<Pick<StatusBoard, 'bad' | 'ended' | 'asked'>> {
   if ('status' in news) return { ended: endOf(news) }
   if ('wave' in news) return { asked: news.wave }
   if (!('outcome' in news) || news.outcome === 'succeeded') return {}

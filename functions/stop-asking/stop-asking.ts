@@ -47,9 +47,11 @@ async function end({ id }: Approval, ended: EndedExecution, ports: Ports): Promi
 }
 
 function closingOf(approval: Approval, { stopped, error }: EndedExecution): Closing {
-  if (approval.kind === 'wave' && outcomeOf(approval) === 'denied') return 'denied'
+  const said = outcomeOf(approval)
+  if (approval.kind === 'wave' && said === 'denied') return 'denied'
   if (stopped) return 'stopped'
-  return error === 'WaveNotApproved' ? 'expired' : 'ended'
+  // Where somebody had agreed, the task did not hear of it.
+  return error === 'WaveNotApproved' && said === 'open' ? 'expired' : 'ended'
 }
 
 /** As the rollout would have told: functions/plan-approve. */

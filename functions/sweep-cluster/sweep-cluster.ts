@@ -12,6 +12,7 @@ import { findingEvent } from '../lib/sweep/finding-event.ts'
 import { followUps } from '../lib/sweep/follow-up.ts'
 import { gatesLeft } from '../lib/sweep/gates-left.ts'
 import { lostPushes } from '../lib/sweep/lost-push.ts'
+import { retellStatuses } from '../lib/sweep/retell-statuses.ts'
 import { stateFindings } from '../lib/sweep/states.ts'
 import { stuckObjects } from '../lib/sweep/stuck.ts'
 import { afterTelling, nextRecord, type SweepRecord } from '../lib/sweep/sweep-record.ts'
@@ -42,6 +43,7 @@ export async function sweepCluster(cluster: FleetCluster, ports: LockPorts): Pro
   const { sight, pushes } = await look(cluster, connected, previous, ports)
   const record = nextRecord(cluster.name, previous, sight)
   const told = (await ledger.writeSweep(record)) ? await tellChanges(record, ports) : 0
+  await retellStatuses(cluster, ports)
   const findings = record.findings.length + record.more
   metrics.sweep({ cluster: cluster.name, findings: sight.found, pushes: pushes.length })
   log.info('swept', { cluster: cluster.name, findings, told, restored, pushes: pushes.length })

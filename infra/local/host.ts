@@ -184,7 +184,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
       ...{ linkOf: () => undefined, unlockArn: (unlock) => `${executionArn('guarded-unlock')}:${unlock}` },
     },
   })
-  events.onEvent((event) => notifications.tell(event))
+  events.onPublish((event) => notifications.tell(event))
   interpreter.onStatus((event) => {
     const { stateMachineArn, status } = event.detail
     if (stateMachineArn === machineArn('fleet') && status !== 'RUNNING') notifications.ended(event)

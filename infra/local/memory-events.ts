@@ -9,6 +9,7 @@ type Listener = (event: LockstepEvent) => void
 export class MemoryEvents implements Events {
   private readonly kept: LockstepEvent[] = []
   private readonly listeners = new Set<Listener>()
+  private readonly rules = new Set<Listener>()
 
   /** The newest ones, the oldest of them first. One that was published twice is there once. */
   get published(): readonly LockstepEvent[] {
@@ -21,6 +22,7 @@ export class MemoryEvents implements Events {
   }
 
   async publish(event: LockstepEvent): Promise<void> {
+    for (const rule of this.rules) rule(event)
     if (this.kept.some(({ type, id }) => type === event.type && id === event.id)) return
     this.kept.push(event)
     if (this.kept.length > limit) this.kept.shift()
@@ -31,6 +33,11 @@ export class MemoryEvents implements Events {
   onEvent(listener: Listener): () => void {
     this.listeners.add(listener)
     return () => this.listeners.delete(listener)
+  }
+
+  /** Calls `rule` with each event, also with one that is published again, as EventBridge does. */
+  onPublish(rule: Listener): void {
+    this.rules.add(rule)
   }
 
   onLock(listener: (event: LockEvent) => void): () => void {

@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { LockstepEvent } from '../../functions/lib/events.ts'
 import type { CommitStatus } from '../../functions/lib/notify/commit-status.ts'
+import { NotifierUnavailable } from '../../functions/lib/notify/notifier-error.ts'
+import { startSweep } from '../../infra/local/host.ts'
 import { files, keys, roots } from './layered-fleet.ts'
 import { type Pushed, World } from './world.ts'
 
@@ -8,14 +10,21 @@ let world: World
 /** As they were published, those that were published twice included. */
 let published: LockstepEvent[]
 let statuses: Map<string, CommitStatus>
+let isAway: boolean
 beforeEach(async () => {
   statuses = new Map()
+  isAway = false
   world = await World.start(roots, files, {
     holdFor: '1h',
     notifications: { github: { secret: 'lockstep/github' } },
     outside: {
       channels: [],
-      statuses: { set: async (_, context, status) => void statuses.set(context, status) },
+      statuses: {
+        set: async (_, context, status) => {
+          if (isAway) throw new NotifierUnavailable('GitHub', 'a test')
+          statuses.set(context, status)
+        },
+      },
     },
   })
   published = []
@@ -86,6 +95,23 @@ test('a rollout whose execution is stopped is told of as failed', async () => {
   expect(end).toMatchObject({ outcome: 'failed', why: expect.stringContaining('by a test') })
   await world.until('the push to be red', () => statuses.get('lockstep')?.state === 'failure')
   expect(statuses.get('lockstep/staging/network')?.state).toBe('error')
+})
+
+test('what GitHub refused each time is set by the next sweep, and no message is sent twice', async () => {
+  await world.push()
+  await world.until('the push to be green', () => statuses.get('lockstep')?.state === 'success')
+  isAway = true
+  const pushed = world.change()
+  await world.deliver(pushed)
+  await world.ended(pushed)
+  await world.pass(11 * 60_000)
+  const sent = world.host.messages.sent.length
+  isAway = false
+  statuses.clear()
+  startSweep(world.host.interpreter, 'staging')
+  await world.until('the push to be green', () => statuses.get('lockstep')?.state === 'success')
+  await world.until('the layers', () => statuses.size === 6)
+  expect(world.host.messages.sent).toHaveLength(sent)
 })
 
 test('no rollout fails because nobody takes its events', async () => {

@@ -61,10 +61,10 @@ export function pushStatus({ bad, ended, asked }: PushFacts): Omit<CommitStatus,
     Object.keys(bad)
       .filter((cluster) => bad[cluster] === outcome)
       .sort()
+  const declined = declinedText(asked)
   if (ended === undefined)
-    return { state: 'pending', description: waitsFor(asked) ?? declinedText(asked) ?? 'Is being rolled out' }
+    return { state: 'pending', description: waitsFor(asked) ?? declined ?? 'Is being rolled out' }
   const [failed, superseded, released] = [named('failed'), named('superseded'), named('released')]
-  const declined = ended === 'failed' ? declinedText(asked) : undefined
   if (declined !== undefined) return { state: 'failure', description: description(declined) }
   if (ended === 'failed' || failed.length > 0) {
     const where = failed.length === 0 ? '' : ` in ${failed.slice(0, 3).join(', ')}${more(failed.length - 3)}`

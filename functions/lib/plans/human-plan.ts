@@ -1,5 +1,5 @@
 import { maskedText } from './masked-text.ts'
-import { inOrder, longestShown, type PlannedAction, type PlannedChange, type ShownPlan } from './shown-plan.ts'
+import { bounded, inOrder, longestShown, type PlannedAction, type PlannedChange, type ShownPlan } from './shown-plan.ts'
 
 /**
  * Shows a plan as OpenTofu prints it (`tofu show`, without colours). It has masked what it calls sensitive, and what is
@@ -8,7 +8,7 @@ import { inOrder, longestShown, type PlannedAction, type PlannedChange, type Sho
  */
 export function showHumanPlan(text: string, destroysAll: boolean): ShownPlan {
   const plain = text.replace(colours, '')
-  const changes = inOrder([...plain.matchAll(heading)].map(changeOf)).slice(0, mostChanges)
+  const { changes } = bounded(inOrder([...plain.matchAll(heading)].flatMap(([, line = '']) => changeOf(line))))
   const summary = /^Plan:(?: \d+ to import,)? (\d+) to add, (\d+) to change, (\d+) to destroy/m.exec(plain)
   const [add = 0, change = 0, destroy = 0] = (summary ?? []).slice(1).map(Number)
   const shown = maskedText(plain)
@@ -21,24 +21,27 @@ export function showHumanPlan(text: string, destroysAll: boolean): ShownPlan {
 // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what a colour begins with.
 const colours = /\u001b\[[\d;]*m/g
 
-/**
- * `  # aws_vpc.main must be replaced`: two spaces, since what stands in a resource's values stands further in. The index
- * of a resource may hold any text (`aws_vpc.main["a b"]`), so that the line counts up to its end.
- */
-const heading =
-  /^ {2}# (.+?)(?: is tainted, so it)? (?:will|must) be (created|updated in-place|destroyed|replaced|read during apply|removed from the OpenTofu state but will not be destroyed)(?:, as requested| due to changes in replace_triggered_by)?( - older instance will not be destroyed .*)?$/gm
+/** `  # aws_vpc.main must be replaced`: two spaces, since what stands in a resource's values stands further in. */
+const heading = /^ {2}# (.+)$/gm
+
+/** The index of a resource may hold any text (`aws_vpc.main["a b"]`), so that a line counts up to its end. */
+const change =
+  /^(.+?)(?: is tainted, so it)? (?:will|must) be (created|updated in-place|destroyed|replaced|read during apply|imported|removed from the OpenTofu state but will not be destroyed)(?:, as requested| due to changes in replace_triggered_by)?( - older instance will not be destroyed .*)?$/
+const move = /^(.+) has moved to (.+)$/
 
 const actions: Readonly<Record<string, PlannedAction>> = {
   created: 'create',
   'updated in-place': 'update',
   destroyed: 'delete',
   replaced: 'replace',
+  imported: 'import',
   'read during apply': 'read',
 }
 
-const mostChanges = 200
-
 /** What is kept beside its replacement is forgotten, as what has no replacement. */
-function changeOf([, address = '', how = '', keepsOlder]: RegExpMatchArray): PlannedChange {
-  return { address, action: (keepsOlder === undefined && actions[how]) || 'forget', lines: [] }
+function changeOf(line: string): PlannedChange[] {
+  const [, changed, how = '', keepsOlder] = change.exec(line) ?? []
+  if (changed) return [{ address: changed, action: (keepsOlder === undefined && actions[how]) || 'forget', lines: [] }]
+  const [, from = '', to] = move.exec(line) ?? []
+  return to ? [{ address: to, action: 'move', lines: [`moved from: ${from}`] }] : []
 }

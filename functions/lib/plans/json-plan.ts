@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { blotted, secretName } from '../blotted.ts'
-import { inOrder, longestShown, type PlannedAction, type PlannedChange, type ShownPlan } from './shown-plan.ts'
+import { bounded, inOrder, mostLines, type PlannedAction, type PlannedChange, type ShownPlan } from './shown-plan.ts'
 
 /** Each may be left out: tofu-controller writes the plan with Go's `omitempty` (hashicorp/terraform-json, plan.go). */
 const anything = z.unknown().optional()
@@ -12,6 +12,8 @@ const changeSchema = z.looseObject({
   after_unknown: anything,
   before_sensitive: anything,
   after_sensitive: anything,
+  /** Of what is there already, and comes into the state: what it is known by. */
+  importing: anything,
 })
 type Change = z.infer<typeof changeSchema>
 
@@ -19,6 +21,8 @@ const resourceSchema = z.looseObject({
   address: z.string(),
   /** Of what is left over from a replacement that failed half way: it has the address of what is in its place. */
   deposed: z.string().optional(),
+  /** The address that it has in the state. */
+  previous_address: z.string().optional(),
   change: changeSchema,
 })
 type Resource = z.infer<typeof resourceSchema>
@@ -61,7 +65,9 @@ export function showJsonPlan(text: string, destroysAll: boolean): ShownPlan {
   const plan = planSchema.parse(JSON.parse(text))
   const secrets = secretsOf(plan)
   const all = inOrder([
-    ...(plan.resource_changes ?? []).flatMap((each) => shownChange(nameOf(each), each.change, secrets)),
+    ...(plan.resource_changes ?? []).flatMap((each) =>
+      shownChange(nameOf(each), each.change, secrets, each.previous_address),
+    ),
     ...Object.entries(plan.output_changes ?? {}).flatMap(([name, change]) =>
       shownChange(`output.${name}`, change, secrets),
     ),
@@ -76,13 +82,14 @@ function nameOf({ address, deposed }: Resource): string {
 
 /**
  * `create`, `update`, …; replacing is `["delete", "create"]` or the other way round, and `["forget", "create"]` where the older
- * one is kept. Undefined: nothing changes.
+ * one is kept. What stays as it is may still come into the state, or move in it. Undefined: nothing changes.
  */
-function actionOf({ actions }: Change): PlannedAction | undefined {
+function actionOf({ actions, importing }: Change, movedFrom: string | undefined): PlannedAction | undefined {
   if (actions.includes('delete')) return actions.includes('create') ? 'replace' : 'delete'
   const [action] = actions
   if (action === 'create' || action === 'update' || action === 'forget' || action === 'read') return action
-  return undefined
+  if (isNested(importing)) return 'import'
+  return movedFrom ? 'move' : undefined
 }
 
 /** As OpenTofu counts them, without outputs: what is replaced is added, and destroyed unless it is kept. */
@@ -92,10 +99,10 @@ function countsOf({ resource_changes }: Plan): NonNullable<ShownPlan['counts']> 
   return { add: count('create'), change: count('update'), destroy: count('delete') }
 }
 
-function shownChange(address: string, change: Change, secrets: readonly string[]): PlannedChange[] {
-  const action = actionOf(change)
+function shownChange(address: string, change: Change, secrets: readonly string[], movedFrom?: string): PlannedChange[] {
+  const action = actionOf(change, movedFrom)
   if (!action) return []
-  const lines: Line[] = []
+  const lines: Line[] = movedFrom ? [{ name: 'moved from', change: redact(movedFrom, secrets) }] : []
   // What goes is named; what it was is in the state.
   if (action !== 'delete' && action !== 'forget') describe('', change, lines, 0)
   const texts = lines.map(({ name, change }) => `${redact(name, secrets)}: ${changeText(change, secrets)}`)
@@ -109,10 +116,9 @@ interface Line {
 }
 
 /** One value before and after, with what OpenTofu says of both. Each of these has the shape of the value, or is a boolean. */
-interface Sides extends Omit<Change, 'actions'> {}
+interface Sides extends Omit<Change, 'actions' | 'importing'> {}
 
 const deepest = 12
-const mostLines = 40
 const longestValue = 120
 
 function describe(path: string, sides: Sides, lines: Line[], depth: number): void {
@@ -214,26 +220,4 @@ function collect(value: unknown, sensitive: unknown, found: Set<string>): void {
 
 function redact(text: string, secrets: readonly string[]): string {
   return secrets.reduce((rest, secret) => rest.replaceAll(secret, '(sensitive)'), text)
-}
-
-/** As many as fit: at first without their lines, so that none that destroys is left out for the lines of another. */
-function bounded(changes: readonly PlannedChange[]): Pick<ShownPlan, 'changes' | 'cut'> {
-  let left = longestShown
-  let cut = false
-  const named: PlannedChange[] = []
-  for (const { address, action } of changes) {
-    left -= address.length + 10
-    if (left < 0) break
-    named.push({ address, action, lines: [] })
-  }
-  if (named.length < changes.length) cut = true
-  const shown = named.map((change, index) => {
-    const lines = (changes[index]?.lines ?? []).slice(0, mostLines)
-    const size = lines.reduce((sum, line) => sum + line.length, 0)
-    if (size > left || lines.length < (changes[index]?.lines.length ?? 0)) cut = true
-    if (size > left) return change
-    left -= size
-    return { ...change, lines }
-  })
-  return { changes: shown, cut }
 }

@@ -1,6 +1,6 @@
 import * as z from 'zod'
 
-export const plannedActions = ['replace', 'delete', 'create', 'update', 'forget', 'read'] as const
+export const plannedActions = ['replace', 'delete', 'create', 'update', 'forget', 'import', 'move', 'read'] as const
 export type PlannedAction = (typeof plannedActions)[number]
 
 /** What a plan does to one resource, or to one output. */
@@ -40,6 +40,31 @@ export const isDestructive = ({ action }: Pick<PlannedChange, 'action'>) => acti
 export function inOrder(changes: readonly PlannedChange[]): PlannedChange[] {
   const rank = ({ action }: PlannedChange) => plannedActions.indexOf(action)
   return [...changes].sort((a, b) => rank(a) - rank(b))
+}
+
+/** Of one change. */
+export const mostLines = 40
+
+/** As many as fit: at first without their lines, so that none that destroys is left out for the lines of another. */
+export function bounded(changes: readonly PlannedChange[]): Pick<ShownPlan, 'changes' | 'cut'> {
+  let left = longestShown
+  let cut = false
+  const named: PlannedChange[] = []
+  for (const { address, action } of changes) {
+    left -= address.length + 10
+    if (left < 0) break
+    named.push({ address, action, lines: [] })
+  }
+  if (named.length < changes.length) cut = true
+  const shown = named.map((change, index) => {
+    const lines = (changes[index]?.lines ?? []).slice(0, mostLines)
+    const size = lines.reduce((sum, line) => sum + line.length, 0)
+    if (size > left || lines.length < (changes[index]?.lines.length ?? 0)) cut = true
+    if (size > left) return change
+    left -= size
+    return { ...change, lines }
+  })
+  return { changes: shown, cut }
 }
 
 /** Where nothing can be read. */

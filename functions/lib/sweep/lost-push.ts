@@ -72,11 +72,11 @@ export async function lostPushes(
     const asked = await peopleAsked(branch, moved.commit, ports)
     if (asked === 'waits') continue
     const knowing = others.filter((other) => knows(other, moved.commit))
-    if (knowing.length > 0) found.push(...unordered(moved, knowing))
-    else if (asked === 'declined' || declined[moved.key] === moved.commit) {
+    if (asked === 'declined' || declined[moved.key] === moved.commit) {
       declined[moved.key] = moved.commit
       found.push(declinedPush(moved))
-    } else {
+    } else if (knowing.length > 0) found.push(...unordered(moved, knowing))
+    else {
       const push = pushOf(branch, moved, { states: [own, ...others], firstSeen })
       if (!push) continue
       pushes.push(push)
@@ -155,7 +155,7 @@ function lostPush({ key, commit }: Served, { repository, delivery }: Push): Foun
 function declinedPush({ key, commit }: Served): Found {
   return {
     ...{ kind: 'unordered', object: key, about: commit },
-    text: `${key} serves ${shortCommit(commit)}, and people did not agree to roll that out: Flux applies it without an order.`,
+    text: `${key} serves ${shortCommit(commit)}, and people did not agree to roll that out here: Flux applies it without an order.`,
     next: 'Push a commit that takes it back; or one that people are asked about anew, an empty one will do.',
   }
 }

@@ -31,8 +31,10 @@ function isWaiting({ closed, expiresAt }: WaveApproval, now: number): boolean {
   return now < expiresAt
 }
 
-/** Where people could not be asked (`ended`), they have not decided anything. */
+/** Where people could not be asked, or not be heard (`ended`), nobody has declined anything. */
 function isDeclined(wave: WaveApproval): boolean {
-  if (outcomeOf(wave) === 'denied') return true
-  return wave.closed === undefined || wave.closed.how === 'expired' || wave.closed.how === 'stopped'
+  const said = outcomeOf(wave)
+  if (said === 'denied') return true
+  if (!wave.closed) return said === 'open'
+  return wave.closed.how === 'expired' || wave.closed.how === 'stopped'
 }

@@ -213,6 +213,12 @@ describe('POST', () => {
     expect(await stored()).toMatchObject({ decisions: [], closed: { how: 'changed' } })
   })
 
+  it('takes a denial of a lock that has changed: it changes nothing', async () => {
+    await ledger.writeObservation({ ...staleLock, version: 2, judgement: { ...staleLock.judgement, rule: 'another' } })
+    expect((await decide('bob', 'deny')).statusCode).toBe(303)
+    expect(await stored()).toMatchObject({ closed: { how: 'denied' } })
+  })
+
   it('keeps a decision whose task cannot be answered now, for the next scan', async () => {
     tasks.down = true
     expect((await decide('bob', 'deny')).statusCode).toBe(303)

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { type EventOf, eventSource, type LockstepEvent, silentEvents } from '../../../functions/lib/events.ts'
+import { eventSource, type LockstepEvent, silentEvents } from '../../../functions/lib/events.ts'
 import { parseFleet } from '../../../functions/lib/fleet.ts'
 import { silentLog } from '../../../functions/lib/log.ts'
 import { silentMetrics } from '../../../functions/lib/metrics.ts'
@@ -8,9 +8,11 @@ import { branchOf } from '../../../functions/lib/rollout/branch.ts'
 import type { Rollout } from '../../../functions/lib/rollout/rollout.ts'
 import { rolloutEvents } from '../../../functions/lib/rollout/rollout-events.ts'
 import { bindStep } from '../../../functions/lib/step.ts'
+import { waveEvent } from '../../../functions/lib/waves/wave-event.ts'
 import { step } from '../../../functions/notify/handler.ts'
 import { MemoryLedger } from '../../fixtures/memory-ledger.ts'
 import { delivery, plannedObject, rolloutTo } from '../../fixtures/notified-rollout.ts'
+import { waveApprovalOf } from '../../fixtures/wave-approval.ts'
 
 let ledger: MemoryLedger
 /** `github.com/my-org/fleet-infra lockstep`: what was set, and where. */
@@ -45,7 +47,7 @@ function notify(payload: object, github: object = {}, branches = ['main']): Prom
     statuses: {
       set: async ({ host, repository }, context) => void set.push(`${host}/${repository} ${context}`),
     },
-    linkOf: () => undefined,
+    linkOf: (arn) => arn,
     unlockArn: (unlock) => unlock,
   }))
   return told(payload)
@@ -56,12 +58,6 @@ const startOf = (rollout: Rollout) => asEvent(rolloutEvents(rollout)[0] as Locks
 const endOf = (input: unknown) => ({
   source: 'aws.states',
   detail: { executionArn: 'arn', name: delivery, status: 'FAILED', input: JSON.stringify(input) },
-})
-
-const waveOf = ({ repository, branch, after, pusher }: Rollout['push']): EventOf<'Wave Approval Changed'> => ({
-  ...{ type: 'Wave Approval Changed', version: 1, id: 'w1', at: '2026-03-02T10:00:00Z', delivery, branch, pusher },
-  ...{ repository: `${repository.host}/${repository.name}`, commit: after, execution: 'arn', what: 'asked' },
-  ...{ wave: 1, waves: 2, clusters: 1, names: [], before: { succeeded: 0, failed: 0, other: 0 } },
 })
 
 /** A rollout as somebody would have it who may put events on the bus, or start executions. */
@@ -94,6 +90,17 @@ describe('statuses', () => {
     await ledger.writeRollout(rollout, 0)
     await notify(startOf(rollout), { layers: false })
     expect(set).toEqual(['github.com/my-org/fleet-infra lockstep'])
+  })
+
+  test('of a push are there from when people are asked before its first wave', async () => {
+    const asked = waveApprovalOf({ push: rolloutFrom(ours).push })
+    await ledger.writeApproval(asked)
+    await notify(asEvent(waveEvent(asked)))
+    expect(set).toEqual(['github.com/my-org/fleet-infra lockstep'])
+    const board = await ledger.readStatusBoard(delivery, '')
+    expect(board?.posted.lockstep).toEqual({
+      ...{ state: 'pending', description: 'Waits for people to agree to wave 1 of 2', url: asked.execution },
+    })
   })
 
   test('have the branch in their names where the fleet follows several, which may be at one commit', async () => {
@@ -134,9 +141,9 @@ describe('statuses', () => {
     await ledger.writeRollout(rollout, 0)
     await notify(startOf(rollout))
     await notify(endOf(rollout.push))
-    await notify(asEvent(waveOf(rollout.push)))
+    await notify(asEvent(waveEvent(waveApprovalOf({ push: rollout.push }))))
     expect(set).toEqual([])
-    await notify(asEvent(waveOf(rolloutFrom(ours).push)))
+    await notify(asEvent(waveEvent(waveApprovalOf({ push: rolloutFrom(ours).push }))))
     expect(set.splice(0)).toHaveLength(1)
     await notify(endOf(rolloutFrom(ours).push))
     expect(set).toHaveLength(1)

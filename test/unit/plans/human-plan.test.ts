@@ -48,14 +48,19 @@ it('takes every heading that OpenTofu has for a change', () => {
       ...['a.h has moved to a.i', 'a.j will be imported', 'a.k has changed', 'a.l has been deleted'],
     ),
   ).toEqual([
-    ...['replace a.b', 'replace a.c', 'delete a.d (deposed object 5f2a)', 'forget a.e', 'forget a.f', 'read data.a.g'],
+    ...['replace a.b', 'replace a.c', 'delete a.d (deposed object 5f2a)', 'forget a.e', 'forget a.f'],
+    ...['import a.j', 'move a.i', 'read data.a.g'],
   ])
 })
 
 it('is not misled by what stands in an index, or in a value', () => {
-  expect(headings('a.b["x y"] will be destroyed', 'a.c["z # d will be destroyed"] will be created')).toEqual([
-    ...['delete a.b["x y"]', 'create a.c["z # d will be destroyed"]'],
-  ])
+  expect(
+    headings(
+      'a.b["x y"] will be destroyed',
+      'a.d["x has moved to y"] will be destroyed',
+      'a.c["z # d will be destroyed"] will be created',
+    ),
+  ).toEqual([...['delete a.b["x y"]', 'delete a.d["x has moved to y"]', 'create a.c["z # d will be destroyed"]']])
   const { changes, counts } = showHumanPlan(
     `  # a.b will be created
   + resource "a" "b" {
@@ -81,6 +86,15 @@ it('is cut where it is too long, and what is destroyed is named all the same', (
   const long = `${'x'.repeat(longestShown)}\n${text}`
   const { text: shown, changes, cut } = showHumanPlan(long, true)
   expect([shown?.length, cut, changes[0]?.address]).toEqual([longestShown, true, 'aws_db.main'])
+})
+
+it('names no more than a page can hold, what is destroyed first', () => {
+  const long = 'x'.repeat(200)
+  const many = Array.from({ length: 1_000 }, (_, at) => `  # a.${long}${at} will be created\n`).join('')
+  const { changes, cut } = showHumanPlan(`${many}  # a.gone will be destroyed\n`, false)
+  expect(changes[0]).toMatchObject({ address: 'a.gone', action: 'delete' })
+  expect(JSON.stringify(changes).length).toBeLessThan(2 * longestShown)
+  expect(cut).toBe(true)
 })
 
 it('masks what is named like a secret, or looks like one, although nobody has called it one', () => {

@@ -13,6 +13,7 @@ it('counts as OpenTofu does, and puts what cannot be undone first', () => {
   const { counts, changes } = show({
     resource_changes: [
       change('a.new', ['create']),
+      change('a.newer', ['create']),
       change('a.same', ['no-op']),
       change('a.gone', ['delete']),
       change('a.changed', ['update']),
@@ -22,13 +23,20 @@ it('counts as OpenTofu does, and puts what cannot be undone first', () => {
       change('a.forgotten', ['forget']),
       change('a.kept', ['forget', 'create']),
       { ...change('a.new', ['delete']), deposed: '5f2a' },
+      change('a.taken', ['no-op'], { importing: { id: 'i-1' } }),
+      { ...change('a.there', ['no-op']), previous_address: 'a.here' },
+      { ...change('a.both', ['update'], { importing: { id: 'i-2' } }), previous_address: 'a.one' },
     ],
   })
-  expect(counts).toEqual({ add: 4, change: 1, destroy: 4 })
+  expect(counts).toEqual({ add: 5, change: 2, destroy: 4 })
   expect(changes.map(({ address, action }) => `${action} ${address}`)).toEqual([
     ...['replace a.other', 'replace a.anew', 'delete a.gone', 'delete a.new (deposed object 5f2a)', 'create a.new'],
-    ...['update a.changed', 'forget a.forgotten', 'forget a.kept', 'read data.a.read'],
+    'create a.newer',
+    ...['update a.changed', 'update a.both', 'forget a.forgotten', 'forget a.kept', 'import a.taken', 'move a.there'],
+    'read data.a.read',
   ])
+  const movedFrom = changes.flatMap(({ lines }) => lines)
+  expect(movedFrom).toEqual(['moved from: a.one', 'moved from: a.here'])
 })
 
 it('shows what changes, and not what stays', () => {

@@ -46,12 +46,20 @@ async function after(approval: Approval, event: object) {
   return { how: closed?.closed?.how, event: told[0] }
 }
 
+const consent = { by: 'bob', decision: 'approve', at: 6_000 } as const
 const denial = { by: 'bob', decision: 'deny', at: 6_000 } as const
 
 test.each([
   ['a person has stopped it', fleetEnd('ABORTED'), {}, 'stopped', 'withdrawn'],
   ['nobody has decided in time', fleetEnd('FAILED', 'WaveNotApproved'), {}, 'expired', 'expired'],
   ['people could not be asked', fleetEnd('FAILED', 'WaveNotAsked'), {}, 'ended', 'withdrawn'],
+  [
+    'nobody heard that somebody had agreed',
+    fleetEnd('FAILED', 'WaveNotApproved'),
+    { decisions: [consent] },
+    'ended',
+    'withdrawn',
+  ],
   ['somebody had denied it', fleetEnd('FAILED', 'WaveNotApproved'), { decisions: [denial] }, 'denied', 'denied'],
 ])('a wave is closed where %s, and told of', async (_, event, over, how, what) => {
   expect(await after({ ...wave, ...over }, event)).toMatchObject({

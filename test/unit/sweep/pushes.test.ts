@@ -164,8 +164,13 @@ describe('a source that has moved on', () => {
   test.each<[string, Partial<WaveApproval>, number]>([
     ['could not be asked', { closed: { how: 'ended', at: now - 1 } }, 1],
     ['have just agreed', { decisions: [consent], closed: { how: 'approved', at: now - 60_000 } }, 0],
+    ['have agreed, and nobody heard of it', { decisions: [consent], expiresAt: now }, 1],
     ['have agreed long ago', { decisions: [consent], closed: { how: 'approved', at: now - 600_000 } }, 1],
-    ['were asked about another commit', { commit: head('d'), closed: { how: 'denied', at: now - 1 } }, 1],
+    [
+      'were asked about another commit',
+      { commit: head('d'), decisions: [denial], closed: { how: 'denied', at: now - 1 } },
+      1,
+    ],
   ])('where people %s', async (_, answer, started) => {
     await claimed('staging')
     await ledger.writeApproval(askedAbout(answer))
@@ -191,6 +196,15 @@ describe('a source that has moved on', () => {
     const { pushes, found } = await look([source()])
     expect(pushes).toEqual([])
     expect(found).toMatchObject(findings)
+  })
+
+  test('to a commit that went well elsewhere, and that people denied before it came here', async () => {
+    await claimed('staging')
+    await claimed('production', newer, { outcome: 'succeeded' })
+    await ledger.writeApproval(askedAbout({ wave: 2, decisions: [denial], closed: { how: 'denied', at: now - 1 } }))
+    const { pushes, found } = await look([source()])
+    expect(pushes).toEqual([])
+    expect(found).toMatchObject([{ kind: 'unordered', text: expect.stringContaining('did not agree') }])
   })
 
   test('where nothing was rolled out yet: what it served first is where it began', async () => {

@@ -82,3 +82,8 @@ test('names from a cluster play no tricks on a terminal', () => {
   expect(finding?.text.length).toBe(400)
   expect(finding?.next).toBe('a?b')
 })
+
+test('what sources serve that is left alone is kept as the sweep saw it', () => {
+  const seen = { firstSeen: { a: { commit: 'x', at: 1 } }, declined: { b: 'y' } }
+  expect(nextRecord('staging', undefined, { at: 2, found: [], unready: {}, ...seen })).toMatchObject(seen)
+})
