@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import type { Approver } from '../fleet.ts'
 import { shownPlanSchema } from '../plans/shown-plan.ts'
-import { pushSchema } from '../push.ts'
+import { pushSchema, unknownPusher } from '../push.ts'
 import { rungs } from '../unlock/plan/rung.ts'
 
 const time = z.number()
@@ -202,6 +202,14 @@ export function decisionBy(name: string, { decisions }: Pick<Approval, 'decision
 /** Those who may decide about what somebody asked for. */
 export function approversOf(requestedBy: string, people: readonly Approver[]): Approver[] {
   return people.filter((person) => !isRequester(person, requestedBy))
+}
+
+/**
+ * How many have to agree that `count` others than whoever pushed agree. Where nobody knows who that was he may be among
+ * them, and it takes one more.
+ */
+export function neededBeside(pusher: string, count: number): number {
+  return pusher === unknownPusher ? count + 1 : count
 }
 
 /** What is asked, as it stands in a sentence: `the unlock of Terraform/flux-system/vpc in staging`. */
