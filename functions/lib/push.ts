@@ -26,3 +26,6 @@ export const pushSchema = z.strictObject({
 })
 
 export type Push = z.output<typeof pushSchema>
+
+/** Who pushed, where nobody can tell: only a sweep has seen the commit. */
+export const unknownPusher = 'a sweep of Lockstep'

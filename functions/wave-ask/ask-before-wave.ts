@@ -1,10 +1,17 @@
 import { createHash } from 'node:crypto'
-import { approversOf, decisionBy, outcomeOf, subjectOf, type WaveApproval } from '../lib/approval/approval.ts'
+import {
+  approversOf,
+  decisionBy,
+  neededBeside,
+  outcomeOf,
+  subjectOf,
+  type WaveApproval,
+} from '../lib/approval/approval.ts'
 import { concludeApproval } from '../lib/approval/conclude-approval.ts'
 import { sendLinks } from '../lib/approval/send-links.ts'
 import { writeAsked } from '../lib/approval/write-asked.ts'
 import { LockstepError } from '../lib/errors.ts'
-import type { Push } from '../lib/push.ts'
+import { type Push, unknownPusher } from '../lib/push.ts'
 import { branchOf } from '../lib/rollout/branch.ts'
 import type { AskPorts } from '../lib/step.ts'
 import { tell } from '../lib/tell.ts'
@@ -28,14 +35,14 @@ export interface WaveAsked {
   readonly token: string
 }
 
-/** People have to agree before the wave, and beside whoever pushed there is nobody. */
+/** People have to agree before the wave, and beside whoever pushed there is nobody; or who that is cannot be told. */
 export class NobodyToAsk extends LockstepError {
-  constructor(wave: number, pusher: string) {
-    super(
-      'NotApproved',
-      `Somebody has to agree before wave ${wave}, and beside ${pusher} the fleet names nobody.`,
-      'Name more people in waves.approvers of the fleet, and push again.',
-    )
+  constructor(wave: number, { pusher }: Push) {
+    const why =
+      pusher === unknownPusher
+        ? `Nobody can tell who pushed, so that two have to agree before wave ${wave}, and the fleet does not name as many.`
+        : `Somebody has to agree before wave ${wave}, and beside ${pusher} the fleet names nobody.`
+    super('NotApproved', why, 'Name more people in waves.approvers of the fleet, and push again.')
   }
 }
 
@@ -47,12 +54,13 @@ export async function askBeforeWave(wave: WaveAsked, ports: AskPorts): Promise<{
   const { push, number, token, execution } = wave
   const { fleet, ledger, clock, log } = ports
   const others = approversOf(push.pusher, fleet.waves.approvers)
-  if (others.length === 0) throw new NobodyToAsk(number, push.pusher)
+  const needed = neededBeside(push.pusher, 1)
+  if (others.length < needed) throw new NobodyToAsk(number, push)
   const asked = {
     ...{ kind: 'wave' as const, id: waveApprovalId(push, number), execution, push },
     ...{ branch: branchOf(push), commit: push.after },
     ...{ wave: number, waves: wave.of, clusters: [...wave.names], clusterCount: wave.clusters, before: wave.before },
-    ...{ needed: 1, requestedBy: push.pusher, reason: '', token },
+    ...{ needed, requestedBy: push.pusher, reason: '', token },
     // One that a person starts again asks again.
     judged: createHash('sha256')
       .update(JSON.stringify([execution, push.after, number]))

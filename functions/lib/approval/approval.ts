@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import type { Approver } from '../fleet.ts'
 import { shownPlanSchema } from '../plans/shown-plan.ts'
-import { pushSchema } from '../push.ts'
+import { pushSchema, unknownPusher } from '../push.ts'
 import { rungs } from '../unlock/plan/rung.ts'
 
 const time = z.number()
@@ -204,6 +204,14 @@ export function approversOf(requestedBy: string, people: readonly Approver[]): A
   return people.filter((person) => !isRequester(person, requestedBy))
 }
 
+/**
+ * How many have to agree that `count` others than whoever pushed agree. Where nobody knows who that was he may be among
+ * them, and it takes one more.
+ */
+export function neededBeside(pusher: string, count: number): number {
+  return pusher === unknownPusher ? count + 1 : count
+}
+
 /** What is asked, as it stands in a sentence: `the unlock of Terraform/flux-system/vpc in staging`. */
 export function subjectOf(approval: Approval): string {
   switch (approval.kind) {
@@ -216,9 +224,9 @@ export function subjectOf(approval: Approval): string {
   }
 }
 
-/** The same person by name or address: approving what one has asked for is no second pair of eyes. */
-function isRequester({ name, email }: Approver, requestedBy: string): boolean {
-  return isSame(name, requestedBy) || (email !== undefined && isSame(email, requestedBy))
+/** The same person by name, address, or name at GitHub: approving what one has asked for is no second pair of eyes. */
+function isRequester({ name, email, github }: Approver, requestedBy: string): boolean {
+  return [name, email, github].some((known) => known !== undefined && isSame(known, requestedBy))
 }
 
 function isSame(a: string, b: string): boolean {

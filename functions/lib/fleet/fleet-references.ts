@@ -19,8 +19,11 @@ const places = (key: string) =>
 const people = z
   .array(
     z
-      .preprocess((raw) => (typeof raw === 'string' ? { name: raw } : raw), z.object({ name, email: name }))
-      .catch({ name: undefined, email: undefined }),
+      .preprocess(
+        (raw) => (typeof raw === 'string' ? { name: raw } : raw),
+        z.object({ name, email: name, github: name }),
+      )
+      .catch({ name: undefined, email: undefined, github: undefined }),
   )
   .catch([])
 const namesSchema = z
@@ -171,8 +174,8 @@ function duplicates(values: readonly (string | undefined)[], path: (index: numbe
 
 /** One person under two names, or two with one mailbox, could be both approvals. */
 function samePeople(section: string, approvers: Names['locks']['approvers']): FleetProblem[] {
-  const known = approvers.flatMap(({ name, email }, of) =>
-    Object.entries({ name, email }).flatMap(([key, value]) =>
+  const known = approvers.flatMap(({ name, email, github }, of) =>
+    Object.entries({ name, email, github }).flatMap(([key, value]) =>
       value === undefined ? [] : [{ of, path: `${section}.approvers[${of}].${key}`, id: value.toLowerCase() }],
     ),
   )

@@ -105,8 +105,10 @@ const approver = named(
     ),
     /** Where links are sent to. Without one they go to whatever else listens on the topic for that name. */
     email: z.email(give('an e-mail address')).optional(),
+    /** As whom GitHub knows the person, where that is another name: whoever pushed does not approve what was pushed. */
+    github: text(/^[A-Za-z0-9][A-Za-z0-9_-]{0,38}$/, 'a user name at GitHub').optional(),
   },
-  'a name, or {"name": …, "email": …}',
+  'a name, or {"name": …, "email": …, "github": …}',
 )
 
 const approvers = list(approver, 'a list of people, such as ["ana", {"name": "bob", "email": "bob@example.com"}]')

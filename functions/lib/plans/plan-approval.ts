@@ -1,4 +1,4 @@
-import { approversOf } from '../approval/approval.ts'
+import { approversOf, neededBeside } from '../approval/approval.ts'
 import { type Approver, type Fleet, peopleNeeded, planPolicyOf } from '../fleet.ts'
 import type { Rollout } from '../rollout/rollout.ts'
 
@@ -23,6 +23,6 @@ export function planPeople(
   const policy = cluster && planPolicyOf(fleet.plans, cluster.environment)
   if (!policy || policy === 'by-hand') return undefined
   const people = approversOf(push.pusher, fleet.plans.approvers)
-  const needed = peopleNeeded[policy]
+  const needed = neededBeside(push.pusher, peopleNeeded[policy])
   return people.length < needed ? undefined : { people, needed }
 }

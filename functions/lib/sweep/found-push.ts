@@ -1,9 +1,6 @@
 import { createHash } from 'node:crypto'
-import type { Push } from '../push.ts'
+import { type Push, unknownPusher } from '../push.ts'
 import type { Branch } from '../rollout/branch.ts'
-
-/** Who pushed, where only a sweep can tell. */
-const finder = 'a sweep of Lockstep'
 
 export interface FoundPush extends Branch {
   readonly before: string
@@ -20,7 +17,15 @@ export interface FoundPush extends Branch {
  * A push that nobody told of. Its id is made of what it is, so that of sweeps that find it, in this cluster or in
  * another one, the first one alone starts it.
  */
-export function foundPush({ repository, branch, before, after, pushedAt, pusher = finder, because }: FoundPush): Push {
+export function foundPush({
+  repository,
+  branch,
+  before,
+  after,
+  pushedAt,
+  pusher = unknownPusher,
+  because,
+}: FoundPush): Push {
   const { name, host } = repository
   const delivery = madeUpId([host, name.toLowerCase(), branch, after, ...because])
   return { repository: { name, host }, branch, before, after, pushedAt, pusher, delivery, found: true }

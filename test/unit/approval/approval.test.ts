@@ -39,6 +39,7 @@ describe('decide', () => {
     ['requester', approvalOf(), 'ana'],
     ['requester', approvalOf(), 'ANA '],
     ['requester', approvalOf({ requestedBy: 'Bob@Example.com' }), 'bob'],
+    ['requester', approvalOf({ requestedBy: 'C-Smith' }), 'carol'],
     // The same letters in another width, as some keyboards write them.
     ['requester', approvalOf({ requestedBy: 'ａｎａ' }), 'ana'],
     ['not-an-approver', approvalOf(), 'mallory'],
@@ -94,6 +95,7 @@ describe('approversOf', () => {
     const names = (requestedBy: string) => approversOf(requestedBy, people).map(({ name }) => name)
     expect(names('Ana')).toEqual(['bob', 'carol'])
     expect(names('bob@example.com')).toEqual(['ana', 'carol'])
+    expect(names('c-smith')).toEqual(['ana', 'bob'])
     expect(names('lockstep')).toEqual(['ana', 'bob', 'carol'])
   })
 })

@@ -255,6 +255,12 @@ describe('approvers', () => {
       'locks.approvers[1].name': 'is "bob@example.com" again, as in locks.approvers[0].email; name each person once',
     })
     expect(problemsWith({ name: 'bob@example.com', email: 'bob@example.com' })).toEqual({})
+    expect(problemsWith({ name: 'bob', github: 'b-smith' }, 'B-Smith')).toEqual({
+      'locks.approvers[1].name': 'is "b-smith" again, as in locks.approvers[0].github; name each person once',
+    })
+    expect(problemsWith({ name: 'bob', github: 'b smith' })).toEqual({
+      'locks.approvers[0].github': 'is "b smith"; give a user name at GitHub',
+    })
   })
 
   it('are people who are told apart', () => {

@@ -6,6 +6,7 @@ import type { LockstepEvent } from '../../../functions/lib/events.ts'
 import { parseFleet } from '../../../functions/lib/fleet.ts'
 import { silentLog } from '../../../functions/lib/log.ts'
 import { silentMetrics } from '../../../functions/lib/metrics.ts'
+import { unknownPusher } from '../../../functions/lib/push.ts'
 import type { AskPorts } from '../../../functions/lib/step.ts'
 import { askBeforeWave } from '../../../functions/wave-ask/ask-before-wave.ts'
 import { MemoryApprovers } from '../../fixtures/memory-approvers.ts'
@@ -105,6 +106,14 @@ it('asks again those who have not decided, and answers a later try at once where
   await askBeforeWave({ ...wave, token: 'second' }, two)
   expect([...tasks.answers]).toEqual([['second', 'succeeded']])
   expect(approvers.sent).toEqual([])
+})
+
+it('asks for two where only a sweep has seen the push: one of them may be who pushed', async () => {
+  const found = { ...wave, push: { ...wave.push, pusher: unknownPusher } }
+  expect(await askBeforeWave(found, ports)).toEqual({ asked: 3 })
+  expect(await ledger.readApproval(id)).toMatchObject({ needed: 2 })
+  ports = { ...ports, fleet: parseFleet({ ...written, waves: { approvers: ['Ana'] } }) }
+  await expect(askBeforeWave(found, ports)).rejects.toThrow('two have to agree before wave 2')
 })
 
 it('fails where whoever pushed is the only one', async () => {
