@@ -140,6 +140,8 @@ const waveApprovalChanged = z.object({
 const lockVerdictChanged = z.object({
   type: z.literal('Lock Verdict Changed'),
   ...every,
+  /** Where it was judged: the ARN of the execution of a scan, or the name of that of an unlock. */
+  execution: z.string(),
   /** Of the place: see `placeKey`. */
   place: z.string(),
   /** Empty where there is no lock, or no record to go by. */
@@ -185,6 +187,8 @@ const unlockChanged = z.object({
 const findingChanged = z.object({
   type: z.literal('Finding Changed'),
   ...every,
+  /** ARN of the sweep's execution. */
+  execution: z.string(),
   /** The same for as long as it is found, and when it is found again. */
   finding: z.string(),
   /** `changed`: its text is not what it was. */

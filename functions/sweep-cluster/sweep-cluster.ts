@@ -34,15 +34,16 @@ export interface Swept {
  * Looks a cluster through for what no event told of. What it finds is written down before it is told, so that each finding
  * is told once until it changes; what could not be told is told by the next sweep. Of two sweeps at once one writes, and
  * both ask for the same rollouts. Throws ClusterError, GatesLeft, LedgerUnavailable and RolloutMoved: then all is as it was.
+ * `execution` is the ARN of the sweep's.
  */
-export async function sweepCluster(cluster: FleetCluster, ports: LockPorts): Promise<Swept> {
+export async function sweepCluster(cluster: FleetCluster, execution: string, ports: LockPorts): Promise<Swept> {
   const { ledger, log, metrics } = ports
   const previous = await ledger.readSweep(cluster.name)
   const connected = await ports.clusters.connect(cluster.name)
   const restored = await restoreLeftovers(cluster, ports)
   const { sight, pushes } = await look(cluster, connected, previous, ports)
   const record = nextRecord(cluster.name, previous, sight)
-  const told = (await ledger.writeSweep(record)) ? await tellChanges(record, ports) : 0
+  const told = (await ledger.writeSweep(record)) ? await tellChanges(record, execution, ports) : 0
   await retellStatuses(cluster, ports)
   const findings = record.findings.length + record.more
   metrics.sweep({ cluster: cluster.name, findings: sight.found, pushes: pushes.length })
@@ -84,10 +85,14 @@ async function look(cluster: FleetCluster, connected: Cluster, previous: SweepRe
 }
 
 /** In the order in which they happened, until one is not taken: the next sweep goes on there. Answers how many were told. */
-async function tellChanges(record: SweepRecord, { events, ledger, log, metrics }: LockPorts): Promise<number> {
+async function tellChanges(
+  record: SweepRecord,
+  execution: string,
+  { events, ledger, log, metrics }: LockPorts,
+): Promise<number> {
   let told = 0
   for (const change of record.untold) {
-    const event = findingEvent(change)
+    const event = findingEvent(change, execution)
     try {
       await events.publish(event)
       told++

@@ -130,10 +130,16 @@ export function fleetMetric(metricName: string, statistic: string, period = five
   return new Metric({ namespace: 'Lockstep', metricName, dimensionsMap: { service: 'lockstep' }, statistic, period })
 }
 
-/** All of one kind; `of` at most ten, which is what an alarm can add up. */
+/**
+ * All of one kind; `of` at most ten, which is what an alarm can add up. Where one of them has no figure, as nothing of its kind has
+ * ever happened, it counts as 0: a sum has figures only where all of its parts have some. FILL is explained at
+ * https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
+ */
 function sumOf(of: readonly IMetric[]): MathExpression {
   const usingMetrics = Object.fromEntries(of.map((metric, at) => [`m${at}`, metric]))
-  const expression = Object.keys(usingMetrics).join(' + ')
+  const expression = Object.keys(usingMetrics)
+    .map((name) => `FILL(${name}, 0)`)
+    .join(' + ')
   return new MathExpression({ expression, usingMetrics, period: fiveMinutes, label: 'sum' })
 }
 
@@ -214,7 +220,11 @@ function conditionsOf({ api, ledger, rollout, machines, schedules, lost }: Alarm
     {
       name: 'The ledger is throttled',
       next: 'Look at the table’s consumed capacity: an on-demand table takes twice what it has ever had, at once.',
-      metric: ledger.metricThrottledRequestsForOperations({ operations, period: fiveMinutes, statistic: Stats.SUM }),
+      metric: sumOf(
+        operations.map((operation) =>
+          ledger.metricThrottledRequestsForOperation(operation, { period: fiveMinutes, statistic: Stats.SUM }),
+        ),
+      ),
       ...{ atLeast: 1, periods: 3 },
     },
     ...Object.entries(lost).map(([what, queue]) => ({

@@ -56,7 +56,7 @@ function toldOf(event: LockstepEvent, options: MessageOptions): Told | undefined
     case 'Wave Approval Changed':
       return waveText(event)
     case 'Lock Verdict Changed':
-      return lockText(event, options.fleet)
+      return lockText(event, options)
     case 'Unlock Changed':
       return unlockText(event, options)
     case 'Finding Changed':
@@ -193,8 +193,9 @@ const staleNext: Readonly<Record<LockPolicy, string>> = {
 }
 
 /** That a lock lives, or cannot be judged just now, is only news where it was thought dead. */
-function lockText(event: LockEvent, fleet: Fleet): Told | undefined {
+function lockText(event: LockEvent, { fleet, unlockArn }: MessageOptions): Told | undefined {
   const { verdict, before, cluster, object, addresses, who, reasons, since, place, lock } = event
+  const execution = event.execution.startsWith('arn:') ? event.execution : unlockArn(event.execution)
   const of = `${object ?? addresses[0] ?? place}${cluster === undefined ? '' : ` in ${cluster}`}`
   const facts: Message['facts'] = [
     ...(who === undefined ? [] : [['Held by', who] as const]),
@@ -204,18 +205,19 @@ function lockText(event: LockEvent, fleet: Fleet): Told | undefined {
   ]
   if (verdict === 'stale') {
     return {
-      ...{ urgency: 'attention', title: `The state lock of ${of} is stale: its holder is dead`, facts },
+      ...{ execution, urgency: 'attention', title: `The state lock of ${of} is stale: its holder is dead`, facts },
       next: cluster === undefined ? staleNext.never : staleNext[policyFor(event, fleet)],
     }
   }
   if (verdict === 'suspect') {
     const next = 'Nothing yet: it is judged again by every scan. If a person or CI holds it, ask them.'
-    return { urgency: 'attention', title: `The state lock of ${of} is suspect: its holder may be dead`, facts, next }
+    const title = `The state lock of ${of} is suspect: its holder may be dead`
+    return { execution, urgency: 'attention', title, facts, next }
   }
   if (before !== 'suspect' && before !== 'stale') return undefined
   const title = { free: `The state lock of ${of} is gone`, live: `The holder of the state lock of ${of} lives` }
   if (verdict === 'unknown') return undefined
-  return { urgency: 'news', title: title[verdict], facts, next: nothing }
+  return { execution, urgency: 'news', title: title[verdict], facts, next: nothing }
 }
 
 function policyFor({ cluster, operation = '' }: LockEvent, fleet: Fleet): LockPolicy {
@@ -254,9 +256,12 @@ function unlockText(event: UnlockEvent, { unlockArn }: MessageOptions): Told | u
   }
 }
 
-function findingText({ what, cluster, object, text, next, since }: FindingEvent): Told {
+function findingText({ what, execution, cluster, object, text, next, since }: FindingEvent): Told {
   const of = object === undefined ? cluster : `${object} in ${cluster}`
   return what !== 'gone'
-    ? { urgency: 'attention', title: `${of}: ${text}`, facts: [['Since', since]], next }
-    : { urgency: 'news', title: `${of}: not found any more: ${text}`, facts: [['Was found', since]], next: nothing }
+    ? { execution, urgency: 'attention', title: `${of}: ${text}`, facts: [['Since', since]], next }
+    : {
+        ...{ execution, urgency: 'news', title: `${of}: not found any more: ${text}` },
+        ...{ facts: [['Was found', since]], next: nothing },
+      }
 }

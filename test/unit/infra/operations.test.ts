@@ -50,6 +50,12 @@ describe('alarms', () => {
     for (const { TreatMissingData } of alarms) expect(['breaching', 'notBreaching']).toContain(TreatMissingData)
   })
 
+  it('add up what has figures and what has none, at most ten of them', () => {
+    const sums = alarms.flatMap(({ Metrics = [] }) => Metrics).filter(({ Expression }) => Expression !== undefined)
+    expect(sums).toHaveLength(3)
+    for (const { Expression } of sums) expect(Expression).toMatch(/^FILL\(m0, 0\)( \+ FILL\(m[1-9], 0\))+$/)
+  })
+
   it('tell of a rollout that failed, timed out or was aborted', () => {
     const { Metrics, Threshold, EvaluationPeriods } = described('A rollout has failed')
     const names = Metrics.flatMap(({ MetricStat }: { MetricStat?: { Metric: { MetricName: string } } }) =>

@@ -103,7 +103,7 @@ test('no verdict is lost, whatever overlaps, breaks off or is told twice', async
       expect(versions).toEqual(versions.map((_, index) => index + 1))
       const told = new Set(fleet.events.published.map(({ id }) => id))
       for (const observation of fleet.written) {
-        if (isUnannounced(observation)) expect(told).toContain(lockEventOf(observation).id)
+        if (isUnannounced(observation)) expect(told).toContain(lockEventOf(observation, 'a scan').id)
       }
       const last = fleet.written.at(-1)
       if (last) expect(isUnannounced(last)).toBe(false)

@@ -5,7 +5,7 @@ import { eventSchema } from '../../../functions/lib/events.ts'
 import { lockEventOf } from '../../../functions/lib/locks/scan/announce.ts'
 import { observationOf } from '../../fixtures/observations.ts'
 
-const event = lockEventOf(observationOf())
+const event = lockEventOf(observationOf(), 'a scan')
 
 function eventsOver(send: (command: { input: unknown }) => Promise<unknown>) {
   return new EventBridgeEvents({ client: { send } as unknown as EventBridgeClient, bus: 'default' })

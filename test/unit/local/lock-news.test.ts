@@ -6,7 +6,7 @@ import { lockNews } from '../../../infra/local/views/lock-news.ts'
 import { VirtualClock } from '../../../infra/local/virtual-clock.ts'
 
 const event: LockEvent = {
-  ...{ type: 'Lock Verdict Changed', version: 1, at: '2026-03-02T10:00:00Z' },
+  ...{ type: 'Lock Verdict Changed', version: 1, at: '2026-03-02T10:00:00Z', execution: 'arn' },
   ...{ id: 'e1', place: '0123456789abcdef', lock: '6b1f0c9e-0000-4a55', verdict: 'stale', rule: 'holder-dead' },
   ...{ since: '2026-03-02T10:00:00Z', reasons: ['its pod is gone'], addresses: ['a/b in table locks (us-east-1)'] },
   ...{ cluster: 'staging', object: 'Terraform/flux-system/vpc', who: 'runner@vpc-tf-runner' },

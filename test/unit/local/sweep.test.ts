@@ -58,7 +58,14 @@ describe('findings as text', () => {
   it('are news when they come, and when they go', () => {
     const event: FindingEvent = {
       ...{ type: 'Finding Changed', version: 1, id: 'e', at: '2026-03-02T10:00:00Z', finding: 'f', what: 'new' },
-      ...{ cluster: 'staging', kind: 'drift', since: '2026-03-02T10:00:00Z', text: finding.text, next: finding.next },
+      ...{
+        execution: 'arn',
+        cluster: 'staging',
+        kind: 'drift',
+        since: '2026-03-02T10:00:00Z',
+        text: finding.text,
+        next: finding.next,
+      },
     }
     expect(findingNews(event)).toBe('Found in staging: Terraform/a/vpc has drifted. Look.')
     expect(findingNews({ ...event, what: 'gone' })).toBe('No longer so in staging: Terraform/a/vpc has drifted.')

@@ -20,11 +20,15 @@ const message = (event: LockstepEvent) =>
   messageOf(event, { fleet, linkOf: consoleLink, unlockArn: (unlock) => `${unlocks}${unlock}` })
 
 const at = '2026-03-02T10:00:00.000Z'
+const scan = 'arn:aws:states:us-east-1:111122223333:execution:Lockstep-lock-scan:s1'
+const sweep = 'arn:aws:states:us-east-1:111122223333:execution:Lockstep-sweep:s2'
 const lock: LockEvent = {
   ...{ type: 'Lock Verdict Changed', version: 1, id: 'l1', at, place: '0123', lock: '85ef41bb', verdict: 'stale' },
   ...{ since: at, rule: 'holder-dead', reasons: ['its pod is gone'], cluster: 'staging', addresses: [] },
-  ...{ object: 'Terraform/a/vpc', operation: 'OperationTypeApply', who: 'runner@vpc-tf-runner' },
+  ...{ object: 'Terraform/a/vpc', operation: 'OperationTypeApply', who: 'runner@vpc-tf-runner', execution: scan },
 }
+const link = (arn: string) =>
+  `https://console.aws.amazon.com/states/home?region=us-east-1#/v2/executions/details/${arn}`
 const unlock: UnlockEvent = {
   ...{ type: 'Unlock Changed', version: 1, id: 'u1', at, unlock: 'unlock-1', what: 'asked', cluster: 'staging' },
   ...{ place: '0123', lock: '85ef41bb', object: 'Terraform/a/vpc', requestedBy: 'ana', reason: 'INC-31' },
@@ -96,6 +100,12 @@ describe('a message', () => {
     expect(message(nobodys)?.next).toContain('a-state-stays-locked.md')
   })
 
+  test('of a lock leads to the scan that has judged it, or to the unlock', () => {
+    for (const verdict of ['stale', 'suspect'] as const) expect(message({ ...lock, verdict })?.link).toBe(link(scan))
+    expect(message({ ...lock, verdict: 'live', before: 'stale' })?.link).toBe(link(scan))
+    expect(message({ ...lock, execution: 'unlock-1' })?.link).toBe(link(`${unlocks}unlock-1`))
+  })
+
   test('is none of a lock with which nothing is wrong, and none that tells twice how an unlock ended', () => {
     for (const verdict of ['free', 'live', 'unknown'] as const) expect(message({ ...lock, verdict })).toBeUndefined()
     expect(message({ ...lock, verdict: 'live', before: 'stale' })?.title).toContain('lives')
@@ -106,11 +116,13 @@ describe('a message', () => {
   test('of a finding says what to do, also when it has changed, and that it is gone', () => {
     const finding: EventOf<'Finding Changed'> = {
       ...{ type: 'Finding Changed', version: 1, id: 'f1', at, finding: 'f', cluster: 'staging', kind: 'drift' },
-      ...{ since: at, text: 'Something differs.', next: 'Push.', what: 'new' },
+      ...{ execution: sweep, since: at, text: 'Something differs.', next: 'Push.', what: 'new' },
     }
+    const title = 'staging: Something differs.'
     for (const what of ['new', 'changed'] as const)
-      expect(message({ ...finding, what })).toMatchObject({ title: 'staging: Something differs.', next: 'Push.' })
-    expect(message({ ...finding, what: 'gone' })).toMatchObject({ urgency: 'news', next: 'Nothing has to be done.' })
+      expect(message({ ...finding, what })).toMatchObject({ title, next: 'Push.', link: link(sweep) })
+    const gone = message({ ...finding, what: 'gone' })
+    expect(gone).toMatchObject({ urgency: 'news', next: 'Nothing has to be done.', link: link(sweep) })
   })
 
   test('of an unlock links to its execution', () => {

@@ -17,14 +17,20 @@ afterEach(stopClocks)
 
 test('starts a rollout for each push that was found, and waits for none', async () => {
   const pushes = [push({ delivery: '1' }), push({ delivery: '2' })]
-  const run = await sweep(async () => ({ ...counts, pushes }))
+  const inputs: unknown[] = []
+  const run = await sweep(async (input) => {
+    inputs.push(input)
+    return { ...counts, pushes }
+  })
+  const [sweeping] = run.interpreter.list({ machine: 'main' })
+  expect(inputs).toEqual([{ cluster: 'staging', execution: sweeping?.executionArn }])
   expect(run.value).toEqual({ ...counts, rollouts: 2 })
   const started = run.interpreter.list({ machine: 'fleet' })
   expect(started.map(({ name, status }) => [name, status]).sort()).toEqual(
     pushes.map(({ delivery }) => [delivery, 'RUNNING']),
   )
-  const inputs = started.map(({ executionArn }) => JSON.parse(run.interpreter.describe(executionArn).input ?? ''))
-  expect(inputs).toEqual(expect.arrayContaining(pushes))
+  const given = started.map(({ executionArn }) => JSON.parse(run.interpreter.describe(executionArn).input ?? ''))
+  expect(given).toEqual(expect.arrayContaining(pushes))
 })
 
 test.each([[[]], [[push()]]])('ends well, whatever there is to roll out', async (pushes) => {

@@ -25,7 +25,7 @@ test('any sequence of sweeps and changes tells each finding once per change, and
         stored = nextRecord('staging', stored, { at, found: found(sees), firstSeen: {}, declined: {}, unready: {} })
         const changes = stored.untold.slice(0, told)
         for (const change of changes) {
-          const event = findingEvent(change)
+          const event = findingEvent(change, 'arn')
           const known = heard.get(event.id)
           if (known) expect(event).toEqual(known)
           heard.set(event.id, event)

@@ -2,8 +2,11 @@ import { createHash } from 'node:crypto'
 import type { LockEvent } from '../../events.ts'
 import type { Observation } from './observation.ts'
 
-/** The event for the verdict of an observation. The same verdict on the same lock always has the same id. */
-export function lockEventOf({ key, cluster, evidence, judgement, verdictSince, announced }: Observation): LockEvent {
+/** The event for the verdict of an observation, told by `execution`. The same verdict on the same lock always has the same id. */
+export function lockEventOf(
+  { key, cluster, evidence, judgement, verdictSince, announced }: Observation,
+  execution: string,
+): LockEvent {
   const { owner, lock } = evidence
   const { record } = lock
   const id = record?.id ?? ''
@@ -12,6 +15,7 @@ export function lockEventOf({ key, cluster, evidence, judgement, verdictSince, a
     type: 'Lock Verdict Changed',
     version: 1,
     id: eventId([key, id, judgement.verdict, since]),
+    execution,
     place: key,
     lock: id,
     verdict: judgement.verdict,

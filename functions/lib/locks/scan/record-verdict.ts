@@ -20,6 +20,8 @@ export interface RecordPorts {
   readonly ledger: Pick<Ledger, 'writeObservation'>
   readonly events: Events
   readonly limits: LockLimits
+  /** Who judges: see `LockEvent`. */
+  readonly execution: string
 }
 
 /**
@@ -52,7 +54,8 @@ async function withoutLeft(
 ): Promise<Observation | undefined> {
   if (!isUnannounced(previous)) return previous
   const next = nextObservation(verdict, previous)
-  if (lockEventOf(next).id === lockEventOf(previous).id) return previous
+  const [id, left] = [next, previous].map((each) => lockEventOf(each, ports.execution).id)
+  if (id === left) return previous
   return tell(previous, verdict.at, ports)
 }
 
@@ -60,9 +63,9 @@ async function withoutLeft(
 export async function tell(
   observation: Observation,
   at: number,
-  { ledger, events }: RecordPorts,
+  { ledger, events, execution }: RecordPorts,
 ): Promise<Observation | undefined> {
-  await events.publish(lockEventOf(observation))
+  await events.publish(lockEventOf(observation, execution))
   const { verdict } = observation.judgement
   const told = { ...observation, version: observation.version + 1, announced: { verdict, at } }
   return (await ledger.writeObservation(told)) ? told : undefined

@@ -173,7 +173,7 @@ export class Scan {
 
   private get recording(): RecordPorts {
     const { ledger, events, fleet } = this.ports
-    return { ledger, events, limits: fleet.locks }
+    return { ledger, events, limits: fleet.locks, execution: this.execution }
   }
 
   /** One place does not stop the others. What could not be written or told is tried again by the next scan. */
