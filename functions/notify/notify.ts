@@ -1,10 +1,11 @@
 import * as z from 'zod'
 import { LockstepError } from '../lib/errors.ts'
-import { eventSchema, eventSource, type LockstepEvent, type RolloutEvent, type WaveEvent } from '../lib/events.ts'
+import { eventSchema, eventSource, type RolloutEvent, type WaveEvent } from '../lib/events.ts'
 import type { Fleet } from '../lib/fleet.ts'
 import { type CommitStatus, type CommitStatuses, description, type StatusCommit } from '../lib/notify/commit-status.ts'
-import type { MessageChannel } from '../lib/notify/message.ts'
+import type { Message, MessageChannel } from '../lib/notify/message.ts'
 import { messageOf } from '../lib/notify/message-of.ts'
+import { pushEndMessage } from '../lib/notify/push-end-message.ts'
 import { layerStatuses, pushStatus } from '../lib/notify/rollout-statuses.ts'
 import { sendOnce } from '../lib/notify/send-once.ts'
 import type { StatusBoard } from '../lib/notify/status-board.ts'
@@ -38,8 +39,11 @@ const fleetEnd = z.object({
     executionArn: z.string(),
     name: z.string(),
     status: z.enum(['SUCCEEDED', 'FAILED', 'ABORTED', 'TIMED_OUT']),
+    startDate: z.number(),
     input: z.string(),
     output: z.string().nullish(),
+    error: z.string().nullish(),
+    cause: z.string().nullish(),
   }),
 })
 
@@ -73,7 +77,8 @@ export async function notify(input: NotifyInput, ports: NotifyPorts): Promise<re
   const giveUpAt = ports.clock.now() + workMs
   const id = 'event' in input ? input.event.id : input.fleet.executionArn
   const jobs = new Map<string, Promise<boolean>>()
-  if ('event' in input) for (const [name, job] of messages(input.event, giveUpAt, ports)) jobs.set(name, job)
+  const message = 'event' in input ? messageOf(input.event, ports) : ofPushEnd(input.fleet, ports)
+  if (message) for (const [name, job] of sent(message, giveUpAt, ports)) jobs.set(name, job)
   if (ports.statuses) jobs.set('github', tellGitHub(input, giveUpAt, ports, ports.statuses))
   const results = await Promise.allSettled(jobs.values())
   const names = [...jobs.keys()]
@@ -88,12 +93,15 @@ export async function notify(input: NotifyInput, ports: NotifyPorts): Promise<re
 const reasonOf = (error: unknown) =>
   error instanceof LockstepError ? error.message : error instanceof Error ? error.name : 'unknown error'
 
-function messages(event: LockstepEvent, giveUpAt: number, ports: NotifyPorts): [string, Promise<boolean>][] {
-  const message = messageOf(event, ports)
-  if (!message) return []
+function ofPushEnd(end: FleetEnd, ports: NotifyPorts): Message | undefined {
+  const push = pushIn(end.input)
+  return push && isFollowed(push, ports.fleet) ? pushEndMessage(end, push, ports) : undefined
+}
+
+function sent(message: Message, giveUpAt: number, ports: NotifyPorts): [string, Promise<boolean>][] {
   return ports.channels.map((channel) => [
     channel.name,
-    sendOnce({ event: event.id, channel: channel.name, turnMs }, () => channel.send(message, giveUpAt), ports),
+    sendOnce({ event: message.id, channel: channel.name, turnMs }, () => channel.send(message, giveUpAt), ports),
   ])
 }
 

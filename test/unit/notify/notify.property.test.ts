@@ -156,7 +156,7 @@ class World {
   end(outcome: Outcome | 'stopped'): Promise<void> {
     const status = { failed: 'FAILED', stopped: 'ABORTED' }[outcome as string] ?? 'SUCCEEDED'
     const { push } = rolloutTo('staging')
-    const detail = { executionArn: 'arn', name: delivery, status, input: JSON.stringify(push) }
+    const detail = { executionArn: 'arn', name: delivery, status, startDate: 0, input: JSON.stringify(push) }
     return this.invoke({ source: 'aws.states', detail: { ...detail, output: JSON.stringify({ outcome }) } })
   }
 

@@ -57,7 +57,7 @@ const asEvent = ({ type, ...detail }: LockstepEvent) => ({ source: eventSource, 
 const startOf = (rollout: Rollout) => asEvent(rolloutEvents(rollout)[0] as LockstepEvent)
 const endOf = (input: unknown) => ({
   source: 'aws.states',
-  detail: { executionArn: 'arn', name: delivery, status: 'FAILED', input: JSON.stringify(input) },
+  detail: { executionArn: 'arn', name: delivery, status: 'FAILED', startDate: 0, input: JSON.stringify(input) },
 })
 
 /** A rollout as somebody would have it who may put events on the bus, or start executions. */
@@ -147,6 +147,20 @@ describe('statuses', () => {
     expect(set.splice(0)).toHaveLength(1)
     await notify(endOf(rolloutFrom(ours).push))
     expect(set).toHaveLength(1)
+  })
+})
+
+describe('the end of a push', () => {
+  test('is told once, and of a push to the fleet only', async () => {
+    await notify(endOf(rolloutFrom(ours).push))
+    await notify(endOf(rolloutFrom(ours).push))
+    await notify(endOf({ no: 'push' }))
+    expect(sent).toEqual(['sns', 'slack'].map((name) => `${name}: Push of bbbbbbbb has not reached all clusters`))
+  })
+
+  test.each(foreign)('of %s than the fleet names is not told', async (_, repository) => {
+    await notify(endOf(rolloutFrom(repository).push))
+    expect(sent).toEqual([])
   })
 })
 
