@@ -6,7 +6,9 @@ import { type DecisionPorts, doubtText, recordDecision } from '../lib/approval/r
 import { stillAsked } from '../lib/approval/still-asked.ts'
 import { oneLine } from '../lib/locks/evidence/one-line.ts'
 import { type Explanation, explain } from '../lib/locks/explain.ts'
+import type { Observation } from '../lib/locks/scan/observation.ts'
 import type { Secrets } from '../lib/rotating-secret.ts'
+import { stillJudged } from '../lib/unlock/approval/still-judged.ts'
 import { noticePage, type Viewer } from './page.ts'
 import { planPage } from './plan-page.ts'
 import { styleSource } from './style.ts'
@@ -75,14 +77,20 @@ async function show(link: ApprovalLink, ports: ApprovePorts, said?: string): Pro
     )
   const observation = approval.kind === 'unlock' ? await ledger.readObservation(approval.place) : undefined
   const explanation = observation && explain(observation, { limits: fleet.locks, now: clock.now() })
-  const whyNot = said ?? whyNotNow(approval, link, ports) ?? (await doubtAbout(approval, ports))
+  const whyNot = said ?? whyNotNow(approval, link, ports) ?? (await doubtAbout(approval, observation, ports))
   return page(said === undefined ? 200 : 409, pageFor(approval, { approver: link.approver, whyNot }, explanation))
 }
 
 const asks: Readonly<Record<Approval['kind'], string>> = { unlock: 'lock', plan: 'plan', wave: 'wave' }
 
-async function doubtAbout(approval: Approval, ports: ApprovePorts): Promise<string | undefined> {
-  const still = await stillAsked(approval, ports)
+/** Of a lock by the very observation that the page shows. */
+async function doubtAbout(
+  approval: Approval,
+  observation: Observation | undefined,
+  ports: ApprovePorts,
+): Promise<string | undefined> {
+  const still =
+    approval.kind === 'unlock' ? stillJudged(approval, observation, ports.fleet) : await stillAsked(approval, ports)
   if (still === 'same') return undefined
   const doubt = doubtText(approval.kind, still)
   return still === 'unknown' ? `${doubt}: open this page again in a while` : doubt

@@ -97,11 +97,13 @@ const rolloutFinished = z.object({
   pending: count,
 })
 
+/** `withdrawn`: it is not any more what people were asked about, or nothing waits for it any more. */
+const approvalChange = z.enum(['asked', 'approved', 'denied', 'expired', 'withdrawn'])
+
 const planApprovalChanged = z.object({
   type: z.literal('Plan Approval Changed'),
   ...ofRollout,
-  /** `withdrawn`: it is not any more what people were asked about, or nothing waits for it any more. */
-  what: z.enum(['asked', 'approved', 'denied', 'expired', 'withdrawn']),
+  what: approvalChange,
   /** `Terraform/flux-system/vpc` */
   object: z.string(),
   /** The plan's id, as it would stand in `spec.approvePlan`. */
@@ -119,8 +121,7 @@ const waveApprovalChanged = z.object({
   ...ofPush,
   /** ARN of the execution of the state machine `fleet`. */
   execution: z.string(),
-  /** `withdrawn`: nothing waits for it any more, as that execution was stopped or has failed. */
-  what: z.enum(['asked', 'approved', 'denied', 'expired', 'withdrawn']),
+  what: approvalChange,
   /** From 1. */
   wave: z.int().min(1),
   /** How many waves the push has. */
@@ -224,6 +225,7 @@ export const eventSchemas = [
 export const eventSchema = z.discriminatedUnion('type', eventSchemas)
 
 export type LockstepEvent = Readonly<z.output<typeof eventSchema>>
+export type ApprovalChange = z.infer<typeof approvalChange>
 export type EventType = LockstepEvent['type']
 export type EventOf<Type extends EventType> = Extract<LockstepEvent, { readonly type: Type }>
 export type RolloutEvent = Extract<LockstepEvent, { readonly rollout: string }>

@@ -50,10 +50,10 @@ const fleetEnd = z.object({
 /** What EventBridge brings: an event of Lockstep's, or the end of an execution of the state machine `fleet`. */
 export const notifyInputSchema = z.union([
   ownEvent.transform((event) => ({ event })),
-  fleetEnd.transform(({ detail }) => ({ fleet: detail })),
+  fleetEnd.transform(({ detail: { input, ...detail } }) => ({ fleet: { ...detail, push: pushIn(input) } })),
 ])
 export type NotifyInput = z.output<typeof notifyInputSchema>
-type FleetEnd = z.output<typeof fleetEnd>['detail']
+type FleetEnd = Extract<NotifyInput, { readonly fleet: unknown }>['fleet']
 
 /** Of a function; whoever has a turn for longer is dead. */
 export const functionSeconds = 45
@@ -94,7 +94,7 @@ const reasonOf = (error: unknown) =>
   error instanceof LockstepError ? error.message : error instanceof Error ? error.name : 'unknown error'
 
 function ofPushEnd(end: FleetEnd, ports: NotifyPorts): Message | undefined {
-  const push = pushIn(end.input)
+  const { push } = end
   return push && isFollowed(push, ports.fleet) ? pushEndMessage(end, push, ports) : undefined
 }
 
@@ -117,7 +117,7 @@ async function tellGitHub(
   if (!news) return false
   const rollout = 'rollout' in news ? (await ports.ledger.readRollout(news.rollout))?.value : undefined
   // Written down after it was told that it has begun.
-  const push = rollout?.push ?? ('status' in news ? pushIn(news.input) : pushOf(news))
+  const push = rollout?.push ?? ('status' in news ? news.push : pushOf(news))
   if (!push || !isFollowed(push, ports.fleet)) return false
   const hasLayers = rollout && 'rollout' in news && ports.fleet.notifications.github?.layers
   const updates = [...(hasLayers ? [layersUpdate(news, push, ports)] : []), pushUpdate(push, ports, news)]

@@ -1,4 +1,4 @@
-import { CfnOutput, Stack, type StackProps, Tags } from 'aws-cdk-lib'
+import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib'
 import type { Construct } from 'constructs'
 import type { FleetFile } from '../fleet.ts'
 import { Alarms } from './alarms.ts'
@@ -6,6 +6,7 @@ import { Approvals } from './approvals.ts'
 import { ClusterAccess } from './cluster-access.ts'
 import { CustomerKey } from './customer-key.ts'
 import { Dashboard } from './dashboard.ts'
+import { addFleetTags } from './fleet-tags.ts'
 import { Ledger } from './ledger.ts'
 import { LockSchedule } from './lock-schedule.ts'
 import { LockStores } from './lock-stores.ts'
@@ -78,7 +79,7 @@ export class LockstepStack extends Stack {
       ...{ ledger: ledger.table, webhook: webhook.function },
     })
     if (fleet.encryption === 'customer-key') new CustomerKey(this, 'Key')
-    for (const [key, value] of Object.entries(fleet.tags)) Tags.of(this).add(key, value)
+    addFleetTags(this, fleet)
 
     new CfnOutput(this, 'LedgerTable', { value: ledger.table.tableName })
   }

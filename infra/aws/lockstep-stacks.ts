@@ -1,9 +1,10 @@
-import { type Stack, Tags } from 'aws-cdk-lib'
+import type { Stack } from 'aws-cdk-lib'
 import type { Construct } from 'constructs'
 import type { FleetCluster } from '../../functions/lib/fleet.ts'
 import type { FleetFile } from '../fleet.ts'
 import { AccountStack } from './account-stack.ts'
 import { ClustersStack, clustersPerStack } from './clusters-stack.ts'
+import { addFleetTags } from './fleet-tags.ts'
 import { LockstepStack } from './lockstep-stack.ts'
 import { stableParts } from './stable-parts.ts'
 
@@ -30,13 +31,9 @@ export function lockstepStacks(scope: Construct, file: FleetFile): LockstepStack
     accounts: stacks.flatMap(({ roles }) => roles ?? []),
     clusters: stacks.flatMap(({ clusters }) => clusters),
   }
-  for (const stack of [...made.accounts, ...made.clusters]) addTags(stack, file)
+  // Lockstep's own stack has them already.
+  for (const stack of [...made.accounts, ...made.clusters]) addFleetTags(stack, file.fleet)
   return made
-}
-
-/** Lockstep's own stack has them already. */
-function addTags(stack: Stack, { fleet }: FleetFile): void {
-  for (const [key, value] of Object.entries(fleet.tags)) Tags.of(stack).add(key, value)
 }
 
 function accountStack(

@@ -21,10 +21,8 @@ export async function stillAsked(
   },
 ): Promise<StillAsked> {
   switch (approval.kind) {
-    case 'unlock': {
-      const observation = await ledger.readObservation(approval.place)
-      return observation ? stillJudged(approval, observation, fleet) : 'unknown'
-    }
+    case 'unlock':
+      return stillJudged(approval, await ledger.readObservation(approval.place), fleet)
     case 'plan': {
       const rollout = await ledger.readRollout(approval.rollout)
       return rollout?.value.outcome === undefined ? 'same' : 'ended'

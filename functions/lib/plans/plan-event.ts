@@ -1,20 +1,15 @@
-import type { Closing, PlanApproval } from '../approval/approval.ts'
+import type { PlanApproval } from '../approval/approval.ts'
+import { toldEnding } from '../approval/told-ending.ts'
 import type { EventOf } from '../events.ts'
 import type { Rollout } from '../rollout/rollout.ts'
 import { aboutRollout } from '../rollout/rollout-events.ts'
 
 type PlanEvent = EventOf<'Plan Approval Changed'>
 
-const endings: Readonly<Record<Closing, PlanEvent['what']>> = {
-  ...{ approved: 'approved', denied: 'denied', expired: 'expired' },
-  ...{ changed: 'withdrawn', gone: 'withdrawn' },
-  ...{ ended: 'withdrawn', stopped: 'withdrawn' },
-}
-
 /** What people are asked about a plan, or what has come of it: the same thing always has the same id. */
 export function planEvent(rollout: Rollout, approval: PlanApproval): PlanEvent {
   const { id, object, plan, shown, decisions, askedAt, expiresAt, closed } = approval
-  const what = closed === undefined ? 'asked' : endings[closed.how]
+  const what = closed === undefined ? 'asked' : toldEnding[closed.how]
   const { add, change, destroy } = shown?.counts ?? {}
   const hasCounts = add !== undefined && change !== undefined && destroy !== undefined
   const by = decisions.map((decision) => decision.by).join(', ')

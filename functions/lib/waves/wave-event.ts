@@ -1,10 +1,6 @@
-import type { Closing, WaveApproval } from '../approval/approval.ts'
+import type { WaveApproval } from '../approval/approval.ts'
+import { toldEnding } from '../approval/told-ending.ts'
 import type { WaveEvent } from '../events.ts'
-
-const endings: Readonly<Record<Closing, WaveEvent['what']>> = {
-  ...{ approved: 'approved', denied: 'denied', expired: 'expired' },
-  ...{ changed: 'withdrawn', gone: 'withdrawn', ended: 'withdrawn', stopped: 'withdrawn' },
-}
 
 /** So many clusters are named. */
 const mostNamed = 10
@@ -12,7 +8,7 @@ const mostNamed = 10
 /** What people are asked about a wave, or what has come of it: the same thing always has the same id. */
 export function waveEvent(approval: WaveApproval): WaveEvent {
   const { id, execution, push, wave, waves, clusters, clusterCount, before, askedAt, expiresAt, closed } = approval
-  const what = closed === undefined ? 'asked' : endings[closed.how]
+  const what = closed === undefined ? 'asked' : toldEnding[closed.how]
   const by = approval.decisions.map((decision) => decision.by).join(', ')
   return {
     ...{ type: 'Wave Approval Changed', version: 1, id: `${id}/${askedAt}/${what}` },

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { isUnannounced, lockEventOf } from '../../../functions/lib/locks/scan/announce.ts'
+import { isUnannounced, lockEventId } from '../../../functions/lib/locks/scan/announce.ts'
 import type { Observation } from '../../../functions/lib/locks/scan/observation.ts'
 import { item, minute, record, runnerPod, ScannedFleet, s3Object, start } from './scanned-fleet.ts'
 
@@ -103,7 +103,7 @@ test('no verdict is lost, whatever overlaps, breaks off or is told twice', async
       expect(versions).toEqual(versions.map((_, index) => index + 1))
       const told = new Set(fleet.events.published.map(({ id }) => id))
       for (const observation of fleet.written) {
-        if (isUnannounced(observation)) expect(told).toContain(lockEventOf(observation, 'a scan').id)
+        if (isUnannounced(observation)) expect(told).toContain(lockEventId(observation))
       }
       const last = fleet.written.at(-1)
       if (last) expect(isUnannounced(last)).toBe(false)

@@ -2,22 +2,19 @@ import { createHash } from 'node:crypto'
 import type { LockEvent } from '../../events.ts'
 import type { Observation } from './observation.ts'
 
-/** The event for the verdict of an observation, told by `execution`. The same verdict on the same lock always has the same id. */
-export function lockEventOf(
-  { key, cluster, evidence, judgement, verdictSince, announced }: Observation,
-  execution: string,
-): LockEvent {
+/** The event for the verdict of an observation, told by `execution`. */
+export function lockEventOf(observation: Observation, execution: string): LockEvent {
+  const { key, cluster, evidence, judgement, verdictSince, announced } = observation
   const { owner, lock } = evidence
   const { record } = lock
-  const id = record?.id ?? ''
   const since = new Date(verdictSince).toISOString()
   return {
     type: 'Lock Verdict Changed',
     version: 1,
-    id: eventId([key, id, judgement.verdict, since]),
+    id: lockEventId(observation),
     execution,
     place: key,
-    lock: id,
+    lock: record?.id ?? '',
     verdict: judgement.verdict,
     ...(announced && { before: announced.verdict }),
     at: since,
@@ -36,6 +33,8 @@ export function isUnannounced({ judgement, announced }: Observation): boolean {
   return judgement.verdict !== announced?.verdict
 }
 
-function eventId(of: readonly string[]): string {
+/** The same verdict on the same lock always has the same id, whoever tells it. */
+export function lockEventId({ key, evidence, judgement, verdictSince }: Observation): string {
+  const of = [key, evidence.lock.record?.id ?? '', judgement.verdict, new Date(verdictSince).toISOString()]
   return createHash('sha256').update(JSON.stringify(of)).digest('hex').slice(0, 32)
 }

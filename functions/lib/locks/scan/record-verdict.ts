@@ -3,7 +3,7 @@ import type { Ledger } from '../../ledger/ledger.ts'
 import type { Evidence } from '../evidence.ts'
 import type { LockLimits } from '../verdict/lock-limits.ts'
 import { judge } from '../verdict/verdict.ts'
-import { isUnannounced, lockEventOf } from './announce.ts'
+import { isUnannounced, lockEventId, lockEventOf } from './announce.ts'
 import type { Observation } from './observation.ts'
 import { nextObservation, type Verdict } from './remember.ts'
 
@@ -54,8 +54,7 @@ async function withoutLeft(
 ): Promise<Observation | undefined> {
   if (!isUnannounced(previous)) return previous
   const next = nextObservation(verdict, previous)
-  const [id, left] = [next, previous].map((each) => lockEventOf(each, ports.execution).id)
-  if (id === left) return previous
+  if (lockEventId(next) === lockEventId(previous)) return previous
   return tell(previous, verdict.at, ports)
 }
 
